@@ -1,0 +1,118 @@
+/**
+ * The environment, read once, parsed and frozen. Nothing else reads it.
+ * A value that does not parse throws ConfigError, naming the variable, what it got and what
+ * it takes; secrets are not repeated.
+ */
+import { z } from "zod";
+import { nextOpening } from "./sales/schedule.ts";
+
+export class ConfigError extends Error {}
+
+/** Above this a sale's catalogue would no longer fit the memory that we promise. */
+const saleItemsMax = 100_000;
+const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+
+/** A whole number, written in digits. */
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,12}$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+
+/** Parses whether the schedule of a time zone can be computed at all. */
+const timeZone = z.string().refine((tz) => {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: tz }) !== null;
+  } catch {
+    return false;
+  }
+});
+
+type Variable = {
+  readonly schema: z.ZodType<unknown, string>;
+  readonly default: string | undefined;
+  readonly takes: string;
+  readonly secret?: true;
+};
+
+const variables = {
+  PORT: { schema: whole(0, 65_535), default: "8080", takes: "a port from 0 to 65535" },
+  HOST: { schema: z.string().min(1), default: "0.0.0.0", takes: "an address or host name" },
+  DATABASE_URL: {
+    schema: z.url({ protocol: /^postgres(ql)?$/ }),
+    default: undefined,
+    takes: "postgres://user:password@host:port/database",
+    secret: true,
+  },
+  STAMPEDE_DATA: { schema: z.string().min(1), default: "./stampede-data", takes: "a folder" },
+  SALE_SCHEDULE: {
+    schema: z.string().refine((cron) => nextOpening({ cron, timeZone: "UTC" }, 0) !== null),
+    default: "0 * * * *",
+    takes: "a cron expression of five fields, such as 0 * * * *",
+  },
+  SALE_TIMEZONE: { schema: timeZone, default: "UTC", takes: "a time zone such as Europe/Berlin" },
+  SALE_ITEMS: {
+    schema: whole(1, saleItemsMax),
+    default: "10000",
+    takes: `a whole number from 1 to ${saleItemsMax}`,
+  },
+  SALE_UNITS_PER_ITEM: {
+    schema: whole(1, 1_000_000),
+    default: "1",
+    takes: "a whole number from 1 to 1000000",
+  },
+  SALE_PER_USER_LIMIT: {
+    schema: whole(1, 1_000_000),
+    default: "10",
+    takes: "a whole number from 1 to 1000000",
+  },
+  RESERVATION_TTL_MS: {
+    schema: whole(1, 86_400_000),
+    default: "120000",
+    takes: "milliseconds from 1 to 86400000",
+  },
+  LOG_LEVEL: { schema: z.enum(logLevels), default: "info", takes: logLevels.join(", ") },
+} as const satisfies Record<string, Variable>;
+
+type Name = keyof typeof variables;
+type Value<N extends Name> = z.output<(typeof variables)[N]["schema"]>;
+
+function read<N extends Name>(environment: NodeJS.ProcessEnv, name: N): Value<N> | undefined {
+  const variable: Variable = variables[name];
+  // An empty variable is what an unset one becomes in compose files and shells.
+  const text = environment[name] || variable.default;
+  if (text === undefined) return undefined;
+  const parsed = variable.schema.safeParse(text);
+  if (parsed.success) return parsed.data as Value<N>;
+  const got = variable.secret === true ? "something else" : JSON.stringify(text.slice(0, 100));
+  throw new ConfigError(`${name} is ${got}; it takes ${variable.takes}.`);
+}
+
+function required<N extends Name>(environment: NodeJS.ProcessEnv, name: N): Value<N> {
+  const value = read(environment, name);
+  if (value === undefined) throw new ConfigError(`${name} is not set.`);
+  return value;
+}
+
+/** @throws ConfigError for the first variable that does not parse */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
+  const get = <N extends Name>(name: N) => required(environment, name);
+  return Object.freeze({
+    port: get("PORT"),
+    host: get("HOST"),
+    /** Undefined: the embedded PostgreSQL. */
+    databaseUrl: read(environment, "DATABASE_URL"),
+    dataDir: get("STAMPEDE_DATA"),
+    schedule: { cron: get("SALE_SCHEDULE"), timeZone: get("SALE_TIMEZONE") },
+    hourlySale: {
+      items: get("SALE_ITEMS"),
+      unitsPerItem: get("SALE_UNITS_PER_ITEM"),
+      perUserLimit: get("SALE_PER_USER_LIMIT"),
+      reservationTtlMs: get("RESERVATION_TTL_MS"),
+    },
+    logLevel: get("LOG_LEVEL"),
+  });
+}
+
+export type Config = ReturnType<typeof readConfig>;

@@ -1,0 +1,205 @@
+/**
+ * The two steps of a sale: reserve and buy, and giving back. This is the path that a million
+ * requests take within seconds; what can be rendered in advance is.
+ */
+import type {
+  ArchivedCode,
+  CheckoutOutcome,
+  KnownCode,
+  Purchase,
+  PurchaseOutcome,
+  Release,
+  ReleaseOutcome,
+} from "../ledger/commands.ts";
+import type { Engine } from "../engine.ts";
+import type { Shelf, ShownSale } from "../sales/shelf.ts";
+import { OverloadedError, UnavailableError, type Writer } from "../writer.ts";
+import {
+  Invalid,
+  parseCode,
+  parseIdempotencyKey,
+  parseItem,
+  parseSale,
+  parseText,
+  queryOf,
+  queryValue,
+} from "./parse.ts";
+import { jsonText, preparedProblem, preparedRetry, problem, problems } from "./problems.ts";
+import type { Route } from "./server.ts";
+
+/** Codes looked up in the records at a time; a flood of invented codes is refused. */
+const lookupsMax = 64;
+
+const refuse = {
+  sale_not_found: preparedProblem("sale_not_found"),
+  item_not_found: preparedProblem("item_not_found"),
+  item_sold_out: preparedProblem("item_sold_out"),
+  sold_out: preparedProblem("sold_out"),
+  user_limit_reached: preparedProblem("user_limit_reached"),
+  idempotency_key_reused: preparedProblem("idempotency_key_reused"),
+  code_not_found: preparedProblem("code_not_found"),
+  code_expired: preparedProblem("code_expired"),
+  sale_ended: preparedProblem("sale_ended"),
+  already_purchased: preparedProblem("already_purchased"),
+};
+const itemReserved = preparedRetry("item_reserved");
+
+export type CheckoutContext = {
+  readonly engine: Engine;
+  readonly shelf: Shelf;
+  readonly findCode: (code: string) => Promise<ArchivedCode | null>;
+  readonly clock: () => number;
+};
+
+export function checkoutRoutes(context: CheckoutContext): Route[] {
+  const codes = new Codes(context);
+  return [
+    {
+      path: "/checkout",
+      leaderOnly: true,
+      methods: {
+        POST: (request) => checkout(context, request),
+        DELETE: (request) => release(context, codes, request),
+      },
+    },
+    {
+      path: "/purchase",
+      leaderOnly: true,
+      methods: { POST: (request) => purchase(context, codes, request) },
+    },
+  ];
+}
+
+const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
+
+function writerOf(engine: Engine): Writer {
+  const { role } = engine;
+  if (role.name !== "leader") throw new UnavailableError("this process does not lead");
+  return role.writer;
+}
+
+function checkout(context: CheckoutContext, request: Request): Response | Promise<Response> {
+  const query = queryOf(request.url);
+  const user = queryValue(query, "user_id");
+  const userId = user instanceof Invalid ? user : parseText(user, "user_id");
+  if (userId instanceof Invalid) return invalid(userId);
+  const id = queryValue(query, "id") ?? queryValue(query, "item_id");
+  const item = id instanceof Invalid ? id : parseItem(id);
+  if (item instanceof Invalid) return invalid(item);
+  const saleId = queryValue(query, "sale_id");
+  const sale = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
+  const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
+  if (key instanceof Invalid) return invalid(key);
+
+  const code = Bun.randomUUIDv7();
+  return writerOf(context.engine)
+    .submit({ kind: "checkout", userId, item, sale, code, key })
+    .then((outcome) => renderCheckout(context, outcome));
+}
+
+function renderCheckout({ shelf, clock }: CheckoutContext, outcome: CheckoutOutcome): Response {
+  switch (outcome.word) {
+    case "reserved":
+    case "reserved_again": {
+      const { code, userId, saleId, itemId, expiresAt } = outcome.reservation;
+      const item = shelf.held(saleId)?.itemJson(itemId) ?? "null";
+      const user = JSON.stringify(userId);
+      const expires = new Date(expiresAt).toISOString();
+      return jsonText(
+        `{"code":"${code}","user_id":${user},"sale_id":${saleId},"item":${item},"expires_at":"${expires}"}`,
+      );
+    }
+    case "item_reserved":
+      return itemReserved(outcome.retryAt - clock());
+    case "sale_not_open":
+      return outcome.opensAt === null
+        ? problem("sale_not_open")
+        : problem("sale_not_open", { retryAfterMs: outcome.opensAt - clock() });
+    default:
+      return refuse[outcome.word]();
+  }
+}
+
+async function purchase(
+  context: CheckoutContext,
+  codes: Codes,
+  request: Request,
+): Promise<Response> {
+  const code = parseCode(queryValue(queryOf(request.url), "code"));
+  if (code instanceof Invalid) return invalid(code);
+  const writer = writerOf(context.engine);
+  const archived = await codes.archived(writer, code);
+  const command: Purchase = { kind: "purchase", code, archived };
+  return await renderPurchase(context, await writer.submit(command));
+}
+
+async function renderPurchase(
+  { shelf }: CheckoutContext,
+  outcome: PurchaseOutcome,
+): Promise<Response> {
+  switch (outcome.word) {
+    case "purchased":
+    case "purchased_again": {
+      const { of } = outcome;
+      const shown = shelf.held(of.saleId) ?? (await shelf.find(of.saleId));
+      return jsonText(orderJson(of, shown, outcome.word === "purchased_again"));
+    }
+    default:
+      return refuse[outcome.word]();
+  }
+}
+
+function orderJson(of: KnownCode, shown: ShownSale | null, replayed: boolean): string {
+  const { code, userId, saleId, itemId, sold } = of;
+  if (sold === null || shown === null) throw new Error(`code ${code} is sold without an order`);
+  const user = JSON.stringify(userId);
+  const at = new Date(sold.at).toISOString();
+  return (
+    `{"message":"Purchase successful","order_id":"${sold.seq}","code":"${code}","user_id":${user},` +
+    `"sale_id":${saleId},"item":${shown.itemJson(itemId)},"purchased_at":"${at}","replayed":${replayed}}`
+  );
+}
+
+async function release(
+  context: CheckoutContext,
+  codes: Codes,
+  request: Request,
+): Promise<Response> {
+  const code = parseCode(queryValue(queryOf(request.url), "code"));
+  if (code instanceof Invalid) return invalid(code);
+  const writer = writerOf(context.engine);
+  const archived = await codes.archived(writer, code);
+  const command: Release = { kind: "release", code, archived };
+  return renderRelease(await writer.submit(command));
+}
+
+function renderRelease({ word }: ReleaseOutcome): Response {
+  switch (word) {
+    case "released":
+    case "released_again":
+      return new Response(null, { status: 204 });
+    default:
+      return refuse[word]();
+  }
+}
+
+/** Asks the records for codes that the ledger does not hold in memory, a few at a time. */
+class Codes {
+  readonly #find: CheckoutContext["findCode"];
+  #lookups = 0;
+
+  constructor({ findCode }: CheckoutContext) {
+    this.#find = findCode;
+  }
+
+  async archived(writer: Writer, code: string): Promise<ArchivedCode | null> {
+    if (writer.knows(code)) return null;
+    if (this.#lookups >= lookupsMax) throw new OverloadedError(problems.overloaded.detail);
+    this.#lookups += 1;
+    try {
+      return await this.#find(code);
+    } finally {
+      this.#lookups -= 1;
+    }
+  }
+}

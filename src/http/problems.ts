@@ -1,0 +1,149 @@
+/**
+ * Refusals: `application/problem+json` after RFC 9457, one entry for every code that the
+ * contract knows. What can be rendered once is; a flood is mostly refusals.
+ */
+
+type Problem = { readonly status: number; readonly title: string; readonly detail: string };
+
+export const problems = {
+  invalid_request: { status: 400, title: "Invalid request", detail: "The request is not valid." },
+  not_found: { status: 404, title: "Not found", detail: "There is nothing at this path." },
+  method_not_allowed: {
+    status: 405,
+    title: "Method not allowed",
+    detail: "This path does not answer that method; the Allow header lists those it does.",
+  },
+  payload_too_large: {
+    status: 413,
+    title: "Body too large",
+    detail: "A body may have 65,536 bytes at most.",
+  },
+  item_not_found: { status: 404, title: "No such item", detail: "The sale has no such item." },
+  sale_not_found: { status: 404, title: "No such sale", detail: "There is no such sale." },
+  sale_not_open: { status: 409, title: "Sale not open", detail: "The sale is not open." },
+  item_sold_out: {
+    status: 409,
+    title: "Item sold out",
+    detail: "Every unit of this item is sold.",
+  },
+  sold_out: { status: 409, title: "Sold out", detail: "Every unit of this sale is sold." },
+  item_reserved: {
+    status: 409,
+    title: "Reserved by others",
+    detail: "Every unsold unit is reserved by somebody; one may come free.",
+  },
+  user_limit_reached: {
+    status: 409,
+    title: "Limit reached",
+    detail: "This user holds or has bought as many items as one user may in this sale.",
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: "Idempotency key reused",
+    detail: "This Idempotency-Key was used for a checkout with other parameters.",
+  },
+  code_not_found: { status: 404, title: "No such code", detail: "This code was never given." },
+  code_expired: {
+    status: 410,
+    title: "Code expired",
+    detail: "The reservation has ended and cannot be bought any more.",
+  },
+  sale_ended: {
+    status: 410,
+    title: "Sale ended",
+    detail: "The sale ended before this code was bought.",
+  },
+  already_purchased: {
+    status: 409,
+    title: "Already purchased",
+    detail: "This code was bought and cannot be given back.",
+  },
+  unavailable: {
+    status: 503,
+    title: "Unavailable",
+    detail: "No sale can be made at this moment; the same request may be sent again.",
+  },
+  overloaded: {
+    status: 503,
+    title: "Overloaded",
+    detail: "Too many requests are waiting; the same request may be sent again.",
+  },
+  internal: {
+    status: 500,
+    title: "Internal error",
+    detail: "Something is wrong here. The request id finds it in the log.",
+  },
+} as const satisfies Record<string, Problem>;
+
+export type ProblemCode = keyof typeof problems;
+
+const mediaType = "application/problem+json";
+
+export type ProblemOptions = {
+  /** In place of the code's own sentence. */
+  readonly detail?: string;
+  /** When the same request may succeed. */
+  readonly retryAfterMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** The answer of a refusal. */
+export function problem(code: ProblemCode, options: ProblemOptions = {}): Response {
+  const { status, title } = problems[code];
+  const detail = options.detail ?? problems[code].detail;
+  const headers = new Headers({ "Content-Type": mediaType, ...options.headers });
+  const body: Record<string, string | number> = {
+    type: `urn:stampede:problem:${code}`,
+    title,
+    status,
+    detail,
+    code,
+    error: detail,
+  };
+  if (options.retryAfterMs !== undefined) {
+    const ms = Math.max(1, Math.ceil(options.retryAfterMs));
+    body["retry_after_ms"] = ms;
+    headers.set("Retry-After", String(Math.ceil(ms / 1000)));
+  }
+  return new Response(JSON.stringify(body), { status, headers });
+}
+
+/** As `problem(code)`, rendered in advance. */
+export function preparedProblem(code: ProblemCode): () => Response {
+  const { status, title, detail } = problems[code];
+  const type = `urn:stampede:problem:${code}`;
+  const body = JSON.stringify({ type, title, status, detail, code, error: detail });
+  const init = { status, headers: new Headers({ "Content-Type": mediaType }) };
+  return () => new Response(body, init);
+}
+
+/** Whole seconds for which headers are kept ready. */
+const secondsPreparedMax = 600;
+
+/** As `problem(code, { retryAfterMs })`, with all but the figures rendered in advance. */
+export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Response {
+  const { status, title, detail } = problems[code];
+  const type = `urn:stampede:problem:${code}`;
+  const known = JSON.stringify({ type, title, status, detail, code, error: detail }).slice(0, -1);
+  const inits: ResponseInit[] = [];
+  return (retryAfterMs) => {
+    const ms = Math.max(1, Math.ceil(retryAfterMs));
+    const seconds = Math.ceil(ms / 1000);
+    const init = inits[seconds] ?? {
+      status,
+      headers: new Headers({ "Content-Type": mediaType, "Retry-After": String(seconds) }),
+    };
+    if (seconds <= secondsPreparedMax) inits[seconds] = init;
+    return new Response(`${known},"retry_after_ms":${ms}}`, init);
+  };
+}
+
+const jsonHeaders = new Headers({ "Content-Type": "application/json" });
+const jsonInit = { headers: jsonHeaders };
+
+/** 200 with a body that is JSON already. */
+export const jsonText = (body: string): Response => new Response(body, jsonInit);
+
+/** 200, or another status, with a value. */
+export const json = (body: unknown, status = 200): Response =>
+  new Response(JSON.stringify(body), { status, headers: jsonHeaders });

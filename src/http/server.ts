@@ -1,0 +1,136 @@
+/**
+ * Serves the table of routes: finds the path, checks the method and the body's size, carries
+ * the request's id into the answer, and turns whatever goes wrong into a problem.
+ *
+ * Where this process does not lead, requests that need the leader are passed on to it.
+ */
+import type { BunRequest, Server } from "bun";
+import { OverloadedError, UnavailableError } from "../writer.ts";
+import type { Engine, Log } from "../engine.ts";
+import { problem } from "./problems.ts";
+
+export type Handler = (
+  request: BunRequest,
+  server: Server<undefined>,
+) => Response | Promise<Response>;
+
+export type Route = {
+  /** As in `Bun.serve`: segments that begin with a colon are parameters. */
+  readonly path: string;
+  readonly methods: { readonly [method: string]: Handler };
+  /** Answered by the leader alone; others pass it on. */
+  readonly leaderOnly?: true;
+};
+
+/** Bytes of a request's body. */
+const bodyBytesMax = 65_536;
+/** Bytes above which a body is not read to its end, only to give a proper answer. */
+const bodyBytesReadMax = 8 * 1024 * 1024;
+/** Tells a process that the request has been passed on once already. */
+const forwardedHeader = "X-Stampede-Forwarded";
+const forwardTimeoutMs = 15_000;
+
+export function serve(options: {
+  readonly routes: readonly Route[];
+  readonly engine: Engine;
+  readonly host: string;
+  readonly port: number;
+  readonly log: Log;
+}): Server<undefined> {
+  const { engine, log } = options;
+  const table: Record<string, Handler> = {};
+  for (const route of options.routes) table[route.path] = dispatcher(route, engine, log);
+  return Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    development: false,
+    maxRequestBodySize: bodyBytesReadMax,
+    routes: table,
+    fetch: (request) => withRequestId(request, problem("not_found")),
+    error: (error) => failure(error, crypto.randomUUID(), log),
+  });
+}
+
+function dispatcher(route: Route, engine: Engine, log: Log): Handler {
+  const methods: Record<string, Handler> = { ...route.methods };
+  if (methods["GET"] !== undefined) methods["HEAD"] = methods["GET"];
+  const allow = Object.keys(methods).join(", ");
+  return (request, server) => {
+    const { headers } = request;
+    const id = sane(headers.get("X-Request-Id"));
+    const answer = (): Response | Promise<Response> => {
+      const handler = methods[request.method];
+      if (handler === undefined)
+        return problem("method_not_allowed", { headers: { Allow: allow } });
+      const length = headers.get("Content-Length");
+      if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
+      if (route.leaderOnly === true && engine.role.name === "standby") {
+        return forward(request, engine.role.url);
+      }
+      return handler(request, server);
+    };
+    let answered: Response | Promise<Response>;
+    try {
+      answered = answer();
+    } catch (error) {
+      return failure(error, id ?? crypto.randomUUID(), log);
+    }
+    if (answered instanceof Response) return id === null ? answered : withId(answered, id);
+    const safe = answered.catch((error: unknown) => failure(error, id ?? crypto.randomUUID(), log));
+    return id === null ? safe : safe.then((response) => withId(response, id));
+  };
+}
+
+/** The answer to a handler that threw. */
+function failure(error: unknown, requestId: string, log: Log): Response {
+  if (error instanceof UnavailableError) {
+    return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
+  }
+  if (error instanceof OverloadedError) {
+    return withId(problem("overloaded", { retryAfterMs: 1000 }), requestId);
+  }
+  log.error({ requestId, error: error instanceof Error ? error.stack : String(error) }, "failed");
+  return withId(problem("internal"), requestId);
+}
+
+const saneId = /^[\x21-\x7e]{1,128}$/;
+
+const sane = (id: string | null): string | null => (id !== null && saneId.test(id) ? id : null);
+
+function withId(response: Response, id: string): Response {
+  response.headers.set("X-Request-Id", id);
+  return response;
+}
+
+function withRequestId(request: Request, response: Response): Response {
+  const id = sane(request.headers.get("X-Request-Id"));
+  return id === null ? response : withId(response, id);
+}
+
+/** Has the leader answer. The answer streams through, whatever its length. */
+async function forward(request: Request, leaderUrl: string): Promise<Response> {
+  if (request.headers.has(forwardedHeader)) {
+    throw new UnavailableError("the leader is changing");
+  }
+  const { pathname, search } = new URL(request.url);
+  const headers = new Headers(request.headers);
+  headers.set(forwardedHeader, "1");
+  headers.delete("Host");
+  const stopWaiting = new AbortController();
+  const timer = setTimeout(() => stopWaiting.abort(), forwardTimeoutMs);
+  try {
+    const answer = await fetch(leaderUrl + pathname + search, {
+      method: request.method,
+      headers,
+      body: request.method === "GET" || request.method === "HEAD" ? null : await request.text(),
+      redirect: "manual",
+      decompress: false,
+      signal: stopWaiting.signal,
+    });
+    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+  } catch (error) {
+    throw new UnavailableError(`the leader at ${leaderUrl} does not answer: ${String(error)}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}

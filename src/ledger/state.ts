@@ -1,0 +1,269 @@
+/**
+ * The ledger's state and the only functions that change it.
+ *
+ * Nothing here awaits, reads a clock or draws a random number: the same calls in the
+ * same order give the same state, which is what makes recovery from the journal exact.
+ * The functions below assume that the caller has checked every rule; `decide.ts` does.
+ */
+
+/** A sale as it was announced. Times are milliseconds since the Unix epoch. */
+export type Sale = {
+  readonly id: number;
+  readonly kind: "hourly" | "product";
+  readonly startsAt: number;
+  readonly endsAt: number;
+  readonly perUserLimit: number;
+  readonly reservationTtlMs: number;
+  /** Units of each item; item N is at index N - 1. */
+  readonly stock: Int32Array;
+};
+
+export type Reservation = {
+  readonly code: string;
+  readonly sale: SaleState;
+  readonly saleId: number;
+  readonly itemId: number;
+  readonly userId: string;
+  readonly expiresAt: number;
+  /** The idempotency key that made it, and the parameters it came with; null without one. */
+  readonly key: string | null;
+  readonly request: string | null;
+  status: "live" | "lapsed" | "released" | "sold";
+  sold: SoldUnit | null;
+};
+
+/** One unit sold: `unit` counts within the item, `userOrdinal` within the user, both from 1. */
+export type SoldUnit = {
+  /** Number of the attempt that sold it; it is the order's number too. */
+  readonly seq: number;
+  readonly at: number;
+  readonly unit: number;
+  readonly userOrdinal: number;
+};
+
+/** What one user has in one sale. `live` never holds more than the sale's limit. */
+export type Buyer = { bought: number; readonly live: Reservation[] };
+
+export type SaleState = {
+  readonly sale: Sale;
+  readonly stock: number;
+  /** Units neither sold nor reserved, and units sold, by item index. */
+  readonly free: Int32Array;
+  readonly soldOf: Int32Array;
+  /** When the youngest live reservation of an item runs out, by item index. */
+  readonly lastExpiry: Float64Array;
+  readonly buyers: Map<string, Buyer>;
+  /** Every reservation in the order of its expiry; none before `deadlineHead` is live. */
+  deadlines: Reservation[];
+  deadlineHead: number;
+  available: number;
+  reserved: number;
+  sold: number;
+  /** Attempts that named this sale. */
+  attempts: number;
+  /** No item below this index is free. */
+  freeHint: number;
+  /** Items whose figures changed since somebody last took this set. At most one entry an item. */
+  changed: Set<number>;
+};
+
+export type LedgerState = {
+  /** Number of the last attempt decided; the next is one higher, without gaps. */
+  seq: number;
+  /** Time of the last decision: time never runs backwards in the journal. */
+  now: number;
+  /** Sales that are coming, open, or over so recently that clients may still ask. */
+  readonly sales: Map<number, SaleState>;
+  /** Sales that are over and dropped from memory: sale id to number of items. */
+  readonly settled: Map<number, number>;
+  readonly codes: Map<string, Reservation>;
+  /** Idempotency keys of reservations held in memory, by `keyOf(user, key)`. */
+  readonly keys: Map<string, Reservation>;
+};
+
+/** Lapsed reservations kept in memory for a late purchase, a sale; older ones are refused. */
+export const lapsedReservationsMax = 200_000;
+
+export function emptyState(seq: number, now: number): LedgerState {
+  return {
+    seq,
+    now,
+    sales: new Map(),
+    settled: new Map(),
+    codes: new Map(),
+    keys: new Map(),
+  };
+}
+
+/** NUL cannot occur in a user id or a key, so the pair cannot be confused with another. */
+export const keyOf = (userId: string, key: string): string => `${userId}\0${key}`;
+
+/** Adds a sale that has just been stored, or was found stored. `attempts` made so far. */
+export function addSale(state: LedgerState, sale: Sale, attempts: number): SaleState {
+  const stock = sale.stock.reduce((sum, units) => sum + units, 0);
+  const added: SaleState = {
+    sale,
+    stock,
+    free: Int32Array.from(sale.stock),
+    soldOf: new Int32Array(sale.stock.length),
+    lastExpiry: new Float64Array(sale.stock.length),
+    buyers: new Map(),
+    deadlines: [],
+    deadlineHead: 0,
+    available: stock,
+    reserved: 0,
+    sold: 0,
+    attempts,
+    freeHint: 0,
+    changed: new Set(),
+  };
+  state.sales.set(sale.id, added);
+  return added;
+}
+
+/** Forgets all of a sale but that it existed; its codes are answered from the records. */
+export function settleSale(state: LedgerState, sale: SaleState): void {
+  for (const reservation of sale.deadlines) forget(state, reservation);
+  state.sales.delete(sale.sale.id);
+  state.settled.set(sale.sale.id, sale.sale.stock.length);
+}
+
+function forget(state: LedgerState, reservation: Reservation): void {
+  state.codes.delete(reservation.code);
+  if (reservation.key === null) return;
+  const key = keyOf(reservation.userId, reservation.key);
+  if (state.keys.get(key) === reservation) state.keys.delete(key);
+}
+
+export function buyerOf(sale: SaleState, userId: string): Buyer {
+  let buyer = sale.buyers.get(userId);
+  if (buyer === undefined) {
+    buyer = { bought: 0, live: [] };
+    sale.buyers.set(userId, buyer);
+  }
+  return buyer;
+}
+
+/** The lowest free item number; the sale must have a free unit. */
+export function lowestFreeItem(sale: SaleState): number {
+  let index = sale.freeHint;
+  while (sale.free[index] === 0) index += 1;
+  sale.freeHint = index;
+  return index + 1;
+}
+
+/** Takes one free unit of an item out of sale until `now` plus the sale's TTL. */
+export function reserve(
+  state: LedgerState,
+  sale: SaleState,
+  made: {
+    readonly code: string;
+    readonly itemId: number;
+    readonly userId: string;
+    readonly key: string | null;
+    readonly request: string | null;
+  },
+  now: number,
+): Reservation {
+  const { endsAt, reservationTtlMs } = sale.sale;
+  const reservation: Reservation = {
+    code: made.code,
+    sale,
+    saleId: sale.sale.id,
+    itemId: made.itemId,
+    userId: made.userId,
+    expiresAt: Math.min(now + reservationTtlMs, endsAt),
+    key: made.key,
+    request: made.request,
+    status: "live",
+    sold: null,
+  };
+  take(sale, reservation);
+  buyerOf(sale, made.userId).live.push(reservation);
+  // The TTL is one figure a sale and time does not run backwards: this keeps the order.
+  sale.deadlines.push(reservation);
+  sale.lastExpiry[made.itemId - 1] = reservation.expiresAt;
+  state.codes.set(made.code, reservation);
+  if (made.key !== null) state.keys.set(keyOf(made.userId, made.key), reservation);
+  return reservation;
+}
+
+/** Sells the unit of a live reservation, or of a lapsed one whose unit is still free. */
+export function sell(reservation: Reservation, seq: number, at: number): void {
+  const { sale } = reservation;
+  const buyer = buyerOf(sale, reservation.userId);
+  if (reservation.status === "live") dropLive(buyer, reservation);
+  else take(sale, reservation);
+  const index = reservation.itemId - 1;
+  const unit = (sale.soldOf[index] ?? 0) + 1;
+  sale.soldOf[index] = unit;
+  sale.reserved -= 1;
+  sale.sold += 1;
+  buyer.bought += 1;
+  reservation.status = "sold";
+  reservation.sold = { seq, at, unit, userOrdinal: buyer.bought };
+  sale.changed.add(reservation.itemId);
+}
+
+/** Puts the unit of a live reservation back on sale. */
+export function giveBack(reservation: Reservation, as: "lapsed" | "released"): void {
+  const { sale } = reservation;
+  const index = reservation.itemId - 1;
+  sale.free[index] = (sale.free[index] ?? 0) + 1;
+  sale.available += 1;
+  sale.reserved -= 1;
+  sale.freeHint = Math.min(sale.freeHint, index);
+  sale.changed.add(reservation.itemId);
+  const buyer = buyerOf(sale, reservation.userId);
+  dropLive(buyer, reservation);
+  if (buyer.live.length === 0 && buyer.bought === 0) sale.buyers.delete(reservation.userId);
+  reservation.status = as;
+}
+
+/**
+ * Ends every reservation of a sale that has run out by `now`. Called before each decision,
+ * so that no timer has to run for an abandoned unit to be sold.
+ */
+export function expire(sale: SaleState, now: number): void {
+  const { deadlines } = sale;
+  let head = sale.deadlineHead;
+  for (; head < deadlines.length; head += 1) {
+    const reservation = deadlines[head];
+    if (reservation?.status !== "live") continue;
+    if (reservation.expiresAt > now) break;
+    giveBack(reservation, "lapsed");
+  }
+  sale.deadlineHead = head;
+}
+
+/** When the next live reservation runs out; undefined without one. Call `expire` first. */
+export const soonestExpiry = (sale: SaleState): number | undefined =>
+  sale.deadlines[sale.deadlineHead]?.expiresAt;
+
+/**
+ * Keeps the past within its bound: sold reservations stay, the oldest of the others go.
+ * Never called while the journal is replayed, where any code may still turn out sold.
+ */
+export function trimLapsed(state: LedgerState, sale: SaleState): void {
+  if (sale.deadlineHead - sale.sold <= 2 * lapsedReservationsMax) return;
+  const cut = sale.deadlineHead - lapsedReservationsMax;
+  const kept: Reservation[] = [];
+  sale.deadlines.forEach((reservation, index) => {
+    if (index >= cut || reservation.status === "sold") kept.push(reservation);
+    else forget(state, reservation);
+  });
+  sale.deadlineHead -= sale.deadlines.length - kept.length;
+  sale.deadlines = kept;
+}
+
+function take(sale: SaleState, reservation: Reservation): void {
+  const index = reservation.itemId - 1;
+  sale.free[index] = (sale.free[index] ?? 0) - 1;
+  sale.available -= 1;
+  sale.reserved += 1;
+  sale.changed.add(reservation.itemId);
+}
+
+function dropLive(buyer: Buyer, reservation: Reservation): void {
+  buyer.live.splice(buyer.live.indexOf(reservation), 1);
+}

@@ -1,0 +1,258 @@
+/**
+ * The program: reads the command, wires the parts, handles signals, exits.
+ * Exit codes: 0 done, 1 something is wrong outside, 2 called or configured wrongly.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import pino from "pino";
+import packageJson from "../package.json" with { type: "json" };
+import { ConfigError, readConfig, type Config } from "./config.ts";
+import { Engine } from "./engine.ts";
+import { checkoutRoutes } from "./http/checkout.ts";
+import { Events } from "./http/events.ts";
+import { operationRoutes } from "./http/operations.ts";
+import { serve, type Route } from "./http/server.ts";
+import { viewRoutes } from "./http/views.ts";
+import { Shelf } from "./sales/shelf.ts";
+import {
+  DatabaseError,
+  errorCode,
+  openPool,
+  waitForDatabase,
+  type Database,
+} from "./store/client.ts";
+import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
+import { packed } from "./store/embedded/packed.ts";
+import { migrate } from "./store/migrations.ts";
+import { findCode } from "./store/sales.ts";
+import { verify } from "./verify.ts";
+import { pages, servePage } from "./web/pages.ts";
+
+const usage = `Stampede ${packageJson.version}: a flash-sale engine.
+
+  stampede [serve]              sell: an hourly sale of 10,000 items, over HTTP
+  stampede migrate              bring the database's schema up to date
+  stampede verify [--sale S]    audit every sale, or one, from the records alone
+  stampede --help, --version
+
+Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
+Variables, with their defaults: PORT=8080, HOST=0.0.0.0, DATABASE_URL,
+STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
+SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
+RESERVATION_TTL_MS=120000, LOG_LEVEL=info.
+`;
+
+/** How long a stop may take before the process ends all the same. */
+const stopMaxMs = 8_000;
+
+class UsageError extends Error {}
+
+class ListenError extends Error {}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** In the executable the migrations lie beside the program. */
+const migrationsFolder = join(import.meta.dir, packed === undefined ? "../drizzle" : "drizzle");
+
+async function openDatabase(config: Config): Promise<Database> {
+  if (config.databaseUrl === undefined) {
+    return await startEmbedded({ dataDir: config.dataDir, log: say });
+  }
+  const { hostname, port, pathname } = new URL(config.databaseUrl);
+  return {
+    connection: { url: config.databaseUrl },
+    description: `PostgreSQL at ${hostname}:${port || 5432}${pathname}`,
+    ensure: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+    leave: () => Promise.resolve(),
+  };
+}
+
+/** Starts what the program keeps its records in, brought up to date. */
+async function prepareDatabase(config: Config): Promise<Database> {
+  const database = await openDatabase(config);
+  try {
+    await waitForDatabase(database, say);
+    await migrate(database.connection, migrationsFolder);
+    return database;
+  } catch (error) {
+    await database.leave();
+    throw error;
+  }
+}
+
+async function runServe(config: Config): Promise<void> {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  const stopped = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => stopped.resolve(signal));
+  }
+  const database = await prepareDatabase(config);
+  const clock = (): number => Date.now();
+  const sql = openPool(database.connection);
+  const shelf = new Shelf(sql);
+  const engine = new Engine({
+    database,
+    sql,
+    shelf,
+    schedule: config.schedule,
+    terms: config.hourlySale,
+    listenPort: () => server.port ?? config.port,
+    clock,
+    log,
+  });
+  const events = new Events(engine, shelf, clock);
+  const routes: Route[] = [
+    ...checkoutRoutes({ engine, shelf, clock, findCode: (code) => findCode(sql, code) }),
+    ...viewRoutes({ engine, shelf, sql, schedule: config.schedule, clock }),
+    ...events.routes,
+    ...operationRoutes(engine),
+    ...pageRoutes(),
+  ];
+  const server = await listen(database, config.port, () =>
+    serve({ routes, engine, host: config.host, port: config.port, log }),
+  );
+  engine.start();
+  events.start();
+  await engine.settled();
+  say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
+  say(`Records: ${database.description}`);
+
+  log.info({ signal: await stopped.promise }, "stopping");
+  // A stop that hangs must not keep a supervisor waiting: what is committed is safe anyway.
+  setTimeout(() => process.exit(1), stopMaxMs).unref();
+  void server.stop();
+  await engine.stop();
+  events.stop();
+  await server.stop(true);
+  await sql.end({ timeout: 1 });
+  await database.stop();
+}
+
+async function listen<T>(database: Database, port: number, start: () => T): Promise<T> {
+  try {
+    return start();
+  } catch (error) {
+    await database.leave();
+    const taken = errorCode(error) === "EADDRINUSE";
+    if (!taken) throw error;
+    throw new ListenError(
+      `Port ${port} is in use by another program. Stop it, or set PORT to another one.`,
+    );
+  }
+}
+
+const pageRoutes = (): Route[] =>
+  Array.from(pages, ([path, page]) => ({
+    path,
+    methods: { GET: (request: Request) => servePage(page, request) },
+  }));
+
+/** An address that can be opened: the one that stands for all of them cannot. */
+function addressOf(hostname: string | undefined, port: number | undefined): string {
+  const everywhere = hostname === undefined || hostname === "0.0.0.0" || hostname === "::";
+  return `http://${everywhere ? "localhost" : hostname}:${port}`;
+}
+
+async function runMigrate(config: Config): Promise<void> {
+  const database = await prepareDatabase(config);
+  say(`The schema is up to date in ${database.description}.`);
+  await database.leave();
+}
+
+/** Prints the audit; tells whether all is well. */
+async function runVerify(config: Config, saleId: number | undefined): Promise<boolean> {
+  const database = await prepareDatabase(config);
+  const sql = openPool(database.connection);
+  try {
+    return await verify(sql, saleId, say);
+  } finally {
+    await sql.end({ timeout: 1 });
+    await database.leave();
+  }
+}
+
+type Call =
+  | { readonly command: "serve" | "migrate" | "help" | "version" }
+  | { readonly command: "verify"; readonly sale: number | undefined };
+
+function parseCall(args: string[]): Call {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      help: { type: "boolean", short: "h" },
+      version: { type: "boolean", short: "v" },
+      sale: { type: "string" },
+    },
+  });
+  if (values.help === true) return { command: "help" };
+  if (values.version === true) return { command: "version" };
+  const [command = "serve", ...rest] = positionals;
+  if (rest.length > 0) throw new UsageError(`I do not know what to do with ${rest.join(" ")}.`);
+  if (command === "verify") {
+    const { sale } = values;
+    if (sale !== undefined && !/^[1-9]\d{0,8}$/.test(sale)) {
+      throw new UsageError(`--sale is ${JSON.stringify(sale)}; it takes the number of a sale.`);
+    }
+    return { command, sale: sale === undefined ? undefined : Number(sale) };
+  }
+  if (values.sale !== undefined) throw new UsageError("--sale belongs to verify.");
+  if (command === "serve" || command === "migrate") return { command };
+  throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
+}
+
+async function run(args: string[]): Promise<number> {
+  const call = parseCall(args);
+  switch (call.command) {
+    case "help":
+      process.stdout.write(usage);
+      return 0;
+    case "version":
+      say(packageJson.version);
+      return 0;
+    case "serve":
+      await runServe(readConfig());
+      return 0;
+    case "migrate":
+      await runMigrate(readConfig());
+      return 0;
+    case "verify":
+      return (await runVerify(readConfig(), call.sale)) ? 0 : 1;
+    default:
+      return call satisfies never;
+  }
+}
+
+/** What a person can mend is told in a sentence; everything else is a bug, with its stack. */
+function explain(error: unknown): { readonly text: string; readonly exitCode: number } {
+  if (error instanceof ConfigError) return { text: error.message, exitCode: 2 };
+  if (error instanceof UsageError || isParseArgsError(error)) {
+    return { text: `${error.message}\nTry stampede --help.`, exitCode: 2 };
+  }
+  if (
+    error instanceof DatabaseError ||
+    error instanceof EmbeddedError ||
+    error instanceof ListenError
+  ) {
+    return { text: error.message, exitCode: 1 };
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { text, exitCode: 1 };
+}
+
+const isParseArgsError = (error: unknown): error is Error =>
+  error instanceof Error &&
+  "code" in error &&
+  typeof error.code === "string" &&
+  error.code.startsWith("ERR_PARSE_ARGS");
+
+try {
+  process.exit(await run(process.argv.slice(2)));
+} catch (error) {
+  const { text, exitCode } = explain(error);
+  process.stderr.write(`stampede: ${text}\n`);
+  process.exit(exitCode);
+}

@@ -1,0 +1,51 @@
+/**
+ * When hourly sales open. A sale lasts until the next one opens, so the schedule alone says
+ * which sale belongs to a moment; nobody has to have been awake when it opened.
+ */
+
+export type Schedule = {
+  /** Five fields, as in crontab. */
+  readonly cron: string;
+  /** IANA name. */
+  readonly timeZone: string;
+};
+
+/** From `startsAt` up to, but not including, `endsAt`; ms. */
+export type Window = { readonly startsAt: number; readonly endsAt: number };
+
+const lookBackMinMs = 60_000;
+/** Longer than the longest gap of any expression: eight years between two 29 Februaries. */
+const lookBackMaxMs = 9 * 366 * 86_400_000;
+
+/** The first opening after `now` (ms), or null when the expression never fires or is none. */
+export function nextOpening({ cron, timeZone }: Schedule, now: number): number | null {
+  try {
+    return Bun.cron.parse(cron, now, { tz: timeZone })?.getTime() ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The window that `now` (ms) falls in; null before the first opening ever. */
+export function windowAt(schedule: Schedule, now: number): Window | null {
+  const endsAt = nextOpening(schedule, now);
+  if (endsAt === null) return null;
+  for (let back = lookBackMinMs; back <= lookBackMaxMs; back *= 2) {
+    // The parser gives openings after a moment, so `now` itself is reached from 1 ms before.
+    let opening = nextOpening(schedule, now - back);
+    if (opening === null || opening > now) continue;
+    for (;;) {
+      const following = nextOpening(schedule, opening);
+      if (following === null || following > now) return { startsAt: opening, endsAt };
+      opening = following;
+    }
+  }
+  return null;
+}
+
+/** The window after the one that `now` falls in. */
+export function windowAfter(schedule: Schedule, now: number): Window | null {
+  const startsAt = nextOpening(schedule, now);
+  const endsAt = startsAt === null ? null : nextOpening(schedule, startsAt);
+  return startsAt === null || endsAt === null ? null : { startsAt, endsAt };
+}

@@ -1,0 +1,99 @@
+/**
+ * The proof: every promise of the contract, asked of PostgreSQL alone. Nothing here knows
+ * the ledger; whoever can read the database can run the same queries.
+ */
+import type { Sql } from "postgres";
+
+/** The audit of one sale. Counts of what must not be, but for `sold`, `stock` and `max_units_one_user`. */
+export type SaleAudit = {
+  readonly sale_id: number;
+  readonly title: string;
+  readonly stock: number;
+  readonly sold: number;
+  readonly per_user_limit: number;
+  readonly max_units_one_user: number;
+  readonly oversold_items: number;
+  readonly users_over_limit: number;
+  readonly purchases_without_attempt: number;
+  readonly purchases_without_reservation: number;
+  readonly purchases_outside_window: number;
+  readonly attempts_without_purchase: number;
+  readonly duplicate_codes: number;
+  readonly ok: boolean;
+};
+
+/** The audit of a sale, or null when there is none of that id. */
+export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | null> {
+  const [row] = await sql<Omit<SaleAudit, "ok">[]>`
+    with sale as (select * from sales where id = ${saleId}),
+    sold as (select * from purchases where sale_id = ${saleId}),
+    units as (select item_id, count(*) as units from sold group by item_id),
+    buyers as (select user_id, count(*) as units from sold group by user_id),
+    -- The attempts that changed something, as the partial index holds them.
+    effective as (
+      select seq, outcome, code, user_id, item_id from attempts
+      where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released')),
+    retained as (select coalesce(min(seq), 0) as seq from attempts)
+    select
+      sale.id as sale_id, sale.title, sale.per_user_limit,
+      (select coalesce(sum(stock), 0)::int from items where sale_id = sale.id) as stock,
+      (select count(*)::int from sold) as sold,
+      (select coalesce(max(units), 0)::int from buyers) as max_units_one_user,
+      (select count(*)::int from units left join items
+         on items.sale_id = sale.id and items.id = units.item_id
+       where units.units > coalesce(items.stock, 0)) as oversold_items,
+      (select count(*)::int from buyers where units > sale.per_user_limit) as users_over_limit,
+      (select count(*)::int from sold where seq >= retained.seq and not exists (
+         select from effective e
+         where e.outcome = 'purchased' and e.seq = sold.seq and e.code = sold.code
+           and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_attempt,
+      (select count(*)::int from sold where seq >= retained.seq and not exists (
+         select from effective e
+         where e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code
+           and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_reservation,
+      (select count(*)::int from sold
+       where purchased_at < sale.starts_at or purchased_at >= sale.ends_at) as purchases_outside_window,
+      (select count(*)::int from effective e where e.outcome = 'purchased' and not exists (
+         select from sold where sold.code = e.code and sold.seq = e.seq)) as attempts_without_purchase,
+      ((select count(*) - count(distinct code) from effective where outcome = 'reserved')
+       + (select count(*) - count(distinct code) from sold))::int as duplicate_codes
+    from sale, retained`;
+  if (row === undefined) return null;
+  const ok =
+    row.sold <= row.stock &&
+    row.max_units_one_user <= row.per_user_limit &&
+    row.oversold_items === 0 &&
+    row.users_over_limit === 0 &&
+    row.purchases_without_attempt === 0 &&
+    row.purchases_without_reservation === 0 &&
+    row.purchases_outside_window === 0 &&
+    row.attempts_without_purchase === 0 &&
+    row.duplicate_codes === 0;
+  return { ...row, ok };
+}
+
+/** The audit of the journal as a whole. */
+export type JournalAudit = {
+  readonly attempts: number;
+  /** Sequence numbers that are missing between the first attempt kept and the last. */
+  readonly missing: number;
+  /** Attempts with an earlier time than the one before them. */
+  readonly out_of_order: number;
+  readonly ok: boolean;
+};
+
+export async function auditJournal(sql: Sql): Promise<JournalAudit> {
+  const [row] = await sql<{ attempts: number; missing: number; out_of_order: number }[]>`
+    select count(*)::float8 as attempts,
+           coalesce(max(seq) - min(seq) + 1 - count(*), 0)::float8 as missing,
+           (count(*) filter (where at < before))::float8 as out_of_order
+    from (select seq, at, lag(at) over (order by seq) as before from attempts) as journal`;
+  if (row === undefined) throw new Error("the journal could not be counted");
+  return { ...row, ok: row.missing === 0 && row.out_of_order === 0 };
+}
+
+/** Every sale's id, in the order of their making. */
+export async function saleIds(sql: Sql): Promise<number[]> {
+  const rows = await sql<{ id: number }[]>`select id from sales order by id`;
+  return rows.map((row) => row.id);
+}

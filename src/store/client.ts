@@ -1,0 +1,162 @@
+/**
+ * Connections to PostgreSQL. Knows how a connection is made, how long a server that is
+ * not there yet is waited for, and how a failure is told to a person.
+ *
+ * The writer's connection is made in `leadership.ts`; it needs other settings than a pool.
+ */
+import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+
+/** Where the server is: a URL, or the parts of an embedded one. */
+export type Connection =
+  | { readonly url: string }
+  | {
+      readonly host: string;
+      readonly port: number;
+      readonly username: string;
+      readonly password: string;
+      readonly database: string;
+      /** Unix socket; it takes precedence over host and port. */
+      readonly path?: string;
+    };
+
+/** A PostgreSQL to keep the records in, and who is responsible that it runs. */
+export type Database = {
+  readonly connection: Connection;
+  /** For a person, without secrets. */
+  readonly description: string;
+  /** Makes sure that it runs, where that is ours to do. Called before each reconnection. */
+  ensure(): Promise<void>;
+  /** Stops the server, where it is ours. */
+  stop(): Promise<void>;
+  /** Stops it if this process started it, and leaves it running for others if not. */
+  leave(): Promise<void>;
+};
+
+/** A condition that the operator has to mend; the message says what and how. */
+export class DatabaseError extends Error {}
+
+const serverVersionMin = 150_000;
+const connectTimeoutSeconds = 5;
+/** How long a server that refuses connections is waited for at the start. */
+export const refusedWaitMaxMs = 20_000;
+/** How long a server that says it is starting up is waited for. */
+const startingWaitMaxMs = 10 * 60_000;
+const retryIntervalMs = 250;
+/** Connections for everything but the journal: reads, migrations, preparing a sale. */
+export const poolConnectionsMax = 8;
+
+/** A client for one connection or a pool of them. Nothing is sent before the first query. */
+export function connect(
+  connection: Connection,
+  options: Options<Record<string, PostgresType>> = {},
+): Sql {
+  const common: Options<Record<string, PostgresType>> = {
+    connect_timeout: connectTimeoutSeconds,
+    fetch_types: false,
+    onnotice: () => {},
+    ...options,
+    connection: { application_name: "stampede", ...options.connection },
+  };
+  return "url" in connection
+    ? postgres(connection.url, common)
+    : postgres({ ...connection, ...common });
+}
+
+/** The cold paths' pool. */
+export const openPool = (connection: Connection): Sql =>
+  connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
+
+/**
+ * Waits until the server answers, and checks that it will do.
+ * @throws DatabaseError when it cannot be reached, refuses us, or is too old.
+ */
+export async function waitForDatabase(
+  database: Database,
+  say: (line: string) => void,
+): Promise<void> {
+  const startedAt = Date.now();
+  let said = false;
+  for (;;) {
+    const sql = connect(database.connection, { max: 1 });
+    try {
+      await checkServer(sql);
+      return;
+    } catch (error) {
+      if (error instanceof DatabaseError) throw error;
+      const bound = waitMaxMs(error);
+      if (Date.now() - startedAt >= bound) throw explain(database, error, bound);
+      if (!said) say(`Waiting for ${database.description}: ${messageOf(error)}`);
+      said = true;
+    } finally {
+      await sql.end({ timeout: 0 });
+    }
+    await Bun.sleep(retryIntervalMs);
+  }
+}
+
+async function checkServer(sql: Sql): Promise<void> {
+  const [row] = await sql<{ version: number; readable: string; replica: boolean }[]>`
+    select current_setting('server_version_num')::int as version,
+           current_setting('server_version') as readable,
+           pg_is_in_recovery() as replica`;
+  if (row === undefined || row.version < serverVersionMin) {
+    throw new DatabaseError(
+      `The server at DATABASE_URL is PostgreSQL ${row?.readable}; Stampede needs 15 or later.`,
+    );
+  }
+  if (row.replica) {
+    throw new DatabaseError(
+      "The server at DATABASE_URL is a read-only replica; point DATABASE_URL at the primary.",
+    );
+  }
+}
+
+/** The code of a driver's or a server's error, e.g. `ECONNREFUSED` or `28P01`. */
+export function errorCode(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "";
+}
+
+/** A message for people. Some connection errors carry their reason in the code alone. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message === "" ? errorCode(error) || error.name : error.message;
+}
+
+function waitMaxMs(error: unknown): number {
+  switch (errorCode(error)) {
+    case "57P03": // cannot_connect_now: starting up, or shutting down
+    case "53300": // too_many_connections
+      return startingWaitMaxMs;
+    case "ECONNREFUSED":
+    case "ECONNRESET":
+    case "ENOENT": // no socket file yet
+    case "CONNECTION_CLOSED":
+    case "57P01":
+      return refusedWaitMaxMs;
+    default:
+      return 0;
+  }
+}
+
+function explain(database: Database, error: unknown, waitedMs: number): DatabaseError {
+  const reason = messageOf(error);
+  const where = database.description;
+  switch (errorCode(error)) {
+    case "28P01":
+    case "28000":
+      return new DatabaseError(
+        `${where} refused the login (${reason}). Check the user and password in DATABASE_URL.`,
+      );
+    case "3D000":
+      return new DatabaseError(
+        `${where}: ${reason}. Create the database, or correct its name in DATABASE_URL.`,
+      );
+    default: {
+      const waited = waitedMs === 0 ? "" : ` after ${Math.round(waitedMs / 1000)} s`;
+      return new DatabaseError(
+        `Cannot reach ${where}${waited}: ${reason}. Start it, or correct DATABASE_URL.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Who may write. There is one advisory lock in the database, and the session that holds it
+ * is the only one that writes the journal: lose the connection, and lock and power are gone
+ * together. In detail:
+ *
+ * - standby: somebody else has the lock. Asks again every `lockPollMs`; writes nothing.
+ * - leader: has the lock on a connection of its own, which is never replaced. Writes.
+ * - lost: the connection closed, or did not answer for `silenceMaxMs`. Writes nothing more,
+ *   for whatever is sent to a replacement of the connection is refused there (`journal.ts`).
+ *
+ * A leader that falls silent (its machine stops, the network is cut) is ended by PostgreSQL
+ * after `silenceMaxMs`, and the lock with it, so that a standby takes over.
+ */
+import type { Sql } from "postgres";
+import { connect, type Connection } from "./client.ts";
+import type { WriterSession } from "./journal.ts";
+
+/** "leader" in ASCII, cut to four bytes; any constant would do. */
+const leaderLockKey = 0x6c656164;
+/** PostgreSQL ends the leader's session after this much silence; heartbeats come thrice as often. */
+export const silenceMaxMs = 9_000;
+export const heartbeatMs = 3_000;
+const lockPollMs = 250;
+
+/** A leader's term: one session with the lock, from its epoch's start until it is lost. */
+export type Leadership = {
+  readonly session: WriterSession;
+  /** How many terms there have been in this database, this one included. */
+  readonly epoch: number;
+  /** Resolves with the reason when the session is lost. */
+  readonly lost: Promise<Error>;
+  /** Gives the lock back by closing the session. */
+  end(): Promise<void>;
+};
+
+/** What a standby knows of the leader. */
+export type LeaderRecord = { readonly epoch: number; readonly url: string };
+
+/**
+ * Waits for the lock. Resolves to null when `signal` is aborted first.
+ * @param listenPort where this process listens; other processes pass their writes on to it
+ * @param onStandby called after each attempt that found the lock taken
+ * @throws the driver's error when the connection fails
+ */
+export async function lead(
+  connection: Connection,
+  listenPort: number,
+  signal: AbortSignal,
+  onStandby: (leader: LeaderRecord | null) => void,
+): Promise<Leadership | null> {
+  const { promise: lost, resolve: lose } = Promise.withResolvers<Error>();
+  const sql = connect(connection, {
+    max: 1,
+    max_lifetime: null,
+    idle_timeout: 0,
+    onclose: () => lose(new Error("the connection that holds the leader's lock was closed")),
+    connection: {
+      application_name: "stampede writer",
+      idle_session_timeout: silenceMaxMs,
+      // A statement that waits behind something for ever must not keep the lock for ever.
+      statement_timeout: silenceMaxMs,
+    },
+  });
+  try {
+    for (;;) {
+      if (signal.aborted) {
+        await sql.end({ timeout: 0 });
+        return null;
+      }
+      const session = await tryLock(sql);
+      if (session !== null) {
+        const epoch = await beginEpoch(sql, listenPort);
+        const stopHeart = beat(sql, lose);
+        void lost.then(stopHeart);
+        return {
+          session,
+          epoch,
+          lost,
+          end: async () => {
+            stopHeart();
+            await sql.end({ timeout: 1 });
+          },
+        };
+      }
+      onStandby(await readLeader(sql));
+      await Bun.sleep(lockPollMs);
+    }
+  } catch (error) {
+    await sql.end({ timeout: 0 });
+    throw error;
+  }
+}
+
+/**
+ * Keeps the session from falling silent, and notices when PostgreSQL has: the heartbeat
+ * stands behind whatever statement is in flight, so an answer that does not come is a
+ * commit that does not come, too.
+ */
+function beat(sql: Sql, lose: (reason: Error) => void): () => void {
+  let askedAt: number | null = null;
+  const timer = setInterval(() => {
+    if (askedAt !== null) {
+      if (performance.now() - askedAt >= silenceMaxMs) {
+        lose(new Error(`PostgreSQL has not answered for ${silenceMaxMs} ms`));
+      }
+      return;
+    }
+    askedAt = performance.now();
+    sql`select 1`.then(
+      () => {
+        askedAt = null;
+      },
+      (error: unknown) => lose(error instanceof Error ? error : new Error(String(error))),
+    );
+  }, heartbeatMs);
+  return () => clearInterval(timer);
+}
+
+async function tryLock(sql: Sql): Promise<WriterSession | null> {
+  const [row] = await sql<{ locked: boolean; pid: number }[]>`
+    select pg_try_advisory_lock(${leaderLockKey}) as locked, pg_backend_pid() as pid`;
+  return row?.locked === true ? { sql, backendPid: row.pid } : null;
+}
+
+/** Counts this term, and says where the leader listens, as PostgreSQL sees its address. */
+async function beginEpoch(sql: Sql, listenPort: number): Promise<number> {
+  const [row] = await sql<{ epoch: number }[]>`
+    insert into leader (id, epoch, url, since)
+    values (1, 1, 'http://' || coalesce(host(inet_client_addr()), '127.0.0.1')
+                  || ':' || ${listenPort}::int, now())
+    on conflict (id) do update
+      set epoch = leader.epoch + 1, url = excluded.url, since = excluded.since
+    returning epoch::float8 as epoch`;
+  if (row === undefined) throw new Error("the leader's row could not be written");
+  return row.epoch;
+}
+
+export async function readLeader(sql: Sql): Promise<LeaderRecord | null> {
+  const [row] = await sql<LeaderRecord[]>`select epoch::float8 as epoch, url from leader`;
+  return row ?? null;
+}

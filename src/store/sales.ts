@@ -1,0 +1,217 @@
+/**
+ * The sales and their items as they are stored, and what the records say of sales and codes
+ * that the ledger does not hold. Everything here may be asked of any process, leader or not.
+ */
+import type { ISql, Sql } from "postgres";
+import type { ArchivedCode } from "../ledger/commands.ts";
+import type { Sale } from "../ledger/state.ts";
+
+/** One item of a sale, as it is shown. */
+export type Item = {
+  readonly id: number;
+  readonly name: string;
+  readonly pictureSeed: string;
+  readonly priceCents: number;
+  readonly stock: number;
+};
+
+/** A sale with its title and its catalogue, in item order; item N is at index N - 1. */
+export type StoredSale = {
+  readonly sale: Sale;
+  readonly title: string;
+  readonly items: readonly Item[];
+  /** Attempts that named the sale, up to and including the one numbered `attemptsSeq`. */
+  readonly attempts: number;
+  readonly attemptsSeq: number;
+};
+
+/** A sale to be stored. */
+export type NewSale = Omit<Sale, "id" | "stock"> & {
+  readonly title: string;
+  readonly items: readonly Item[];
+};
+
+type SaleRow = {
+  id: number;
+  kind: "hourly" | "product";
+  title: string;
+  starts_at: Date;
+  ends_at: Date;
+  per_user_limit: number;
+  reservation_ttl_ms: number;
+  attempts: number;
+  attempts_seq: number;
+};
+
+/**
+ * Stores a sale with its items, all or nothing, and returns its id. An hourly sale that
+ * somebody has stored for the same hour wins: then its id is returned, and `sale` is not stored.
+ * @param seq number of the last attempt made so far: none before it can name this sale
+ */
+export async function storeSale(sql: Sql, sale: NewSale, seq: number): Promise<number> {
+  return await sql.begin(async (tx) => {
+    const [row] = await tx<{ id: number }[]>`
+      insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+                         item_count, attempts_seq)
+      values (${sale.kind}, ${sale.title}, ${isoTime(sale.startsAt)}, ${isoTime(sale.endsAt)},
+              ${sale.perUserLimit}, ${sale.reservationTtlMs}, ${sale.items.length}, ${seq})
+      on conflict (kind, starts_at) where kind = 'hourly' do nothing
+      returning id`;
+    if (row === undefined) return await idOfHour(tx, sale.startsAt);
+    await tx.unsafe(
+      `insert into items (sale_id, id, name, picture_seed, price_cents, stock)
+       select $1::int, id, name, "pictureSeed", "priceCents", stock
+       from json_to_recordset($2::text::json)
+         as t (id int, name text, "pictureSeed" text, "priceCents" int, stock int)`,
+      [row.id, JSON.stringify(sale.items)],
+    );
+    return row.id;
+  });
+}
+
+async function idOfHour(sql: ISql, startsAt: number): Promise<number> {
+  const id = await findHourly(sql, startsAt);
+  if (id === null) throw new Error("an hourly sale was refused as double, and is not there");
+  return id;
+}
+
+/** The id of the hourly sale that starts at a time (ms), or null. */
+export async function findHourly(sql: ISql, startsAt: number): Promise<number | null> {
+  const [row] = await sql<{ id: number }[]>`
+    select id from sales where kind = 'hourly' and starts_at = ${isoTime(startsAt)}`;
+  return row?.id ?? null;
+}
+
+/** Sales by id, with their items. Ids that do not exist are left out. */
+export async function loadSales(sql: Sql, ids: readonly number[]): Promise<StoredSale[]> {
+  if (ids.length === 0) return [];
+  const list = `{${ids.join(",")}}`;
+  const sales = await sql<SaleRow[]>`
+    select id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+           attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+    from sales where id = any(${list}::int[]) order by id`;
+  // One row a sale, as text: ten thousand rows cost ten times as much in the driver.
+  const items = await sql<{ sale_id: number; items: string }[]>`
+    select sale_id, json_agg(json_build_array(id, name, picture_seed, price_cents, stock)
+                             order by id)::text as items
+    from items where sale_id = any(${list}::int[]) group by sale_id`;
+  const itemsOf = new Map(items.map((row) => [row.sale_id, parseItems(row.items)]));
+  return sales.map((row) => storedSale(row, itemsOf.get(row.id) ?? []));
+}
+
+function parseItems(text: string): Item[] {
+  const rows = JSON.parse(text) as [number, string, string, number, number][];
+  return rows.map(([id, name, pictureSeed, priceCents, stock]) => ({
+    id,
+    name,
+    pictureSeed,
+    priceCents,
+    stock,
+  }));
+}
+
+function storedSale(row: SaleRow, items: Item[]): StoredSale {
+  return {
+    sale: {
+      id: row.id,
+      kind: row.kind,
+      startsAt: row.starts_at.getTime(),
+      endsAt: row.ends_at.getTime(),
+      perUserLimit: row.per_user_limit,
+      reservationTtlMs: row.reservation_ttl_ms,
+      stock: Int32Array.from(items, (item) => item.stock),
+    },
+    title: row.title,
+    items,
+    attempts: row.attempts,
+    attemptsSeq: row.attempts_seq,
+  };
+}
+
+/** Attempts that named a sale and have a higher number than `since`. */
+export async function countAttempts(sql: Sql, saleId: number, since: number): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::float8 as count from attempts where seq > ${since} and sale_id = ${saleId}`;
+  return row?.count ?? 0;
+}
+
+/** Notes how many attempts have named a sale up to `seq`, so that nobody counts them again. */
+export async function tallyAttempts(
+  sql: Sql,
+  saleId: number,
+  attempts: number,
+  seq: number,
+): Promise<void> {
+  await sql`
+    update sales set attempts = ${attempts}, attempts_seq = ${seq}
+    where id = ${saleId} and attempts_seq < ${seq}`;
+}
+
+/** Units of a sale that are gone, by item; items of which none is are missing. */
+export type Taken = {
+  readonly sold: ReadonlyMap<number, number>;
+  readonly reserved: ReadonlyMap<number, number>;
+  readonly attempts: number;
+};
+
+/**
+ * What is sold and reserved by the records, for a process that does not hold the sale in its
+ * ledger. Attempts on a sale that was settled are not counted any more.
+ */
+export async function readTaken(
+  sql: Sql,
+  { sale }: StoredSale,
+  now: number,
+  settledAt: number,
+): Promise<Taken> {
+  const sold = await sql<{ item_id: number; units: number }[]>`
+    select item_id, count(*)::int as units from purchases where sale_id = ${sale.id} group by item_id`;
+  const reserved =
+    now >= sale.endsAt
+      ? []
+      : await sql<{ item_id: number; units: number }[]>`
+          select r.item_id, count(*)::int as units from attempts r
+          where r.sale_id = ${sale.id} and r.outcome = 'reserved'
+            and r.at > ${isoTime(now - sale.reservationTtlMs)}
+            and not exists (
+              select from attempts e
+              where e.sale_id = ${sale.id} and e.outcome in ('purchased', 'released')
+                and e.seq > r.seq and e.code = r.code)
+          group by r.item_id`;
+  const [tally] = await sql<{ attempts: number; attempts_seq: number }[]>`
+    select attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+    from sales where id = ${sale.id}`;
+  const attempts = tally?.attempts ?? 0;
+  const since = tally?.attempts_seq ?? 0;
+  const unitsOf = (rows: readonly { item_id: number; units: number }[]) =>
+    new Map(rows.map((row) => [row.item_id, row.units]));
+  return {
+    sold: unitsOf(sold),
+    reserved: unitsOf(reserved),
+    attempts: attempts + (now >= settledAt ? 0 : await countAttempts(sql, sale.id, since)),
+  };
+}
+
+/** What became of a code that is not in the ledger's memory; null when it was never given. */
+export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
+  const [row] = await sql<
+    {
+      sale_id: number;
+      item_id: number;
+      user_id: string;
+      seq: number | null;
+      purchased_at: Date | null;
+    }[]
+  >`
+    select a.sale_id, a.item_id, a.user_id, p.seq::float8 as seq, p.purchased_at
+    from attempts a left join purchases p on p.code = a.code
+    where a.code = ${code} and a.outcome = 'reserved'`;
+  if (row === undefined) return null;
+  const sold =
+    row.seq === null || row.purchased_at === null
+      ? null
+      : { seq: row.seq, at: row.purchased_at.getTime() };
+  return { code, saleId: row.sale_id, itemId: row.item_id, userId: row.user_id, sold };
+}
+
+const isoTime = (ms: number): string => new Date(ms).toISOString();

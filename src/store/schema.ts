@@ -1,0 +1,174 @@
+/**
+ * The records. The constraints here are the second net below the ledger: PostgreSQL itself
+ * refuses a unit sold twice, a unit beyond the stock, a code used twice and a purchase
+ * beyond a user's limit. `attempts` is partitioned by sequence range, which drizzle cannot
+ * say; the migration does.
+ */
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  check,
+  foreignKey,
+  index,
+  integer,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  unique,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
+
+const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
+
+export const saleKind = pgEnum("sale_kind", ["hourly", "product"]);
+
+export const attemptKind = pgEnum("attempt_kind", ["checkout", "purchase", "release"]);
+
+/** The words of `ledger/commands.ts`. */
+export const outcomeWord = pgEnum("outcome_word", [
+  "reserved",
+  "reserved_again",
+  "sale_not_found",
+  "item_not_found",
+  "sale_not_open",
+  "item_sold_out",
+  "sold_out",
+  "item_reserved",
+  "user_limit_reached",
+  "idempotency_key_reused",
+  "purchased",
+  "purchased_again",
+  "code_not_found",
+  "code_expired",
+  "sale_ended",
+  "released",
+  "released_again",
+  "already_purchased",
+]);
+
+/** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
+export const leader = pgTable(
+  "leader",
+  {
+    id: integer("id").primaryKey().default(1),
+    epoch: bigint("epoch", { mode: "number" }).notNull(),
+    url: text("url").notNull(),
+    since: time("since").notNull(),
+  },
+  (t) => [check("leader_is_one_row", sql`${t.id} = 1`)],
+);
+
+export const sales = pgTable(
+  "sales",
+  {
+    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
+    kind: saleKind("kind").notNull(),
+    title: text("title").notNull(),
+    startsAt: time("starts_at").notNull(),
+    endsAt: time("ends_at").notNull(),
+    perUserLimit: integer("per_user_limit").notNull(),
+    reservationTtlMs: integer("reservation_ttl_ms").notNull(),
+    itemCount: integer("item_count").notNull(),
+    /** Attempts that named this sale, counted up to the attempt numbered `attempts_seq`. */
+    attempts: bigint("attempts", { mode: "number" }).notNull().default(0),
+    attemptsSeq: bigint("attempts_seq", { mode: "number" }).notNull().default(0),
+  },
+  (t) => [
+    uniqueIndex("sales_one_an_hour")
+      .on(t.kind, t.startsAt)
+      .where(sql`${t.kind} = 'hourly'`),
+    index("sales_by_end").on(t.endsAt),
+    unique("sales_limit").on(t.id, t.perUserLimit),
+    check("sales_window", sql`${t.startsAt} < ${t.endsAt}`),
+    check("sales_limit_positive", sql`${t.perUserLimit} > 0`),
+  ],
+);
+
+export const items = pgTable(
+  "items",
+  {
+    saleId: integer("sale_id")
+      .notNull()
+      .references(() => sales.id),
+    /** Number within the sale, from 1. */
+    id: integer("id").notNull(),
+    name: text("name").notNull(),
+    pictureSeed: text("picture_seed").notNull(),
+    priceCents: integer("price_cents").notNull(),
+    stock: integer("stock").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.saleId, t.id] }),
+    unique("items_stock").on(t.saleId, t.id, t.stock),
+    check("items_number", sql`${t.id} > 0`),
+    check("items_price", sql`${t.priceCents} >= 0`),
+    check("items_stock_positive", sql`${t.stock} > 0`),
+  ],
+);
+
+/** The journal: one row for everything that was tried, in order, with its outcome. */
+export const attempts = pgTable(
+  "attempts",
+  {
+    seq: bigint("seq", { mode: "number" }).primaryKey(),
+    at: time("at").notNull(),
+    kind: attemptKind("kind").notNull(),
+    outcome: outcomeWord("outcome").notNull(),
+    saleId: integer("sale_id"),
+    itemId: integer("item_id"),
+    userId: text("user_id"),
+    code: uuid("code"),
+    idempotencyKey: text("idempotency_key"),
+    /** The parameters that the idempotency key stands for. */
+    request: text("request"),
+  },
+  (t) => [
+    // What recovery replays. Refusals, which are most rows of a flood, are not in it.
+    index("attempts_effective")
+      .on(t.saleId, t.seq)
+      .where(sql`${t.outcome} in ('reserved', 'purchased', 'released')`),
+    index("attempts_reserved_code")
+      .on(t.code)
+      .where(sql`${t.outcome} = 'reserved'`),
+  ],
+);
+
+/** What was sold: one row a unit. */
+export const purchases = pgTable(
+  "purchases",
+  {
+    saleId: integer("sale_id").notNull(),
+    itemId: integer("item_id").notNull(),
+    /** Number of the unit within its item, from 1 to the item's stock. */
+    unit: integer("unit").notNull(),
+    itemStock: integer("item_stock").notNull(),
+    userId: text("user_id").notNull(),
+    /** Number of this purchase within the user's in this sale, from 1 to the limit. */
+    userOrdinal: integer("user_ordinal").notNull(),
+    userLimit: integer("user_limit").notNull(),
+    code: uuid("code").notNull(),
+    /** The attempt that sold it; it is the order's number. */
+    seq: bigint("seq", { mode: "number" }).notNull(),
+    purchasedAt: time("purchased_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.saleId, t.itemId, t.unit] }),
+    unique("purchases_code_once").on(t.code),
+    unique("purchases_user_ordinal_once").on(t.saleId, t.userId, t.userOrdinal),
+    check("purchases_unit_in_stock", sql`${t.unit} between 1 and ${t.itemStock}`),
+    check("purchases_user_in_limit", sql`${t.userOrdinal} between 1 and ${t.userLimit}`),
+    foreignKey({
+      name: "purchases_item_stock",
+      columns: [t.saleId, t.itemId, t.itemStock],
+      foreignColumns: [items.saleId, items.id, items.stock],
+    }),
+    foreignKey({
+      name: "purchases_sale_limit",
+      columns: [t.saleId, t.userLimit],
+      foreignColumns: [sales.id, sales.perUserLimit],
+    }),
+  ],
+);

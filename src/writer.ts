@@ -1,0 +1,178 @@
+/**
+ * The one writer: it owns the state, decides what is asked one after another, and answers
+ * only after the journal has committed.
+ *
+ * One statement is in flight; what arrives meanwhile is the next batch. There is no timer:
+ * idle, a batch is one row, under load it is hundreds. A batch is decided at the moment it
+ * is sent, so between batches the state is exactly what PostgreSQL has.
+ *
+ * A commit that fails, or of which nobody knows, ends the writer: its state may be ahead of
+ * the records. Everybody waiting gets `UnavailableError`, `lost` resolves, and a new writer
+ * has to be made from what is stored.
+ */
+import type { Command, Outcome, OutcomeOf } from "./ledger/commands.ts";
+import { decide } from "./ledger/decide.ts";
+import type { LedgerState } from "./ledger/state.ts";
+import type { Journal } from "./store/journal.ts";
+
+/** Attempts in one statement. */
+export const batchRowsMax = 4_096;
+/** Commands that wait to be decided; more are refused at once. */
+export const queueCommandsMax = 32_768;
+
+/** There is no writer at the moment; the caller may try again. */
+export class UnavailableError extends Error {}
+
+/** The writer is behind its bound; the caller may try again. */
+export class OverloadedError extends Error {}
+
+const stopping = "the program is stopping";
+
+type Waiting = {
+  readonly command: Command;
+  readonly resolve: (outcome: never) => void;
+  readonly reject: (error: Error) => void;
+};
+
+export class Writer {
+  readonly #state: LedgerState;
+  readonly #journal: Journal;
+  readonly #clock: () => number;
+  #queue: Waiting[] = [];
+  #reads: (() => void)[] = [];
+  #inFlight: Waiting[] | null = null;
+  #scheduled = false;
+  #ended: Error | null = null;
+  #drained: (() => void) | null = null;
+  readonly #lost = Promise.withResolvers<Error>();
+
+  /** @param clock milliseconds since the Unix epoch */
+  constructor(state: LedgerState, journal: Journal, clock: () => number) {
+    this.#state = state;
+    this.#journal = journal;
+    this.#clock = clock;
+  }
+
+  /** Resolves with the reason when this writer has ended and its state is void. */
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  /**
+   * Has a command decided and its record committed.
+   * @throws UnavailableError when there is no telling whether it was, or it was not
+   * @throws OverloadedError when too many are waiting; it was not decided
+   */
+  submit<C extends Command>(command: C): Promise<OutcomeOf<C>> {
+    if (this.#ended !== null || this.#drained !== null) {
+      return Promise.reject(new UnavailableError(this.#ended?.message ?? stopping));
+    }
+    if (this.#queue.length >= queueCommandsMax) {
+      return Promise.reject(new OverloadedError("too many requests are waiting"));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ command, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /**
+   * Calls `use` with the state at a moment when all of it is committed, so that nothing is
+   * told that a crash could take back. `use` may also add or settle a sale.
+   */
+  read<T>(use: (state: LedgerState) => T): Promise<T> {
+    if (this.#ended !== null) return Promise.reject(new UnavailableError(this.#ended.message));
+    if (this.#inFlight === null) return Promise.resolve(use(this.#state));
+    return new Promise((resolve, reject) => {
+      this.#reads.push(() => {
+        try {
+          if (this.#ended !== null) throw new UnavailableError(this.#ended.message);
+          resolve(use(this.#state));
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      });
+    });
+  }
+
+  /** Whether the ledger holds a code in memory. May be ahead of the records. */
+  knows(code: string): boolean {
+    return this.#state.codes.has(code);
+  }
+
+  /** Commands waiting to be decided or committed. */
+  get waiting(): number {
+    return this.#queue.length + (this.#inFlight?.length ?? 0);
+  }
+
+  /** Takes nothing more, and resolves when everything taken has been answered. */
+  drain(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drained = resolve;
+    this.#schedule();
+    return promise;
+  }
+
+  /** Ends the writer at once: nothing more is decided, everybody waiting is told. */
+  end(reason: Error): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    const waiting = [...(this.#inFlight ?? []), ...this.#queue];
+    this.#inFlight = null;
+    this.#queue = [];
+    for (const { reject } of waiting) reject(new UnavailableError(reason.message));
+    this.#settleReads();
+    this.#drained?.();
+    this.#lost.resolve(reason);
+  }
+
+  /** Lets the event loop read what has arrived, then sends it. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight !== null || this.#ended !== null) return;
+    this.#scheduled = true;
+    // Two turns: the replies just given are written in the first, and what their clients
+    // ask next is read in the second. Measured: batches 40% larger, 10% more requests a
+    // second on 64 connections; while the queue is empty it costs some microseconds.
+    setImmediate(() => setImmediate(() => this.#send()));
+  }
+
+  #send(): void {
+    this.#scheduled = false;
+    if (this.#ended !== null) return;
+    const batch =
+      this.#queue.length <= batchRowsMax ? this.#queue : this.#queue.slice(0, batchRowsMax);
+    this.#queue = batch === this.#queue ? [] : this.#queue.slice(batchRowsMax);
+    if (batch.length === 0) {
+      if (this.#drained !== null) this.end(new Error(stopping));
+      return;
+    }
+    this.#inFlight = batch;
+    this.#decideAndCommit(batch).catch((error: unknown) => {
+      this.end(error instanceof Error ? error : new Error(String(error)));
+    });
+  }
+
+  async #decideAndCommit(batch: Waiting[]): Promise<void> {
+    const state = this.#state;
+    const now = this.#clock();
+    const outcomes: Outcome[] = [];
+    this.#journal.begin(state.seq + 1);
+    for (const { command } of batch) {
+      const outcome = decide(state, command, now);
+      this.#journal.add(command, outcome);
+      outcomes.push(outcome);
+    }
+    await this.#journal.commit(state.now);
+    if (this.#ended !== null) return;
+    this.#inFlight = null;
+    this.#settleReads();
+    for (let i = 0; i < batch.length; i += 1) batch[i]?.resolve(outcomes[i] as never);
+    if (this.#queue.length > 0 || this.#drained !== null) this.#schedule();
+  }
+
+  #settleReads(): void {
+    const reads = this.#reads;
+    this.#reads = [];
+    for (const read of reads) read();
+  }
+}
