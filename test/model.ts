@@ -167,7 +167,10 @@ export class Model {
       return { ...verdict("sale_not_open"), opensAt };
     }
     const sold = this.#with(book, "sold");
-    if (item !== "any" && sold.filter(({ itemId }) => itemId === item).length === plan.stock[item - 1])
+    if (
+      item !== "any" &&
+      sold.filter(({ itemId }) => itemId === item).length === plan.stock[item - 1]
+    )
       return verdict("item_sold_out");
     if (sold.length === sum(plan.stock)) return verdict("sold_out");
     const live = this.#with(book, "live");
@@ -283,9 +286,7 @@ export class Model {
   #bookAskedFor(sale: Checkout["sale"]): Book | null {
     if (sale === "unknown") return null;
     if (sale !== "current") return this.#book(sale);
-    return (
-      this.books.find(({ plan }) => plan.kind === "hourly" && isOpen(plan, this.now)) ?? null
-    );
+    return this.books.find(({ plan }) => plan.kind === "hourly" && isOpen(plan, this.now)) ?? null;
   }
 
   #nextHourly(): number | null {

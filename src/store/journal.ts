@@ -29,13 +29,13 @@ export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
 /** The session lost the lock, or another leader has written: this state must not be used. */
 export class DeposedError extends Error {}
 
-/** Rows for one `insert`, as one growing array literal a column. */
+/** Rows for one `insert`, a list of elements a column, until they are taken as array literals. */
 class Rows {
   count = 0;
   readonly types: readonly string[];
   readonly #into: string;
   readonly #select: string;
-  readonly #literals: string[];
+  #columns: (string | number)[][];
 
   /**
    * @param into the table and its columns
@@ -46,21 +46,18 @@ class Rows {
     this.#into = into;
     this.#select = select;
     this.types = types;
-    this.#literals = types.map(() => "");
+    this.#columns = types.map(() => []);
   }
 
   /** One row: values already written as elements of an array literal. */
   add(...elements: readonly (string | number)[]): void {
-    const separator = this.count === 0 ? "{" : ",";
-    for (let i = 0; i < elements.length; i += 1) {
-      this.#literals[i] += `${separator}${elements[i]}`;
-    }
+    for (let i = 0; i < elements.length; i += 1) this.#columns[i]?.push(elements[i] ?? "NULL");
     this.count += 1;
   }
 
   take(): string[] {
-    const taken = this.#literals.map((literal) => `${literal}}`);
-    this.#literals.fill("");
+    const taken = this.#columns.map((column) => `{${column.join(",")}}`);
+    this.#columns = this.types.map(() => []);
     this.count = 0;
     return taken;
   }

@@ -19,7 +19,14 @@ export function factsOf(outcome: Outcome): Facts {
 
 function codeFacts(known: KnownCode): Facts {
   const { code, saleId, itemId, userId, sold } = known;
-  const facts = { code, saleId, itemId, userId, order: sold?.seq ?? null, soldAt: sold?.at ?? null };
+  const facts = {
+    code,
+    saleId,
+    itemId,
+    userId,
+    order: sold?.seq ?? null,
+    soldAt: sold?.at ?? null,
+  };
   if (!("expiresAt" in known)) return facts;
   const { expiresAt, sold: unit } = known;
   return { ...facts, expiresAt, unit: unit?.unit ?? null, ordinal: unit?.userOrdinal ?? null };
@@ -78,7 +85,10 @@ export function dumpOf(state: LedgerState, now: number): unknown {
     const { saleId, itemId, userId, expiresAt, key, request, status, sold } = reservation;
     return [code, { saleId, itemId, userId, expiresAt, key, request, status, sold }] as const;
   });
-  const keys = [...state.keys].map(([key, { code }]) => [key, code] as const);
+  // A key whose reservation lapsed or was given back stands for nothing.
+  const keys = [...state.keys]
+    .filter(([, { status }]) => status === "live" || status === "sold")
+    .map(([key, { code }]) => [key, code] as const);
   const sales = [...state.sales].map(([id, sale]) => {
     const live = sale.deadlines.filter(({ status }) => status === "live");
     const ahead = sale.deadlines.slice(sale.deadlineHead);

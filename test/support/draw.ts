@@ -34,7 +34,7 @@ export class Draw {
     this.#run = run;
     this.#shop = {
       users: ["ann", "bob", "cyd", "dan", "eve"].slice(0, random.between(1, 5)),
-      hourMs: random.between(60, 400),
+      hourMs: random.between(100, 500),
       ttlMs: random.between(1, 60),
       limit: random.between(1, 3),
       items: random.between(1, 4),
@@ -60,13 +60,17 @@ export class Draw {
     if (this.#nextHour - ahead <= now) return this.#addHourly();
     const settleable = books.filter(({ plan, settled }) => !settled && plan.endsAt <= now);
     const book = this.#random.pick(settleable);
-    if (book !== undefined && this.#random.chance(0.03)) {
+    if (book !== undefined && this.#random.chance(0.05)) {
       return { do: "settle", saleId: book.plan.id };
     }
     const products = books.filter(({ plan }) => plan.kind === "product" && plan.endsAt > now);
     if (products.length > 0 || this.#random.chance(0.9)) return null;
     const startsAt = now + this.#random.between(0, this.#shop.hourMs);
-    return this.#add("product", startsAt, startsAt + this.#random.between(1, 2 * this.#shop.hourMs));
+    return this.#add(
+      "product",
+      startsAt,
+      startsAt + this.#random.between(1, 2 * this.#shop.hourMs),
+    );
   }
 
   /** Hourly sales are back to back; once in a while an hour was slept through. */
@@ -91,12 +95,12 @@ export class Draw {
   #moment(): number {
     const { model } = this.#run;
     const die = this.#random.next();
-    if (die < 0.5) return model.now;
-    if (die < 0.82) return model.now + this.#random.between(1, 3);
-    if (die < 0.85) return model.now - this.#random.between(1, 50);
-    if (die < 0.87) return model.now + this.#random.between(1, this.#shop.hourMs);
+    if (die < 0.62) return model.now;
+    if (die < 0.85) return model.now + this.#random.between(1, 2);
+    if (die < 0.88) return model.now - this.#random.between(1, 50);
+    if (die < 0.885) return model.now + this.#random.between(1, this.#shop.hourMs);
     const moments = model.momentsAhead().toSorted((a, b) => a - b);
-    const moment = this.#random.pick(moments.slice(0, 3)) ?? model.now;
+    const moment = this.#random.pick(moments.slice(0, 2)) ?? model.now;
     return moment - (this.#random.chance(0.4) ? 1 : 0);
   }
 
@@ -119,7 +123,9 @@ export class Draw {
   #freshCheckout(code: string): Checkout {
     const random = this.#random;
     const { items, users } = this.#shop;
-    const item = random.chance(0.3) ? "any" : random.between(1, items + (random.chance(0.1) ? 1 : 0));
+    const item = random.chance(0.3)
+      ? "any"
+      : random.between(1, items + (random.chance(0.1) ? 1 : 0));
     const key = random.chance(0.3) ? `k${random.between(1, 3)}` : null;
     const userId = random.pick(users) ?? "ann";
     return { kind: "checkout", userId, item, sale: this.#sale(), code, key };
@@ -127,20 +133,25 @@ export class Draw {
 
   #sale(): Checkout["sale"] {
     const die = this.#random.next();
-    if (die < 0.6) return "current";
-    if (die < 0.62) return "unknown";
-    if (die < 0.64) return unknownSale;
+    if (die < 0.55) return "current";
+    if (die < 0.57) return "unknown";
+    if (die < 0.59) return unknownSale;
+    const { books, now } = this.#run.model;
+    const open = books.find(({ plan }) => plan.startsAt <= now && now < plan.endsAt);
+    if (die < 0.8 && open !== undefined) return open.plan.id;
     const lately = Math.max(1, this.#sales - (this.#random.chance(0.1) ? 20 : 3));
     return this.#random.between(lately, Math.max(lately, this.#sales));
   }
 
-  /** A code of a late checkout, refused or not; or one of long ago; or none that ever was. */
+  /** A code of late in a sale that sells, or of any sale, or of any checkout, or of none. */
   #code(): string {
     const random = this.#random;
-    if (random.chance(0.03)) return "never";
-    const made = this.#run.model.books.flatMap((book) => book.made.slice(-5));
-    const any = random.chance(0.1) ? made : made.slice(-15);
-    const code = random.chance(0.9) ? random.pick(any)?.code : random.pick(this.#checkouts)?.code;
-    return code ?? "never";
+    const { books, now } = this.#run.model;
+    const die = random.next();
+    if (die < 0.03) return "never";
+    if (die < 0.08) return random.pick(this.#checkouts)?.code ?? "never";
+    const selling = books.filter(({ plan }) => plan.endsAt > now);
+    const from = die < 0.2 || selling.length === 0 ? books : selling;
+    return random.pick(from.flatMap(({ made }) => made.slice(-6)))?.code ?? "never";
   }
 }

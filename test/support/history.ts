@@ -5,11 +5,17 @@
  * A step is plain data, so that a history can be replayed without its seed and with steps
  * left out.
  */
-import type { Command, Outcome, OutcomeWord } from "../../src/ledger/commands.ts";
+import type { Command, Outcome } from "../../src/ledger/commands.ts";
 import { check } from "../../src/ledger/check.ts";
 import { decide } from "../../src/ledger/decide.ts";
 import { restore, type EffectiveAttempt } from "../../src/ledger/restore.ts";
-import { addSale, emptyState, expire, settleSale, type LedgerState } from "../../src/ledger/state.ts";
+import {
+  addSale,
+  emptyState,
+  expire,
+  settleSale,
+  type LedgerState,
+} from "../../src/ledger/state.ts";
 import { Model, type SalePlan } from "../model.ts";
 import { differ, disagreement, dumpOf, factsOf, figuresOf } from "./compare.ts";
 
@@ -23,15 +29,20 @@ export type Step =
   /** Goes on with a state rebuilt from the journal; the old one goes on beside it. */
   | { readonly do: "crash"; readonly at: number };
 
+/** How often something was answered. */
+export type Seen = Map<string, number>;
+
 /** Where a history begins. */
-export const epoch = { seq: 41, now: 10_000 };
+export const epoch = { seq: 41, now: 1_000 };
 
 /** One ledger, the model, and after a crash the ledger as it was, all asked the same. */
 export class Run {
   readonly model = new Model(epoch.seq, epoch.now);
   state: LedgerState = emptyState(epoch.seq, epoch.now);
-  /** How often each word was answered. */
-  readonly words = new Map<OutcomeWord, number>();
+  /** How often each word was answered, and how many purchases came late. */
+  readonly seen: Seen = new Map();
+  /** What was answered last. */
+  told: Outcome | null = null;
   #twin: LedgerState | null = null;
   readonly #journal: EffectiveAttempt[] = [];
 
@@ -59,11 +70,11 @@ export class Run {
     const { state } = this;
     const command = this.#withRecord(asked);
     const outcome = decide(state, command, at);
+    this.told = outcome;
     const complaint = disagreement(outcome, this.model.decide(command, at));
     if (complaint !== null) return complaint;
     if (state.seq !== this.model.seq) return differ("seq", state.seq, this.model.seq);
     if (state.now !== this.model.now) return differ("now", state.now, this.model.now);
-    this.words.set(outcome.word, (this.words.get(outcome.word) ?? 0) + 1);
     this.#record(outcome);
     if (this.#twin !== null) {
       const facts = factsOf(outcome);
@@ -82,12 +93,18 @@ export class Run {
 
   #record(outcome: Outcome): void {
     const { word } = outcome;
+    this.#count(word);
     if (word !== "reserved" && word !== "purchased" && word !== "released") return;
     const changed = "reservation" in outcome ? outcome.reservation : outcome.of;
     if (!("request" in changed)) throw new Error(`${word} of a code that only the records have`);
     const { saleId, itemId, userId, code, key, request } = changed;
     const { seq, now: at } = this.state;
+    if (word === "purchased" && changed.expiresAt <= at) this.#count("late purchase");
     this.#journal.push({ seq, at, word, saleId, itemId, userId, code, key, request });
+  }
+
+  #count(what: string): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
 
   #compareFigures(saleId: number): string | null {
@@ -175,7 +192,7 @@ export function take(run: Run, step: Step): string | null {
 export function shrink(failing: readonly Step[]): readonly Step[] {
   let steps = failing;
   for (let size = steps.length >> 1; size >= 1; size >>= 1) {
-    for (let from = 0; from < steps.length; ) {
+    for (let from = 0; from < steps.length;) {
       const fewer = [...steps.slice(0, from), ...steps.slice(from + size)];
       const failure = replay(fewer);
       if (failure === null) from += size;
