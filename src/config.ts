@@ -20,10 +20,11 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 
-/** Parses whether the schedule of a time zone can be computed at all. */
+/** A name that the runtime's time zone database knows. */
 const timeZone = z.string().refine((tz) => {
   try {
-    return new Intl.DateTimeFormat("en", { timeZone: tz }) !== null;
+    new Intl.DateTimeFormat("en", { timeZone: tz }).format();
+    return true;
   } catch {
     return false;
   }
@@ -72,6 +73,7 @@ const variables = {
     default: "120000",
     takes: "milliseconds from 1 to 86400000",
   },
+  COUPON_SOLD_OUT_STATUS: { schema: z.enum(["409", "400"]), default: "409", takes: "409 or 400" },
   LOG_LEVEL: { schema: z.enum(logLevels), default: "info", takes: logLevels.join(", ") },
 } as const satisfies Record<string, Variable>;
 
@@ -111,6 +113,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
       perUserLimit: get("SALE_PER_USER_LIMIT"),
       reservationTtlMs: get("RESERVATION_TTL_MS"),
     },
+    couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
     logLevel: get("LOG_LEVEL"),
   });
 }

@@ -4,6 +4,7 @@
  * from a lost connection are one and the same path.
  */
 import type { Sql } from "postgres";
+import { Claims } from "./claims.ts";
 import type { HourlySaleTerms } from "./sales/hourly.ts";
 import { HourlySales } from "./sales/hourly.ts";
 import type { Schedule } from "./sales/schedule.ts";
@@ -30,7 +31,12 @@ export type Role =
   | { readonly name: "starting"; readonly epoch: null }
   /** `url`: where the leader listens. */
   | { readonly name: "standby"; readonly epoch: number; readonly url: string }
-  | { readonly name: "leader"; readonly epoch: number; readonly writer: Writer };
+  | {
+      readonly name: "leader";
+      readonly epoch: number;
+      readonly writer: Writer;
+      readonly claims: Claims;
+    };
 
 export type EngineOptions = {
   readonly database: Database;
@@ -136,7 +142,8 @@ export class Engine {
     const hourly = new HourlySales(sql, writer, shelf, { schedule, terms });
     await hourly.tick(clock());
 
-    this.#role = { name: "leader", epoch, writer };
+    const claims = new Claims(sql, writer);
+    this.#role = { name: "leader", epoch, writer, claims };
     const recoveryMs = Math.round(performance.now() - startedAt);
     log.info({ epoch, seq: state.seq, recoveryMs }, "selling");
     onSelling();
@@ -144,6 +151,7 @@ export class Engine {
     if (this.#stopping.signal.aborted) void writer.drain();
     const stopTicking = this.#upkeep(async () => {
       await hourly.tick(clock());
+      await claims.tidy();
       await partitions.ensure(await writer.read(({ seq }) => seq));
     });
     const reason = await writer.lost;

@@ -9,6 +9,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { Engine } from "./engine.ts";
 import { checkoutRoutes } from "./http/checkout.ts";
+import { couponRoutes } from "./http/coupons.ts";
 import { Events } from "./http/events.ts";
 import { operationRoutes } from "./http/operations.ts";
 import { serve, type Route } from "./http/server.ts";
@@ -39,7 +40,7 @@ Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
 Variables, with their defaults: PORT=8080, HOST=0.0.0.0, DATABASE_URL,
 STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
-RESERVATION_TTL_MS=120000, LOG_LEVEL=info.
+RESERVATION_TTL_MS=120000, COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info.
 `;
 
 /** How long a stop may take before the process ends all the same. */
@@ -70,6 +71,8 @@ async function openDatabase(config: Config): Promise<Database> {
   };
 }
 
+const clock = (): number => Date.now();
+
 /** Starts what the program keeps its records in, brought up to date. */
 async function prepareDatabase(config: Config): Promise<Database> {
   const database = await openDatabase(config);
@@ -90,7 +93,6 @@ async function runServe(config: Config): Promise<void> {
     process.on(signal, () => stopped.resolve(signal));
   }
   const database = await prepareDatabase(config);
-  const clock = (): number => Date.now();
   const sql = openPool(database.connection);
   const shelf = new Shelf(sql);
   const engine = new Engine({
@@ -107,6 +109,7 @@ async function runServe(config: Config): Promise<void> {
   const routes: Route[] = [
     ...checkoutRoutes({ engine, shelf, clock, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes({ engine, shelf, sql, schedule: config.schedule, clock }),
+    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
     ...events.routes,
     ...operationRoutes(engine),
     ...pageRoutes(),

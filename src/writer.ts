@@ -11,6 +11,7 @@
  * has to be made from what is stored.
  */
 import type { Command, Outcome, OutcomeOf } from "./ledger/commands.ts";
+import type { Coupon } from "./ledger/coupons.ts";
 import { decide } from "./ledger/decide.ts";
 import type { LedgerState } from "./ledger/state.ts";
 import type { Journal } from "./store/journal.ts";
@@ -78,16 +79,17 @@ export class Writer {
 
   /**
    * Calls `use` with the state at a moment when all of it is committed, so that nothing is
-   * told that a crash could take back. `use` may also add or settle a sale.
+   * told that a crash could take back. `use` may also add or drop what is not decided here:
+   * sales that were stored, claims that were loaded. `waiting` are the commands not decided yet.
    */
-  read<T>(use: (state: LedgerState) => T): Promise<T> {
+  read<T>(use: (state: LedgerState, waiting: Iterable<Command>) => T): Promise<T> {
     if (this.#ended !== null) return Promise.reject(new UnavailableError(this.#ended.message));
-    if (this.#inFlight === null) return Promise.resolve(use(this.#state));
+    if (this.#inFlight === null) return Promise.resolve(use(this.#state, this.#waiting()));
     return new Promise((resolve, reject) => {
       this.#reads.push(() => {
         try {
           if (this.#ended !== null) throw new UnavailableError(this.#ended.message);
-          resolve(use(this.#state));
+          resolve(use(this.#state, this.#waiting()));
         } catch (error) {
           reject(error instanceof Error ? error : new Error(String(error)));
         }
@@ -95,14 +97,18 @@ export class Writer {
     });
   }
 
+  *#waiting(): Generator<Command> {
+    for (const { command } of this.#queue) yield command;
+  }
+
+  /** The coupon of a name, as far as the ledger knows it. May be ahead of the records. */
+  coupon(name: string): Coupon | undefined {
+    return this.#state.coupons.get(name);
+  }
+
   /** Whether the ledger holds a code in memory. May be ahead of the records. */
   knows(code: string): boolean {
     return this.#state.codes.has(code);
-  }
-
-  /** Commands waiting to be decided or committed. */
-  get waiting(): number {
-    return this.#queue.length + (this.#inFlight?.length ?? 0);
   }
 
   /** Takes nothing more, and resolves when everything taken has been answered. */

@@ -42,6 +42,26 @@ export const problems = {
     title: "Idempotency key reused",
     detail: "This Idempotency-Key was used for a checkout with other parameters.",
   },
+  coupon_not_found: {
+    status: 404,
+    title: "No such coupon",
+    detail: "There is no coupon of this name.",
+  },
+  coupon_exists: {
+    status: 409,
+    title: "Coupon exists",
+    detail: "There is a coupon of this name already.",
+  },
+  already_claimed: {
+    status: 409,
+    title: "Already claimed",
+    detail: "This user has claimed this coupon already.",
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: "Unsupported media type",
+    detail: "The body has to be JSON; send Content-Type: application/json.",
+  },
   code_not_found: { status: 404, title: "No such code", detail: "This code was never given." },
   code_expired: {
     status: 410,
@@ -85,20 +105,26 @@ export type ProblemOptions = {
   /** When the same request may succeed. */
   readonly retryAfterMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** In place of the code's own status. */
+  readonly status?: number;
+  /** Fields beside those that every problem has. */
+  readonly more?: Readonly<Record<string, unknown>>;
 };
 
 /** The answer of a refusal. */
 export function problem(code: ProblemCode, options: ProblemOptions = {}): Response {
-  const { status, title } = problems[code];
+  const { title } = problems[code];
+  const status = options.status ?? problems[code].status;
   const detail = options.detail ?? problems[code].detail;
   const headers = new Headers({ "Content-Type": mediaType, ...options.headers });
-  const body: Record<string, string | number> = {
+  const body: Record<string, unknown> = {
     type: `urn:stampede:problem:${code}`,
     title,
     status,
     detail,
     code,
     error: detail,
+    ...options.more,
   };
   if (options.retryAfterMs !== undefined) {
     const ms = Math.max(1, Math.ceil(options.retryAfterMs));

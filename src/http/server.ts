@@ -23,7 +23,7 @@ export type Route = {
 };
 
 /** Bytes of a request's body. */
-const bodyBytesMax = 65_536;
+export const bodyBytesMax = 65_536;
 /** Bytes above which a body is not read to its end, only to give a proper answer. */
 const bodyBytesReadMax = 8 * 1024 * 1024;
 /** Tells a process that the request has been passed on once already. */

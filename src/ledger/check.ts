@@ -2,6 +2,7 @@
  * The auditor of the state: everything that must hold between two decisions. It is run
  * after every recovery and in the tests; a complaint means a bug, and nothing may be sold.
  */
+import { checkCoupons } from "./coupons.ts";
 import { keyOf, type LedgerState, type SaleState } from "./state.ts";
 
 /** Every invariant that does not hold, a sentence each; empty when all is well. */
@@ -19,6 +20,7 @@ export function check(state: LedgerState): string[] {
       complaints.push("an idempotency key leads to another reservation");
     }
   }
+  complaints.push(...checkCoupons(state));
   return complaints;
 }
 

@@ -4,6 +4,7 @@
  * Times are milliseconds since the Unix epoch. Refusals are values of these unions,
  * never exceptions; the words are stored in the journal and must not change their meaning.
  */
+import type { ClaimMade, Coupon } from "./coupons.ts";
 import type { Reservation } from "./state.ts";
 
 /** Asks for one unit of an item. `code` is the code that a new reservation will carry. */
@@ -32,7 +33,22 @@ export type Release = {
   readonly archived: ArchivedCode | null;
 };
 
-export type Command = Checkout | Purchase | Release;
+/** Makes a coupon of which `amount` users may have one each. */
+export type CreateCoupon = {
+  readonly kind: "create_coupon";
+  readonly coupon: string;
+  readonly amount: number;
+};
+
+/** Gives a user one of a coupon. The coupon's claims must have been loaded. */
+export type Claim = {
+  readonly kind: "claim";
+  readonly coupon: string;
+  readonly userId: string;
+  readonly key: string | null;
+};
+
+export type Command = Checkout | Purchase | Release | CreateCoupon | Claim;
 
 /** What the records say of a code that the ledger no longer holds in memory. */
 export type ArchivedCode = {
@@ -79,13 +95,29 @@ export type ReleaseOutcome =
     }
   | { readonly word: "code_not_found"; readonly of: null };
 
-export type Outcome = CheckoutOutcome | PurchaseOutcome | ReleaseOutcome;
+export type CreateCouponOutcome = {
+  readonly word: "coupon_created" | "coupon_exists";
+  readonly coupon: Coupon;
+};
 
-export type OutcomeOf<C extends Command> = C extends Checkout
-  ? CheckoutOutcome
-  : C extends Purchase
-    ? PurchaseOutcome
-    : ReleaseOutcome;
+export type ClaimOutcome =
+  | { readonly word: "claimed" | "claimed_again"; readonly claim: ClaimMade }
+  | { readonly word: "already_claimed"; readonly coupon: Coupon; readonly claimedAt: number }
+  | { readonly word: "coupon_sold_out"; readonly coupon: Coupon }
+  | { readonly word: "coupon_not_found" | "idempotency_key_reused" };
+
+export type Outcome =
+  CheckoutOutcome | PurchaseOutcome | ReleaseOutcome | CreateCouponOutcome | ClaimOutcome;
+
+type Outcomes = {
+  readonly checkout: CheckoutOutcome;
+  readonly purchase: PurchaseOutcome;
+  readonly release: ReleaseOutcome;
+  readonly create_coupon: CreateCouponOutcome;
+  readonly claim: ClaimOutcome;
+};
+
+export type OutcomeOf<C extends Command> = Outcomes[C["kind"]];
 
 /** Every outcome word, as the journal stores it. */
 export type OutcomeWord = Outcome["word"];

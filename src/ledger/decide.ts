@@ -14,6 +14,7 @@ import type {
   Release,
   ReleaseOutcome,
 } from "./commands.ts";
+import { decideClaim, decideCreateCoupon } from "./coupons.ts";
 import {
   expire,
   giveBack,
@@ -43,6 +44,10 @@ export function decide(state: LedgerState, command: Command, now: number): Outco
       return decidePurchase(state, command, at);
     case "release":
       return decideRelease(state, command, at);
+    case "create_coupon":
+      return decideCreateCoupon(state, command, at);
+    case "claim":
+      return decideClaim(state, command, at);
     default:
       return command satisfies never;
   }
@@ -78,6 +83,7 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
         ? { word: "reserved_again", reservation: remembered }
         : { word: "idempotency_key_reused", saleId };
     }
+    if (state.claimKeys.has(keyOf(userId, key))) return { word: "idempotency_key_reused", saleId };
   }
 
   if (sale === null) {

@@ -5,6 +5,7 @@
  * same order give the same state, which is what makes recovery from the journal exact.
  * The functions below assume that the caller has checked every rule; `decide.ts` does.
  */
+import type { ClaimMade, Coupon } from "./coupons.ts";
 
 /** A sale as it was announced. Times are milliseconds since the Unix epoch. */
 export type Sale = {
@@ -79,6 +80,13 @@ export type LedgerState = {
   readonly codes: Map<string, Reservation>;
   /** Idempotency keys of reservations held in memory, by `keyOf(user, key)`. */
   readonly keys: Map<string, Reservation>;
+  /** Every coupon, by name. */
+  readonly coupons: Map<string, Coupon>;
+  lastCouponId: number;
+  /** Claims in memory, of all coupons together. */
+  claimsHeld: number;
+  /** Claims by idempotency key, by `keyOf(user, key)`, oldest first. */
+  readonly claimKeys: Map<string, ClaimMade>;
 };
 
 /** Lapsed reservations kept in memory for a late purchase, a sale; older ones are refused. */
@@ -92,6 +100,10 @@ export function emptyState(seq: number, now: number): LedgerState {
     settled: new Map(),
     codes: new Map(),
     keys: new Map(),
+    coupons: new Map(),
+    lastCouponId: 0,
+    claimsHeld: 0,
+    claimKeys: new Map(),
   };
 }
 

@@ -92,6 +92,51 @@ export async function auditJournal(sql: Sql): Promise<JournalAudit> {
   return { ...row, ok: row.missing === 0 && row.out_of_order === 0 };
 }
 
+/** The audit of all coupons together. Counts of what must not be, but for `coupons` and `claims`. */
+export type CouponAudit = {
+  readonly coupons: number;
+  readonly claims: number;
+  /** Coupons with more claims than their amount. */
+  readonly overclaimed_coupons: number;
+  /** Coupons whose figures do not fit their claims. */
+  readonly miscounted_coupons: number;
+  /** Users with two claims of one coupon. */
+  readonly double_claims: number;
+  readonly claims_without_attempt: number;
+  readonly attempts_without_claim: number;
+  readonly ok: boolean;
+};
+
+export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
+  const [row] = await sql<Omit<CouponAudit, "ok">[]>`
+    with counted as (
+      select coupon_name, count(*) as claimed, count(distinct user_id) as users
+      from claims group by coupon_name),
+    joined as (
+      select c.name, c.amount, c.remaining_amount, coalesce(n.claimed, 0) as claimed,
+             coalesce(n.users, 0) as users
+      from coupons c left join counted n on n.coupon_name = c.name),
+    tried as (
+      select seq, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
+    retained as (select coalesce(min(seq), 0) as seq from attempts)
+    select
+      (select count(*)::float8 from joined) as coupons,
+      (select count(*)::float8 from claims) as claims,
+      (select count(*)::float8 from joined where claimed > amount) as overclaimed_coupons,
+      (select count(*)::float8 from joined
+       where claimed <> amount - remaining_amount) as miscounted_coupons,
+      (select coalesce(sum(claimed - users), 0)::float8 from joined) as double_claims,
+      (select count(*)::float8 from claims c left join tried t
+         on t.seq = c.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
+       where t.seq is null and c.seq >= (select seq from retained)) as claims_without_attempt,
+      (select count(*)::float8 from tried t left join claims c
+         on c.seq = t.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
+       where c.seq is null) as attempts_without_claim`;
+  if (row === undefined) throw new Error("the coupons could not be counted");
+  const { coupons: _coupons, claims: _claims, ...faults } = row;
+  return { ...row, ok: Object.values(faults).every((count) => count === 0) };
+}
+
 /** Every sale's id, in the order of their making. */
 export async function saleIds(sql: Sql): Promise<number[]> {
   const rows = await sql<{ id: number }[]>`select id from sales order by id`;

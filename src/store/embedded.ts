@@ -56,6 +56,7 @@ const database = "stampede";
 const startWaitMaxMs = 10 * 60_000;
 /** How long processes of a server that was killed may take to see that it is gone. */
 const leftoverWaitMaxMs = 30_000;
+const silenceWaitMaxMs = 10_000;
 const leftoverPollMs = 30;
 const startPollMs = 3;
 const progressEveryMs = 5_000;
@@ -200,8 +201,15 @@ class Server implements EmbeddedServer {
     }
   }
 
+  /** A server that was killed is seen as gone a moment before its socket is closed. */
+  async #fallsSilent(): Promise<boolean> {
+    const bounds = { everyMs: startPollMs, waitMaxMs: silenceWaitMaxMs };
+    const isSilent = async () => ((await answers(this.connection.path)) ? undefined : true);
+    return (await poll(bounds, isSilent)) ?? false;
+  }
+
   async #prepare(): Promise<void> {
-    if (await answers(this.connection.path)) {
+    if (!(await this.#fallsSilent())) {
       throw new EmbeddedError(
         `A PostgreSQL that this process cannot see already serves ${this.#dataDir}, from another container perhaps: stop it first, or point STAMPEDE_DATA at another folder.`,
       );

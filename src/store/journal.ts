@@ -13,13 +13,18 @@ import type { Sql } from "postgres";
 import type {
   Checkout,
   CheckoutOutcome,
+  Claim,
+  ClaimOutcome,
   Command,
+  CreateCoupon,
+  CreateCouponOutcome,
   Outcome,
   Purchase,
   PurchaseOutcome,
   Release,
   ReleaseOutcome,
 } from "../ledger/commands.ts";
+import type { Coupon } from "../ledger/coupons.ts";
 import { requestOf } from "../ledger/decide.ts";
 import type { Reservation, SoldUnit } from "../ledger/state.ts";
 
@@ -29,23 +34,21 @@ export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
 /** The session lost the lock, or another leader has written: this state must not be used. */
 export class DeposedError extends Error {}
 
-/** Rows for one `insert`, a list of elements a column, until they are taken as array literals. */
+/**
+ * Rows of one kind, a list of elements a column, until they are taken as array literals.
+ * `statement` makes their part of a batch's statement from the table of the arrays, whose
+ * columns are c1, c2, …; $1 to $3 are as in `commit`.
+ */
 class Rows {
   count = 0;
   readonly types: readonly string[];
-  readonly #into: string;
-  readonly #select: string;
+  readonly #statement: (arrays: string) => string;
   #columns: (string | number)[][];
 
-  /**
-   * @param into the table and its columns
-   * @param select the select list; the arrays' columns are c1, c2, …, and $1–$3 as in `commit`
-   * @param types PostgreSQL type of each array's elements
-   */
-  constructor(into: string, select: string, types: readonly string[]) {
-    this.#into = into;
-    this.#select = select;
+  /** @param types PostgreSQL type of each array's elements */
+  constructor(types: readonly string[], statement: (arrays: string) => string) {
     this.types = types;
+    this.#statement = statement;
     this.#columns = types.map(() => []);
   }
 
@@ -62,16 +65,19 @@ class Rows {
     return taken;
   }
 
-  /** The insert, with its arrays as parameters `$first`, `$first + 1`, … */
-  insert(first: number): string {
+  /** Its part of the statement, with its arrays as parameters `$first`, `$first + 1`, … */
+  statement(first: number): string {
     const arrays = this.types.map((type, i) => `$${first + i}::${type}[]`).join(", ");
     const names = this.types.map((_, i) => `c${i + 1}`).join(", ");
-    // The condition is evaluated once a statement: a session without the lock inserts nothing.
-    return `insert into ${this.#into}
-      select ${this.#select} from unnest(${arrays}) as t (${names})
-      where pg_backend_pid() = $3::int`;
+    return this.#statement(`unnest(${arrays}) as t (${names})`);
   }
 }
+
+// Evaluated once a statement: a session that does not hold the leader's lock writes nothing.
+const ifLeader = "pg_backend_pid() = $3::int";
+
+const insert = (into: string, select: string) => (arrays: string) =>
+  `insert into ${into} select ${select} from ${arrays} where ${ifLeader}`;
 
 export class Journal {
   readonly #session: WriterSession;
@@ -79,24 +85,70 @@ export class Journal {
   #base = 0;
   #rows = 0;
 
+  /** Refused checkouts: most rows of a flood. */
   readonly #refusals = new Rows(
-    "attempts (seq, at, kind, outcome, sale_id, item_id, user_id)",
-    "$1::bigint + c1, $2::timestamptz, 'checkout', c2, c3, c4, c5",
     ["int", "outcome_word", "int", "int", "text"],
+    insert(
+      "attempts (seq, at, kind, outcome, sale_id, item_id, user_id)",
+      "$1::bigint + c1, $2::timestamptz, 'checkout', c2, c3, c4, c5",
+    ),
   );
-  readonly #attempts = new Rows(
-    `attempts (seq, at, kind, outcome, sale_id, item_id, user_id,
-               code, idempotency_key, request)`,
-    "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
+  /** Attempts that have to do with a code. */
+  readonly #codes = new Rows(
     ["int", "attempt_kind", "outcome_word", "int", "int", "text", "uuid", "text", "text"],
+    insert(
+      `attempts (seq, at, kind, outcome, sale_id, item_id, user_id,
+                 code, idempotency_key, request)`,
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
+    ),
   );
   readonly #purchases = new Rows(
-    `purchases (seq, purchased_at, sale_id, item_id, unit, item_stock,
-                user_id, user_ordinal, user_limit, code)`,
-    "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
     ["int", "int", "int", "int", "int", "text", "int", "int", "uuid"],
+    insert(
+      `purchases (seq, purchased_at, sale_id, item_id, unit, item_stock,
+                  user_id, user_ordinal, user_limit, code)`,
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
+    ),
   );
-  readonly #kinds = [this.#refusals, this.#attempts, this.#purchases];
+  /** Attempts that have to do with a coupon. */
+  readonly #coupons = new Rows(
+    ["int", "attempt_kind", "outcome_word", "text", "text", "text"],
+    insert(
+      "attempts (seq, at, kind, outcome, user_id, coupon_name, idempotency_key)",
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6",
+    ),
+  );
+  readonly #couponsMade = new Rows(
+    ["int", "int", "text", "int", "int"],
+    insert(
+      "coupons (seq, created_at, id, name, amount, remaining_amount)",
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5",
+    ),
+  );
+  readonly #couponsClaimed = new Rows(
+    ["int", "int"],
+    (arrays) =>
+      `update coupons set remaining_amount = c2 from ${arrays} where id = c1 and ${ifLeader}`,
+  );
+  readonly #claims = new Rows(
+    ["int", "text", "text", "int", "int", "text"],
+    insert(
+      `claims (seq, claimed_at, user_id, coupon_name, ordinal, coupon_amount, idempotency_key)`,
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6",
+    ),
+  );
+  readonly #kinds = [
+    this.#refusals,
+    this.#codes,
+    this.#purchases,
+    this.#coupons,
+    this.#couponsMade,
+    this.#couponsClaimed,
+    this.#claims,
+  ];
+  /** Coupons made in this batch, with the offset of the attempt, and others claimed in it. */
+  readonly #made = new Map<Coupon, number>();
+  readonly #touched = new Set<Coupon>();
 
   constructor(session: WriterSession) {
     this.#session = session;
@@ -112,12 +164,20 @@ export class Journal {
   add(command: Command, outcome: Outcome): void {
     const offset = this.#rows;
     this.#rows += 1;
-    if (command.kind === "checkout") {
-      if (!("of" in outcome)) return this.#addCheckout(offset, command, outcome);
-    } else if ("of" in outcome) {
-      return this.#addCode(offset, command, outcome);
+    // The ledger answers a command with one of its own outcomes.
+    switch (command.kind) {
+      case "checkout":
+        return this.#addCheckout(offset, command, outcome as CheckoutOutcome);
+      case "purchase":
+      case "release":
+        return this.#addCode(offset, command, outcome as PurchaseOutcome | ReleaseOutcome);
+      case "create_coupon":
+        return this.#addCreateCoupon(offset, command, outcome as CreateCouponOutcome);
+      case "claim":
+        return this.#addClaim(offset, command, outcome as ClaimOutcome);
+      default:
+        return command satisfies never;
     }
-    throw new Error(`${outcome.word} is no outcome of a ${command.kind}`);
   }
 
   /**
@@ -126,6 +186,7 @@ export class Journal {
    * @throws DeposedError when this session does not hold the leader's lock any more
    */
   async commit(at: number): Promise<void> {
+    this.#addCouponFigures();
     let shape = 0;
     const arrays: string[] = [];
     this.#kinds.forEach((rows, i) => {
@@ -152,13 +213,13 @@ export class Journal {
     let statement = this.#statements.get(shape);
     if (statement === undefined) {
       let first = 4;
-      const inserts = this.#kinds.flatMap((rows, i) => {
+      const parts = this.#kinds.flatMap((rows, i) => {
         if ((shape & (1 << i)) === 0) return [];
-        const insert = `w${i} as (${rows.insert(first)})`;
+        const part = `w${i} as (${rows.statement(first)})`;
         first += rows.types.length;
-        return [insert];
+        return [part];
       });
-      statement = `with ${inserts.join(", ")} select pg_backend_pid() as pid`;
+      statement = `with ${parts.join(", ")} select pg_backend_pid() as pid`;
       this.#statements.set(shape, statement);
     }
     return statement;
@@ -173,7 +234,7 @@ export class Journal {
       return;
     }
     const { saleId, itemId, code } = outcome.reservation;
-    this.#attempts.add(
+    this.#codes.add(
       offset,
       "checkout",
       outcome.word,
@@ -192,7 +253,7 @@ export class Journal {
     outcome: PurchaseOutcome | ReleaseOutcome,
   ): void {
     const { word, of } = outcome;
-    this.#attempts.add(
+    this.#codes.add(
       offset,
       command.kind,
       word,
@@ -219,6 +280,36 @@ export class Journal {
       sale.perUserLimit,
       reservation.code,
     );
+  }
+
+  #addCreateCoupon(offset: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {
+    const name = quote(command.coupon);
+    this.#coupons.add(offset, "create_coupon", outcome.word, "NULL", name, "NULL");
+    if (outcome.word === "coupon_created") this.#made.set(outcome.coupon, offset);
+  }
+
+  #addClaim(offset: number, command: Claim, outcome: ClaimOutcome): void {
+    const userId = quote(command.userId);
+    const name = quote(command.coupon);
+    const key = command.key === null ? "NULL" : quote(command.key);
+    this.#coupons.add(offset, "claim", outcome.word, userId, name, key);
+    if (outcome.word !== "claimed") return;
+    const { coupon, ordinal } = outcome.claim;
+    this.#claims.add(offset, userId, name, ordinal, coupon.amount, key);
+    this.#touched.add(coupon);
+  }
+
+  /** A coupon's row gets the figure that it has at the end of the batch, once a batch. */
+  #addCouponFigures(): void {
+    for (const [coupon, offset] of this.#made) {
+      const { id, name, amount, remaining } = coupon;
+      this.#couponsMade.add(offset, id, quote(name), amount, remaining);
+      // An update in the same statement would not see the row.
+      this.#touched.delete(coupon);
+    }
+    for (const { id, remaining } of this.#touched) this.#couponsClaimed.add(id, remaining);
+    this.#made.clear();
+    this.#touched.clear();
   }
 }
 

@@ -98,20 +98,20 @@ export async function lead(
  */
 function beat(sql: Sql, lose: (reason: Error) => void): () => void {
   let askedAt: number | null = null;
-  const timer = setInterval(() => {
-    if (askedAt !== null) {
-      if (performance.now() - askedAt >= silenceMaxMs) {
-        lose(new Error(`PostgreSQL has not answered for ${silenceMaxMs} ms`));
-      }
-      return;
-    }
+  const ask = async (): Promise<void> => {
     askedAt = performance.now();
-    sql`select 1`.then(
-      () => {
-        askedAt = null;
-      },
-      (error: unknown) => lose(error instanceof Error ? error : new Error(String(error))),
-    );
+    try {
+      await sql`select 1`;
+      askedAt = null;
+    } catch (error) {
+      lose(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  const timer = setInterval(() => {
+    if (askedAt === null) void ask();
+    else if (performance.now() - askedAt >= silenceMaxMs) {
+      lose(new Error(`PostgreSQL has not answered for ${silenceMaxMs} ms`));
+    }
   }, heartbeatMs);
   return () => clearInterval(timer);
 }

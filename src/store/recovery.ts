@@ -6,6 +6,7 @@ import type { Sql } from "postgres";
 import { check } from "../ledger/check.ts";
 import { restore, type EffectiveAttempt } from "../ledger/restore.ts";
 import { addSale, emptyState, trimLapsed, type LedgerState } from "../ledger/state.ts";
+import { recoverCoupons } from "./coupons.ts";
 import { countAttempts, loadSales, type StoredSale } from "./sales.ts";
 
 /** A sale stays in memory this long after its end, for clients that are still asking. */
@@ -36,6 +37,7 @@ export async function recover(sql: Sql, now: number): Promise<Recovered> {
     addSale(state, sale, attempts + (await countAttempts(sql, sale.id, attemptsSeq)));
   }
   await replay(sql, state, ids);
+  await recoverCoupons(sql, state);
   for (const sale of state.sales.values()) trimLapsed(state, sale);
   await compareWithPurchases(sql, state, ids);
   const complaints = check(state);

@@ -183,14 +183,15 @@ export async function readTaken(
     from sales where id = ${sale.id}`;
   const attempts = tally?.attempts ?? 0;
   const since = tally?.attempts_seq ?? 0;
-  const unitsOf = (rows: readonly { item_id: number; units: number }[]) =>
-    new Map(rows.map((row) => [row.item_id, row.units]));
   return {
     sold: unitsOf(sold),
     reserved: unitsOf(reserved),
     attempts: attempts + (now >= settledAt ? 0 : await countAttempts(sql, sale.id, since)),
   };
 }
+
+const unitsOf = (rows: readonly { item_id: number; units: number }[]): Map<number, number> =>
+  new Map(rows.map((row) => [row.item_id, row.units]));
 
 /** What became of a code that is not in the ledger's memory; null when it was never given. */
 export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | null> {

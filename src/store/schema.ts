@@ -25,7 +25,13 @@ const time = (name: string) => timestamp(name, { withTimezone: true, precision: 
 
 export const saleKind = pgEnum("sale_kind", ["hourly", "product"]);
 
-export const attemptKind = pgEnum("attempt_kind", ["checkout", "purchase", "release"]);
+export const attemptKind = pgEnum("attempt_kind", [
+  "checkout",
+  "purchase",
+  "release",
+  "create_coupon",
+  "claim",
+]);
 
 /** The words of `ledger/commands.ts`. */
 export const outcomeWord = pgEnum("outcome_word", [
@@ -47,6 +53,13 @@ export const outcomeWord = pgEnum("outcome_word", [
   "released",
   "released_again",
   "already_purchased",
+  "coupon_created",
+  "coupon_exists",
+  "coupon_not_found",
+  "claimed",
+  "claimed_again",
+  "already_claimed",
+  "coupon_sold_out",
 ]);
 
 /** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
@@ -124,6 +137,7 @@ export const attempts = pgTable(
     idempotencyKey: text("idempotency_key"),
     /** The parameters that the idempotency key stands for. */
     request: text("request"),
+    couponName: text("coupon_name"),
   },
   (t) => [
     // What recovery replays. Refusals, which are most rows of a flood, are not in it.
@@ -170,5 +184,52 @@ export const purchases = pgTable(
       columns: [t.saleId, t.userLimit],
       foreignColumns: [sales.id, sales.perUserLimit],
     }),
+  ],
+);
+
+export const coupons = pgTable(
+  "coupons",
+  {
+    id: integer("id").primaryKey(),
+    name: text("name").notNull().unique("coupons_name_once"),
+    amount: integer("amount").notNull(),
+    remainingAmount: integer("remaining_amount").notNull(),
+    createdAt: time("created_at").notNull(),
+    /** The attempt that made it. */
+    seq: bigint("seq", { mode: "number" }).notNull(),
+  },
+  (t) => [
+    unique("coupons_amount").on(t.name, t.amount),
+    check("coupons_amount_positive", sql`${t.amount} > 0`),
+    check("coupons_remaining", sql`${t.remainingAmount} between 0 and ${t.amount}`),
+    check("coupons_name_length", sql`char_length(${t.name}) between 1 and 255`),
+  ],
+);
+
+/** Who has claimed what: one row a claim. */
+export const claims = pgTable(
+  "claims",
+  {
+    userId: text("user_id").notNull(),
+    couponName: text("coupon_name").notNull(),
+    /** Number of the claim within its coupon's, from 1 to the amount. */
+    ordinal: integer("ordinal").notNull(),
+    couponAmount: integer("coupon_amount").notNull(),
+    idempotencyKey: text("idempotency_key"),
+    seq: bigint("seq", { mode: "number" }).notNull(),
+    claimedAt: time("claimed_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.couponName, t.ordinal] }),
+    unique("claims_one_a_user").on(t.userId, t.couponName),
+    check("claims_in_amount", sql`${t.ordinal} between 1 and ${t.couponAmount}`),
+    foreignKey({
+      name: "claims_coupon_amount",
+      columns: [t.couponName, t.couponAmount],
+      foreignColumns: [coupons.name, coupons.amount],
+    }),
+    index("claims_recent_key")
+      .on(t.claimedAt)
+      .where(sql`${t.idempotencyKey} is not null`),
   ],
 );

@@ -1,0 +1,41 @@
+/**
+ * Reads JSON bodies by a zod schema. What does not fit is answered with the name of the field
+ * and what is wrong with it.
+ */
+import { z } from "zod";
+import { Invalid, parseText } from "./parse.ts";
+import { problem } from "./problems.ts";
+import { bodyBytesMax } from "./server.ts";
+
+/** A name or id, as `parseText` takes it. */
+export const textField = z.unknown().transform((value, context) => {
+  const text = parseText(value, "");
+  if (!(text instanceof Invalid)) return text;
+  // The field's name is put before it from the issue's path.
+  context.addIssue({ code: "custom", message: text.detail.trim() });
+  return z.NEVER;
+});
+
+/** The value of a request's body, or the refusal to answer with. */
+export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T | Response> {
+  const type = request.headers.get("Content-Type");
+  if (type !== null && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type)) {
+    return problem("unsupported_media_type");
+  }
+  const bytes = await request.bytes();
+  if (bytes.byteLength > bodyBytesMax) return problem("payload_too_large");
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    return problem("invalid_request", { detail: "body is not JSON" });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return problem("invalid_request", { detail: "body is not a JSON object" });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const field = issue === undefined || issue.path.length === 0 ? "body" : issue.path.join(".");
+  return problem("invalid_request", { detail: `${field} ${issue?.message ?? "is not valid"}` });
+}
