@@ -8,8 +8,19 @@
  * kept up to date and could be kept wrong. Where the contract is silent it follows what
  * was decided for it; the comment at the place says so.
  */
-import type { ArchivedCode, Checkout, Command, OutcomeWord } from "../src/ledger/commands.ts";
+import type {
+  ArchivedCode,
+  Checkout,
+  OutcomeOf,
+  Purchase,
+  Release,
+} from "../src/ledger/commands.ts";
 import type { Sale } from "../src/ledger/state.ts";
+
+/** What the model knows of: everything that is asked of sales. */
+export type SaleCommand = Checkout | Purchase | Release;
+export type SaleOutcome = OutcomeOf<SaleCommand>;
+type Word = SaleOutcome["word"];
 
 /** A sale as plain data. Times are milliseconds. */
 export type SalePlan = Omit<Sale, "stock"> & { readonly stock: readonly number[] };
@@ -35,7 +46,7 @@ export type Entry = {
 
 /** What the ledger has to answer. */
 export type Verdict = {
-  readonly word: OutcomeWord;
+  readonly word: Word;
   /** The reservation that the answer is about. */
   readonly of: Entry | null;
   /** The sale of a refused checkout. */
@@ -80,7 +91,7 @@ export class Model {
   }
 
   /** Every command takes a number, and time never runs backwards. */
-  decide(command: Command, now: number): Verdict {
+  decide(command: SaleCommand, now: number): Verdict {
     this.seq += 1;
     this.now = Math.max(this.now, now);
     switch (command.kind) {
@@ -114,30 +125,30 @@ export class Model {
       const liveOf = live.filter(({ itemId }) => itemId === index + 1).length;
       return { free: stock - soldOf - liveOf, sold: soldOf };
     });
-    const userIds = new Set([...sold, ...live].map(({ userId }) => userId));
-    const users = [...userIds].map((id) => {
-      const codes = live.filter(({ userId }) => userId === id).map(({ code }) => code);
-      return [id, { bought: sold.filter(({ userId }) => userId === id).length, live: codes }];
-    });
+    const users: Record<string, { bought: number; live: string[] }> = {};
+    for (const { userId: user } of [...sold, ...live]) {
+      const bought = sold.filter(({ userId }) => userId === user).length;
+      const codes = live.filter(({ userId }) => userId === user).map(({ code }) => code);
+      users[user] = { bought, live: codes };
+    }
     return {
       sold: sold.length,
       reserved: live.length,
       available: sum(book.plan.stock) - sold.length - live.length,
       items,
-      users: Object.fromEntries(users),
+      users,
     };
   }
 
   /** Moments at which the answers change: worth arriving exactly at, and just before. */
   momentsAhead(): number[] {
-    return this.books
-      .filter(({ settled }) => !settled)
-      .flatMap((book) => [
-        book.plan.startsAt,
-        book.plan.endsAt,
-        ...this.#with(book, "live").map(({ expiresAt }) => expiresAt),
-      ])
-      .filter((moment) => moment > this.now);
+    const held = this.books.filter(({ settled }) => !settled);
+    const expiries = held.flatMap((book) => this.#with(book, "live"));
+    const moments = [
+      ...held.flatMap(({ plan }) => [plan.startsAt, plan.endsAt]),
+      ...expiries.map(({ expiresAt }) => expiresAt),
+    ];
+    return moments.filter((moment) => moment > this.now);
   }
 
   /** The refusals of a checkout, in the order of the contract's table. */
@@ -320,6 +331,6 @@ const asked = ({ item, sale }: Checkout): string => JSON.stringify([item, sale])
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-const verdict = (word: OutcomeWord): Verdict => {
+const verdict = (word: Word): Verdict => {
   return { word, of: null, saleId: null, opensAt: null, retry: null };
 };

@@ -6,7 +6,7 @@
  * claimed now and not by all that ever was.
  */
 import type { Claim, ClaimOutcome, CreateCoupon, CreateCouponOutcome } from "./commands.ts";
-import { keyOf, type LedgerState } from "./state.ts";
+import { keyOf, rememberedBy, type LedgerState } from "./state.ts";
 
 export type Coupon = {
   readonly id: number;
@@ -96,7 +96,8 @@ export function decideClaim(state: LedgerState, command: Claim, now: number): Cl
         ? { word: "claimed_again", claim: remembered }
         : { word: "idempotency_key_reused" };
     }
-    if (state.keys.has(keyOf(userId, key))) return { word: "idempotency_key_reused" };
+    const reservation = rememberedBy(state, userId, key, now);
+    if (reservation !== null) return { word: "idempotency_key_reused" };
   }
   const coupon = state.coupons.get(name);
   if (coupon === undefined) return { word: "coupon_not_found" };

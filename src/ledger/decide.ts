@@ -20,6 +20,7 @@ import {
   giveBack,
   keyOf,
   lowestFreeItem,
+  rememberedBy,
   reserve,
   sell,
   soonestExpiry,
@@ -73,7 +74,10 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
   const { userId, item, key } = command;
   const sale = saleAskedFor(state, command, now);
   const saleId = sale?.sale.id ?? (typeof command.sale === "number" ? command.sale : null);
-  if (sale !== null) touch(state, sale, now);
+  if (sale !== null) {
+    touch(sale, now);
+    trimLapsed(state, sale);
+  }
 
   const request = key === null ? null : requestOf(command);
   if (key !== null) {
@@ -111,7 +115,7 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
 
   const buyer = sale.buyers.get(userId);
   if (index < 0 ? sale.available === 0 : sale.free[index] === 0) {
-    const own = buyer?.live.find((reservation) => reservation.itemId === item);
+    const own = buyer?.live.findLast((reservation) => reservation.itemId === item);
     if (own !== undefined) return { word: "reserved_again", reservation: own };
     const retryAt = index < 0 ? soonestExpiry(sale) : sale.lastExpiry[index];
     return { word: "item_reserved", saleId: id, retryAt: retryAt ?? now };
@@ -128,9 +132,9 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
 
 function decidePurchase(state: LedgerState, command: Purchase, now: number): PurchaseOutcome {
   const reservation = state.codes.get(command.code);
-  if (reservation === undefined) return decideArchivedPurchase(state, command.archived);
+  if (reservation === undefined) return decideArchivedPurchase(state, command.archived, now);
   const { sale } = reservation;
-  touch(state, sale, now);
+  touch(sale, now);
 
   if (reservation.status === "sold") return { word: "purchased_again", of: reservation };
   if (now >= sale.sale.endsAt) return { word: "sale_ended", of: reservation };
@@ -147,12 +151,14 @@ function decidePurchase(state: LedgerState, command: Purchase, now: number): Pur
 function decideArchivedPurchase(
   state: LedgerState,
   archived: ArchivedCode | null,
+  now: number,
 ): PurchaseOutcome {
   if (archived === null) return { word: "code_not_found", of: null };
   countArchived(state, archived);
   if (archived.sold !== null) return { word: "purchased_again", of: archived };
-  const word = state.settled.has(archived.saleId) ? "sale_ended" : "code_expired";
-  return { word, of: archived };
+  const sale = state.sales.get(archived.saleId);
+  const selling = sale !== undefined && now < sale.sale.endsAt;
+  return { word: selling ? "code_expired" : "sale_ended", of: archived };
 }
 
 function decideRelease(state: LedgerState, command: Release, now: number): ReleaseOutcome {
@@ -163,7 +169,7 @@ function decideRelease(state: LedgerState, command: Release, now: number): Relea
     const word = command.archived.sold === null ? "released_again" : "already_purchased";
     return { word, of: command.archived };
   }
-  touch(state, reservation.sale, now);
+  touch(reservation.sale, now);
 
   if (reservation.status === "sold") return { word: "already_purchased", of: reservation };
   if (reservation.status !== "live") return { word: "released_again", of: reservation };
@@ -174,10 +180,9 @@ function decideRelease(state: LedgerState, command: Release, now: number): Relea
 }
 
 /** Every decision about a sale counts as an attempt and sees no reservation that has run out. */
-function touch(state: LedgerState, sale: SaleState, now: number): void {
+function touch(sale: SaleState, now: number): void {
   sale.attempts += 1;
   expire(sale, now);
-  trimLapsed(state, sale);
 }
 
 function countArchived(state: LedgerState, { saleId }: ArchivedCode): void {
@@ -189,19 +194,6 @@ function saleAskedFor(state: LedgerState, { sale }: Checkout, now: number): Sale
   if (sale === "current") return currentSale(state, now);
   if (sale === "unknown") return null;
   return state.sales.get(sale) ?? null;
-}
-
-/** A key stands for its reservation while that lives, and for good once it is sold. */
-function rememberedBy(
-  state: LedgerState,
-  userId: string,
-  key: string,
-  now: number,
-): Reservation | null {
-  const reservation = state.keys.get(keyOf(userId, key));
-  if (reservation === undefined) return null;
-  expire(reservation.sale, now);
-  return reservation.status === "live" || reservation.status === "sold" ? reservation : null;
 }
 
 function nextOpening(state: LedgerState, now: number): number | null {

@@ -29,6 +29,8 @@ export type Reservation = {
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
   readonly request: string | null;
+  /** What the key made before, if that lapsed: it may still be bought late. */
+  earlier: Reservation | null;
   status: "live" | "lapsed" | "released" | "sold";
   sold: SoldUnit | null;
 };
@@ -89,7 +91,10 @@ export type LedgerState = {
   readonly claimKeys: Map<string, ClaimMade>;
 };
 
-/** Lapsed reservations kept in memory for a late purchase, a sale; older ones are refused. */
+/**
+ * Reservations that lapsed or were given back and are kept in memory for a late purchase, a
+ * sale. There may be twice as many before the oldest go; those are refused from then on.
+ */
 export const lapsedReservationsMax = 200_000;
 
 export function emptyState(seq: number, now: number): LedgerState {
@@ -144,7 +149,37 @@ function forget(state: LedgerState, reservation: Reservation): void {
   state.codes.delete(reservation.code);
   if (reservation.key === null) return;
   const key = keyOf(reservation.userId, reservation.key);
-  if (state.keys.get(key) === reservation) state.keys.delete(key);
+  const { earlier } = reservation;
+  let later = state.keys.get(key);
+  if (later === reservation) {
+    if (earlier === null) state.keys.delete(key);
+    else state.keys.set(key, earlier);
+    return;
+  }
+  while (later !== undefined && later.earlier !== reservation) later = later.earlier ?? undefined;
+  if (later !== undefined) later.earlier = earlier;
+}
+
+/** What a new reservation under a key has before it. What was given back cannot be bought. */
+function earlierBy(state: LedgerState, userId: string, key: string | null): Reservation | null {
+  const last = key === null ? undefined : state.keys.get(keyOf(userId, key));
+  if (last === undefined) return null;
+  return last.status === "released" ? last.earlier : last;
+}
+
+/** A key stands for its reservation while that lives, and for good once it is sold. */
+export function rememberedBy(
+  state: LedgerState,
+  userId: string,
+  key: string,
+  now: number,
+): Reservation | null {
+  let reservation = state.keys.get(keyOf(userId, key)) ?? null;
+  for (; reservation !== null; reservation = reservation.earlier) {
+    expire(reservation.sale, now);
+    if (reservation.status === "live" || reservation.status === "sold") return reservation;
+  }
+  return null;
 }
 
 export function buyerOf(sale: SaleState, userId: string): Buyer {
@@ -187,6 +222,7 @@ export function reserve(
     expiresAt: Math.min(now + reservationTtlMs, endsAt),
     key: made.key,
     request: made.request,
+    earlier: earlierBy(state, made.userId, made.key),
     status: "live",
     sold: null,
   };
@@ -253,18 +289,27 @@ export const soonestExpiry = (sale: SaleState): number | undefined =>
   sale.deadlines[sale.deadlineHead]?.expiresAt;
 
 /**
- * Keeps the past within its bound: sold reservations stay, the oldest of the others go.
- * Never called while the journal is replayed, where any code may still turn out sold.
+ * Keeps the past within its bound: sold reservations stay, the oldest of those that lapsed
+ * or were given back go. Call it before a checkout only: a purchase or release may be about
+ * one that would go. Never called while the journal is replayed, where any code may still
+ * turn out sold.
  */
 export function trimLapsed(state: LedgerState, sale: SaleState): void {
-  if (sale.deadlineHead - sale.sold <= 2 * lapsedReservationsMax) return;
-  const cut = sale.deadlineHead - lapsedReservationsMax;
+  const past = sale.deadlines.length - sale.reserved - sale.sold;
+  if (past <= 2 * lapsedReservationsMax) return;
+  let excess = past - lapsedReservationsMax;
+  let gone = 0;
   const kept: Reservation[] = [];
   sale.deadlines.forEach((reservation, index) => {
-    if (index >= cut || reservation.status === "sold") kept.push(reservation);
-    else forget(state, reservation);
+    if (excess === 0 || reservation.status === "live" || reservation.status === "sold") {
+      kept.push(reservation);
+      return;
+    }
+    forget(state, reservation);
+    excess -= 1;
+    if (index < sale.deadlineHead) gone += 1;
   });
-  sale.deadlineHead -= sale.deadlines.length - kept.length;
+  sale.deadlineHead -= gone;
   sale.deadlines = kept;
 }
 

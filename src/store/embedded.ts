@@ -166,7 +166,16 @@ class Server implements EmbeddedServer {
 
   async #serves(): Promise<boolean> {
     const isReady = findPostmaster(this.#cluster.pgdata)?.state === "ready";
-    return isReady && (await answers(this.connection.path));
+    return isReady && (await this.#answers());
+  }
+
+  #answers(): Promise<boolean> {
+    return answers(this.connection.path);
+  }
+
+  /** Somebody may have cleaned the folder for temporary files, and the socket with it. */
+  #isCutOff(): boolean {
+    return !existsSync(this.connection.path);
   }
 
   #refuseWhenStopped(): void {
@@ -180,8 +189,7 @@ class Server implements EmbeddedServer {
     this.#socketFolder = makeSocketFolder(this.#dataDir, this.#account, this.#owner);
     this.#password = superuserPassword(this.#dataDir, this.#account);
     const running = await this.#settled();
-    // Somebody may have cleaned the folder for temporary files, and the socket with it.
-    const isCutOff = running !== undefined && !existsSync(this.connection.path);
+    const isCutOff = running !== undefined && this.#isCutOff();
     if (isCutOff) await stopPostmaster(this.#cluster.pgdata, this.#serverLog.path);
     const adopted = isCutOff ? undefined : running;
     if (adopted !== undefined) {
@@ -204,7 +212,7 @@ class Server implements EmbeddedServer {
   /** A server that was killed is seen as gone a moment before its socket is closed. */
   async #fallsSilent(): Promise<boolean> {
     const bounds = { everyMs: startPollMs, waitMaxMs: silenceWaitMaxMs };
-    const isSilent = async () => ((await answers(this.connection.path)) ? undefined : true);
+    const isSilent = async () => ((await this.#answers()) ? undefined : true);
     return (await poll(bounds, isSilent)) ?? false;
   }
 
@@ -271,9 +279,11 @@ class Server implements EmbeddedServer {
     const seconds = () => Math.round((performance.now() - begin) / 1000);
     let nextProgressMs = progressEveryMs;
     const bounds = { everyMs: startPollMs, waitMaxMs: startWaitMaxMs };
-    const settled = await poll(bounds, () => {
+    const settled = await poll(bounds, async () => {
       const found = findPostmaster(this.#cluster.pgdata);
-      if (found?.state === "ready") return { pid: found.pid };
+      // One that was killed this moment still looks ready.
+      const isReady = found?.state === "ready";
+      if (isReady && (this.#isCutOff() || (await this.#answers()))) return { pid: found.pid };
       const isComing = child !== undefined && child.exitCode === null && child.signalCode === null;
       if (found === undefined && !isComing) return { pid: undefined };
       if (performance.now() - begin > nextProgressMs) {

@@ -4,12 +4,38 @@
  */
 import type { KnownCode, Outcome } from "../../src/ledger/commands.ts";
 import { expire, type LedgerState, type SaleState } from "../../src/ledger/state.ts";
-import type { Entry, Figures, Verdict } from "../model.ts";
+import type { Entry, Figures, SaleOutcome, Verdict } from "../model.ts";
 
 type Facts = Readonly<Record<string, string | number | null>>;
 
+/** Every word about a sale; total, so that a new one cannot be left out. */
+export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
+  reserved: true,
+  reserved_again: true,
+  item_reserved: true,
+  sale_not_open: true,
+  sale_not_found: true,
+  item_not_found: true,
+  item_sold_out: true,
+  sold_out: true,
+  user_limit_reached: true,
+  idempotency_key_reused: true,
+  purchased: true,
+  purchased_again: true,
+  code_expired: true,
+  sale_ended: true,
+  code_not_found: true,
+  released: true,
+  released_again: true,
+  already_purchased: true,
+};
+
+/** Whether an answer is one that a command about a sale can get. */
+export const isSaleOutcome = (outcome: Outcome): outcome is SaleOutcome =>
+  outcome.word in saleWords;
+
 /** What an answer tells, as plain facts; when to try again is compared apart. */
-export function factsOf(outcome: Outcome): Facts {
+export function factsOf(outcome: SaleOutcome): Facts {
   const { word } = outcome;
   if ("reservation" in outcome) return { word, ...codeFacts(outcome.reservation) };
   if ("of" in outcome) return outcome.of === null ? { word } : { word, ...codeFacts(outcome.of) };
@@ -41,7 +67,7 @@ function entryFacts(entry: Entry, archived: boolean): Facts {
 }
 
 /** In what an answer is not what the contract wants; null when it is. */
-export function disagreement(outcome: Outcome, wanted: Verdict): string | null {
+export function disagreement(outcome: SaleOutcome, wanted: Verdict): string | null {
   const facts = factsOf(outcome);
   const wantedFacts = verdictFacts(wanted, !("expiresAt" in facts));
   if (!Bun.deepEquals(facts, wantedFacts)) return differ("answered", facts, wantedFacts);
@@ -91,9 +117,9 @@ export function dumpOf(state: LedgerState, now: number): unknown {
     .map(([key, { code }]) => [key, code] as const);
   const sales = [...state.sales].map(([id, sale]) => {
     const live = sale.deadlines.filter(({ status }) => status === "live");
-    const ahead = sale.deadlines.slice(sale.deadlineHead);
+    const ahead = new Set(sale.deadlines.slice(sale.deadlineHead));
     const deadlines = live.map(({ code }) => code);
-    const unseen = live.filter((reservation) => !ahead.includes(reservation)).length;
+    const unseen = live.filter((reservation) => !ahead.has(reservation)).length;
     return [id, { ...figuresOf(sale), stock: sale.stock, deadlines, unseen }] as const;
   });
   return {

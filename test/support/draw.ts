@@ -2,8 +2,8 @@
  * Draws the steps of a random history: a small shop with few units, few users and short
  * times, so that every rule gets in the way of every other one.
  */
-import type { Checkout, Command } from "../../src/ledger/commands.ts";
-import type { SalePlan } from "../model.ts";
+import type { Checkout } from "../../src/ledger/commands.ts";
+import type { SaleCommand, SalePlan } from "../model.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
 
@@ -104,7 +104,7 @@ export class Draw {
     return moment - (this.#random.chance(0.4) ? 1 : 0);
   }
 
-  #command(): Command {
+  #command(): SaleCommand {
     const die = this.#random.next();
     if (die < 0.55) return this.#checkout();
     const kind = die < 0.88 ? "purchase" : "release";

@@ -5,7 +5,6 @@
  * A step is plain data, so that a history can be replayed without its seed and with steps
  * left out.
  */
-import type { Command, Outcome } from "../../src/ledger/commands.ts";
 import { check } from "../../src/ledger/check.ts";
 import { decide } from "../../src/ledger/decide.ts";
 import { restore, type EffectiveAttempt } from "../../src/ledger/restore.ts";
@@ -16,12 +15,12 @@ import {
   settleSale,
   type LedgerState,
 } from "../../src/ledger/state.ts";
-import { Model, type SalePlan } from "../model.ts";
-import { differ, disagreement, dumpOf, factsOf, figuresOf } from "./compare.ts";
+import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../model.ts";
+import { differ, disagreement, dumpOf, factsOf, figuresOf, isSaleOutcome } from "./compare.ts";
 
 export type Step =
   /** The records of a code are looked up when the step is run. */
-  | { readonly do: "decide"; readonly at: number; readonly command: Command }
+  | { readonly do: "decide"; readonly at: number; readonly command: SaleCommand }
   | { readonly do: "add"; readonly sale: SalePlan }
   | { readonly do: "settle"; readonly saleId: number }
   /** Compares every figure of every sale. */
@@ -42,7 +41,7 @@ export class Run {
   /** How often each word was answered, and how many purchases came late. */
   readonly seen: Seen = new Map();
   /** What was answered last. */
-  told: Outcome | null = null;
+  told: SaleOutcome | null = null;
   #twin: LedgerState | null = null;
   readonly #journal: EffectiveAttempt[] = [];
 
@@ -66,10 +65,10 @@ export class Run {
     }
   }
 
-  #decide(asked: Command, at: number): string | null {
+  #decide(asked: SaleCommand, at: number): string | null {
     const { state } = this;
     const command = this.#withRecord(asked);
-    const outcome = decide(state, command, at);
+    const outcome = decideSale(state, command, at);
     this.told = outcome;
     const complaint = disagreement(outcome, this.model.decide(command, at));
     if (complaint !== null) return complaint;
@@ -78,7 +77,7 @@ export class Run {
     this.#record(outcome);
     if (this.#twin !== null) {
       const facts = factsOf(outcome);
-      const twins = factsOf(decide(this.#twin, command, at));
+      const twins = factsOf(decideSale(this.#twin, command, at));
       if (!Bun.deepEquals(facts, twins)) return differ("after recovery", facts, twins);
     }
     const saleId = factsOf(outcome)["saleId"];
@@ -86,12 +85,12 @@ export class Run {
   }
 
   /** A caller looks a code up in the records when the ledger does not know it. */
-  #withRecord(command: Command): Command {
+  #withRecord(command: SaleCommand): SaleCommand {
     if (command.kind === "checkout" || this.state.codes.has(command.code)) return command;
     return { ...command, archived: this.model.recordOf(command.code) };
   }
 
-  #record(outcome: Outcome): void {
+  #record(outcome: SaleOutcome): void {
     const { word } = outcome;
     this.#count(word);
     if (word !== "reserved" && word !== "purchased" && word !== "released") return;
@@ -163,6 +162,12 @@ export class Run {
   #states(): LedgerState[] {
     return this.#twin === null ? [this.state] : [this.state, this.#twin];
   }
+}
+
+function decideSale(state: LedgerState, command: SaleCommand, at: number): SaleOutcome {
+  const outcome = decide(state, command, at);
+  if (!isSaleOutcome(outcome)) throw new Error(`${outcome.word} is no answer to ${command.kind}`);
+  return outcome;
 }
 
 function addPlan(state: LedgerState, plan: SalePlan): void {

@@ -3,8 +3,8 @@
  * the auditor look on, as they do in the random histories.
  */
 import { expect, test } from "bun:test";
-import type { Checkout, Command, OutcomeWord } from "../../src/ledger/commands.ts";
-import type { SalePlan } from "../model.ts";
+import type { Checkout } from "../../src/ledger/commands.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../model.ts";
 import { factsOf } from "./compare.ts";
 import { epoch, Run, type Step } from "./history.ts";
 
@@ -41,15 +41,17 @@ export function take(
   return { kind: "checkout", userId, item, sale: named, code, key };
 }
 
-export const buy = (code: string): Command => ({ kind: "purchase", code, archived: null });
+export const buy = (code: string): SaleCommand => ({ kind: "purchase", code, archived: null });
 
-export const drop = (code: string): Command => ({ kind: "release", code, archived: null });
+export const drop = (code: string): SaleCommand => ({ kind: "release", code, archived: null });
 
-type Facts = Readonly<Record<string, string | number | null>> & { readonly word: OutcomeWord };
+type Word = SaleOutcome["word"];
+
+type Facts = Readonly<Record<string, string | number | null>> & { readonly word: Word };
 
 /** When, what, and the word or more of what must be answered; or a sale is settled. */
 export type Line =
-  | readonly [at: number, command: Command, told: OutcomeWord | Facts]
+  | readonly [at: number, command: SaleCommand, told: Word | Facts]
   | readonly ["settle", saleId: number];
 
 /** Makes a story a test. */

@@ -16,16 +16,31 @@ export type Connection = {
 
 const wrongPassword = "28P01";
 const connectSecondsMax = 30;
+const answerWaitMaxMs = 2_000;
+/** The shortest question there is: "do you speak TLS?", its length and its code. */
+const sslRequest = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
-/** Whether something accepts connections on the socket. */
+/**
+ * Whether a PostgreSQL answers on the socket. That it accepts a connection is not enough: the kernel
+ * does that for it, even while the process is dying.
+ */
 export async function answers(socketPath: string): Promise<boolean> {
-  try {
-    const socket = await Bun.connect({ unix: socketPath, socket: { data() {} } });
-    socket.end();
-    return true;
-  } catch {
-    return false;
-  }
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const silence = setTimeout(() => resolve(false), answerWaitMaxMs);
+  const connected = Bun.connect({
+    unix: socketPath,
+    socket: {
+      open: (socket) => void socket.write(sslRequest),
+      data: () => resolve(true),
+      close: () => resolve(false),
+    },
+  });
+  // The connection is refused, or there is no socket.
+  connected.catch(() => resolve(false));
+  const answered = await promise;
+  clearTimeout(silence);
+  connected.then((socket) => socket.end()).catch(() => {});
+  return answered;
 }
 
 /** Logs in once. Afterwards the database is there. */

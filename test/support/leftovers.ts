@@ -1,0 +1,55 @@
+/**
+ * What the tests of a file have started and made, and the end of it: processes first, then
+ * the servers they used, then folders. Every file that starts something calls `useLeftovers`.
+ */
+import { afterAll, setDefaultTimeout } from "bun:test";
+import { chmodSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findPostmaster } from "../../src/store/embedded/postmaster.ts";
+import { inTurn, until } from "./wait.ts";
+
+const testMaxMs = 120_000;
+
+const cleanups: (() => Promise<void> | void)[] = [];
+
+/** Has something ended when the tests of this file are over; the youngest goes first. */
+export const atEnd = (cleanup: () => Promise<void> | void): void => {
+  cleanups.push(cleanup);
+};
+
+/** To be called at the top of a test file, before anything else that ends something. */
+export function useLeftovers(): void {
+  // A test that is past the runner's own bound has everything it started killed, which tells
+  // less than the bounds that the tests set themselves.
+  setDefaultTimeout(testMaxMs);
+  afterAll(() => inTurn(cleanups.splice(0).toReversed(), (cleanup) => cleanup()).then(() => {}));
+}
+
+/** A new folder that any user may enter, for the PostgreSQL that root starts as another. */
+export function newFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "stampede-test-")));
+  chmodSync(folder, 0o755);
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A value for `STAMPEDE_DATA`; the PostgreSQL that is left running there is ended. */
+export function newDataFolder(): string {
+  const dataDir = join(newFolder(), "data");
+  atEnd(async () => {
+    const running = findPostmaster(join(dataDir, "pgdata"));
+    if (running === undefined) return;
+    process.kill(running.pid, "SIGQUIT");
+    await until("the server's end", () => findPostmaster(join(dataDir, "pgdata")) === undefined);
+  });
+  return dataDir;
+}
+
+/** A TCP port of this machine that nobody listens on. */
+export function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}

@@ -1,0 +1,30 @@
+/** Sends bytes as they are, which a proper HTTP client would not, and returns what came back. */
+import { within } from "./wait.ts";
+
+export type RawAnswer = { readonly status: number; readonly text: string };
+
+/** @param request the whole request; it should ask for `Connection: close` */
+export async function sendRaw(url: string, request: string | Uint8Array): Promise<RawAnswer> {
+  const { hostname, port } = new URL(url);
+  const closed = Promise.withResolvers<void>();
+  const parts: Uint8Array[] = [];
+  const socket = await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: {
+      data: (_, bytes) => {
+        parts.push(Uint8Array.from(bytes));
+      },
+      close: () => closed.resolve(),
+      error: (_, error) => closed.reject(error),
+    },
+  });
+  socket.write(request);
+  await within("an answer", 10_000, closed.promise);
+  const text = Buffer.concat(parts).toString();
+  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), text };
+}
+
+/** The lines of a request without a body. */
+export const rawRequest = (line: string, ...headers: string[]): string =>
+  [`${line} HTTP/1.1`, "Host: localhost", "Connection: close", ...headers, "", ""].join("\r\n");
