@@ -33,6 +33,25 @@ export type Release = {
   readonly archived: ArchivedCode | null;
 };
 
+/** Reserves and sells `quantity` units of an item in one decision. */
+export type Buy = {
+  readonly kind: "buy";
+  readonly userId: string;
+  readonly saleId: number;
+  readonly itemId: number;
+  readonly quantity: number;
+  /** Code of the first unit; the others' follow from it, see `unitCode`. */
+  readonly code: string;
+};
+
+/** Moves the end of a sale that is coming or open. */
+export type ChangeSale = {
+  readonly kind: "change_sale";
+  readonly saleId: number;
+  /** ms; `"now"` closes it. */
+  readonly endsAt: number | "now";
+};
+
 /** Makes a coupon of which `amount` users may have one each. */
 export type CreateCoupon = {
   readonly kind: "create_coupon";
@@ -48,7 +67,7 @@ export type Claim = {
   readonly key: string | null;
 };
 
-export type Command = Checkout | Purchase | Release | CreateCoupon | Claim;
+export type Command = Checkout | Purchase | Release | Buy | ChangeSale | CreateCoupon | Claim;
 
 /** What the records say of a code that the ledger no longer holds in memory. */
 export type ArchivedCode = {
@@ -95,6 +114,17 @@ export type ReleaseOutcome =
     }
   | { readonly word: "code_not_found"; readonly of: null };
 
+export type BuyOutcome =
+  | { readonly word: "purchased"; readonly units: readonly Reservation[] }
+  | Exclude<CheckoutOutcome, { readonly reservation: Reservation }>;
+
+export type ChangeSaleOutcome =
+  | { readonly word: "sale_changed"; readonly saleId: number; readonly endsAt: number }
+  | {
+      readonly word: "sale_not_found" | "sale_not_open" | "sale_ended" | "end_not_later";
+      readonly saleId: number;
+    };
+
 export type CreateCouponOutcome = {
   readonly word: "coupon_created" | "coupon_exists";
   readonly coupon: Coupon;
@@ -106,18 +136,19 @@ export type ClaimOutcome =
   | { readonly word: "coupon_sold_out"; readonly coupon: Coupon }
   | { readonly word: "coupon_not_found" | "idempotency_key_reused" };
 
-export type Outcome =
-  CheckoutOutcome | PurchaseOutcome | ReleaseOutcome | CreateCouponOutcome | ClaimOutcome;
-
 type Outcomes = {
   readonly checkout: CheckoutOutcome;
   readonly purchase: PurchaseOutcome;
   readonly release: ReleaseOutcome;
+  readonly buy: BuyOutcome;
+  readonly change_sale: ChangeSaleOutcome;
   readonly create_coupon: CreateCouponOutcome;
   readonly claim: ClaimOutcome;
 };
 
 export type OutcomeOf<C extends Command> = Outcomes[C["kind"]];
+
+export type Outcome = Outcomes[Command["kind"]];
 
 /** Every outcome word, as the journal stores it. */
 export type OutcomeWord = Outcome["word"];

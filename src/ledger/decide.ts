@@ -5,6 +5,10 @@
  */
 import type {
   ArchivedCode,
+  Buy,
+  BuyOutcome,
+  ChangeSale,
+  ChangeSaleOutcome,
   Checkout,
   CheckoutOutcome,
   Command,
@@ -16,10 +20,12 @@ import type {
 } from "./commands.ts";
 import { decideClaim, decideCreateCoupon } from "./coupons.ts";
 import {
+  buy,
   expire,
   giveBack,
   keyOf,
   lowestFreeItem,
+  moveEnd,
   rememberedBy,
   reserve,
   sell,
@@ -45,6 +51,10 @@ export function decide(state: LedgerState, command: Command, now: number): Outco
       return decidePurchase(state, command, at);
     case "release":
       return decideRelease(state, command, at);
+    case "buy":
+      return decideBuy(state, command, at);
+    case "change_sale":
+      return decideChangeSale(state, command, at);
     case "create_coupon":
       return decideCreateCoupon(state, command, at);
     case "claim":
@@ -177,6 +187,54 @@ function decideRelease(state: LedgerState, command: Release, now: number): Relea
   // From here on nothing can be refused.
   giveBack(reservation, "released");
   return { word: "released", of: reservation };
+}
+
+function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
+  const { userId, saleId, itemId, quantity } = command;
+  const sale = state.sales.get(saleId);
+  if (sale === undefined) {
+    return state.settled.has(saleId)
+      ? { word: "sale_not_open", saleId, opensAt: null }
+      : { word: "sale_not_found", saleId };
+  }
+  touch(sale, now);
+  const index = itemId - 1;
+  if (index >= sale.free.length) return { word: "item_not_found", saleId };
+  if (now < sale.sale.startsAt) {
+    return { word: "sale_not_open", saleId, opensAt: sale.sale.startsAt };
+  }
+  if (now >= sale.sale.endsAt) return { word: "sale_not_open", saleId, opensAt: null };
+  const unsold = (sale.sale.stock[index] ?? 0) - (sale.soldOf[index] ?? 0);
+  if (unsold < quantity) return { word: "item_sold_out", saleId };
+  if ((sale.free[index] ?? 0) < quantity) {
+    return { word: "item_reserved", saleId, retryAt: sale.lastExpiry[index] ?? now };
+  }
+  const buyer = sale.buyers.get(userId);
+  const held = buyer === undefined ? 0 : buyer.bought + buyer.live.length;
+  if (held + quantity > sale.sale.perUserLimit) return { word: "user_limit_reached", saleId };
+
+  // From here on nothing can be refused.
+  const units = buy(state, sale, command, quantity, { seq: state.seq, at: now });
+  return { word: "purchased", units };
+}
+
+function decideChangeSale(state: LedgerState, command: ChangeSale, now: number): ChangeSaleOutcome {
+  const { saleId } = command;
+  const sale = state.sales.get(saleId);
+  if (sale === undefined) {
+    return { word: state.settled.has(saleId) ? "sale_ended" : "sale_not_found", saleId };
+  }
+  touch(sale, now);
+  const { startsAt, endsAt } = sale.sale;
+  if (now >= endsAt) return { word: "sale_ended", saleId };
+  if (command.endsAt === "now" && now < startsAt) return { word: "sale_not_open", saleId };
+  if (command.endsAt !== "now" && command.endsAt <= endsAt)
+    return { word: "end_not_later", saleId };
+
+  // From here on nothing can be refused. A sale has to have lasted for a moment.
+  const newEnd = command.endsAt === "now" ? Math.max(now, startsAt + 1) : command.endsAt;
+  moveEnd(sale, newEnd);
+  return { word: "sale_changed", saleId, endsAt: newEnd };
 }
 
 /** Every decision about a sale counts as an attempt and sees no reservation that has run out. */

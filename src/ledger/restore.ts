@@ -3,7 +3,15 @@
  * in their order. Replaying them gives the state that was there when the last of them was
  * committed. A journal that cannot be replayed throws: the ledger must not sell from it.
  */
-import { expire, giveBack, reserve, sell, type LedgerState, type Reservation } from "./state.ts";
+import {
+  buy,
+  expire,
+  giveBack,
+  reserve,
+  sell,
+  type LedgerState,
+  type Reservation,
+} from "./state.ts";
 
 /** An attempt that changed the state, as the journal keeps it. */
 export type EffectiveAttempt = {
@@ -16,6 +24,8 @@ export type EffectiveAttempt = {
   readonly code: string;
   readonly key: string | null;
   readonly request: string | null;
+  /** Units reserved and sold in one go; null for a purchase of a code. */
+  readonly quantity: number | null;
 };
 
 export function restore(state: LedgerState, attempt: EffectiveAttempt): void {
@@ -27,7 +37,8 @@ export function restore(state: LedgerState, attempt: EffectiveAttempt): void {
       reserve(state, sale, attempt, attempt.at);
       return;
     case "purchased":
-      sell(reservationOf(state, attempt), attempt.seq, attempt.at);
+      if (attempt.quantity === null) sell(reservationOf(state, attempt), attempt.seq, attempt.at);
+      else buy(state, sale, attempt, attempt.quantity, attempt);
       return;
     case "released":
       giveBack(reservationOf(state, attempt), "released");

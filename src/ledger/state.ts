@@ -25,7 +25,9 @@ export type Reservation = {
   readonly saleId: number;
   readonly itemId: number;
   readonly userId: string;
-  readonly expiresAt: number;
+  readonly reservedAt: number;
+  /** The TTL after `reservedAt`, or the sale's end. */
+  expiresAt: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
   readonly request: string | null;
@@ -48,7 +50,8 @@ export type SoldUnit = {
 export type Buyer = { bought: number; readonly live: Reservation[] };
 
 export type SaleState = {
-  readonly sale: Sale;
+  /** As it was announced; its end may have been moved since. */
+  sale: Sale;
   readonly stock: number;
   /** Units neither sold nor reserved, and units sold, by item index. */
   readonly free: Int32Array;
@@ -219,6 +222,7 @@ export function reserve(
     saleId: sale.sale.id,
     itemId: made.itemId,
     userId: made.userId,
+    reservedAt: now,
     expiresAt: Math.min(now + reservationTtlMs, endsAt),
     key: made.key,
     request: made.request,
@@ -251,6 +255,50 @@ export function sell(reservation: Reservation, seq: number, at: number): void {
   reservation.status = "sold";
   reservation.sold = { seq, at, unit, userOrdinal: buyer.bought };
   sale.changed.add(reservation.itemId);
+}
+
+/**
+ * Reserves and sells units in one go, for a buyer who did not reserve before.
+ * @param code of the first unit
+ */
+export function buy(
+  state: LedgerState,
+  sale: SaleState,
+  made: { readonly code: string; readonly itemId: number; readonly userId: string },
+  quantity: number,
+  { seq, at }: { readonly seq: number; readonly at: number },
+): Reservation[] {
+  return Array.from({ length: quantity }, (_, index) => {
+    const code = unitCode(made.code, index);
+    const unit = reserve(state, sale, { ...made, code, key: null, request: null }, at);
+    sell(unit, seq, at);
+    return unit;
+  });
+}
+
+/** The code of the unit that follows `index` others in one purchase: counted on at its end. */
+export function unitCode(code: string, index: number): string {
+  if (index === 0) return code;
+  const digits = 12;
+  const last = BigInt(`0x${code.slice(-digits)}`) + BigInt(index);
+  const wrapped = BigInt.asUintN(4 * digits, last)
+    .toString(16)
+    .padStart(digits, "0");
+  return code.slice(0, -digits) + wrapped;
+}
+
+/**
+ * Moves the end of a sale that is not over. Replaying the journal with the new end gives the
+ * same state: no reservation has run out by an end that had not come.
+ */
+export function moveEnd(sale: SaleState, endsAt: number): void {
+  sale.sale = { ...sale.sale, endsAt };
+  for (const reservation of sale.deadlines.slice(sale.deadlineHead)) {
+    if (reservation.status !== "live") continue;
+    const { reservedAt, itemId } = reservation;
+    reservation.expiresAt = Math.min(reservedAt + sale.sale.reservationTtlMs, endsAt);
+    sale.lastExpiry[itemId - 1] = reservation.expiresAt;
+  }
 }
 
 /** Puts the unit of a live reservation back on sale. */

@@ -31,7 +31,7 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
     buyers as (select user_id, count(*) as units from sold group by user_id),
     -- The attempts that changed something, as the partial index holds them.
     effective as (
-      select seq, outcome, code, user_id, item_id from attempts
+      select seq, kind, outcome, code, user_id, item_id from attempts
       where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released')),
     retained as (select coalesce(min(seq), 0) as seq from attempts)
     select
@@ -45,11 +45,14 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
       (select count(*)::int from buyers where units > sale.per_user_limit) as users_over_limit,
       (select count(*)::int from sold where seq >= retained.seq and not exists (
          select from effective e
-         where e.outcome = 'purchased' and e.seq = sold.seq and e.code = sold.code
+         where e.outcome = 'purchased' and e.seq = sold.seq
+           -- Units bought in one step follow the first one's code.
+           and (e.code = sold.code or e.kind = 'buy')
            and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_attempt,
       (select count(*)::int from sold where seq >= retained.seq and not exists (
          select from effective e
-         where e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code
+         where (e.kind = 'buy' and e.seq = sold.seq
+                or e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code)
            and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_reservation,
       (select count(*)::int from sold
        where purchased_at < sale.starts_at or purchased_at >= sale.ends_at) as purchases_outside_window,

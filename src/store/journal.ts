@@ -11,6 +11,10 @@
  */
 import type { Sql } from "postgres";
 import type {
+  Buy,
+  BuyOutcome,
+  ChangeSale,
+  ChangeSaleOutcome,
   Checkout,
   CheckoutOutcome,
   Claim,
@@ -110,6 +114,18 @@ export class Journal {
       "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
     ),
   );
+  /** Attempts without a reservation before them: bought in one step, and changes of a sale. */
+  readonly #direct = new Rows(
+    ["int", "attempt_kind", "outcome_word", "int", "int", "text", "uuid", "int"],
+    insert(
+      "attempts (seq, at, kind, outcome, sale_id, item_id, user_id, code, quantity)",
+      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8",
+    ),
+  );
+  readonly #salesChanged = new Rows(
+    ["int", "timestamptz"],
+    (arrays) => `update sales set ends_at = c2 from ${arrays} where id = c1 and ${ifLeader}`,
+  );
   /** Attempts that have to do with a coupon. */
   readonly #coupons = new Rows(
     ["int", "attempt_kind", "outcome_word", "text", "text", "text"],
@@ -141,6 +157,8 @@ export class Journal {
     this.#refusals,
     this.#codes,
     this.#purchases,
+    this.#direct,
+    this.#salesChanged,
     this.#coupons,
     this.#couponsMade,
     this.#couponsClaimed,
@@ -171,6 +189,10 @@ export class Journal {
       case "purchase":
       case "release":
         return this.#addCode(offset, command, outcome as PurchaseOutcome | ReleaseOutcome);
+      case "buy":
+        return this.#addBuy(offset, command, outcome as BuyOutcome);
+      case "change_sale":
+        return this.#addChangeSale(offset, command, outcome as ChangeSaleOutcome);
       case "create_coupon":
         return this.#addCreateCoupon(offset, command, outcome as CreateCouponOutcome);
       case "claim":
@@ -280,6 +302,26 @@ export class Journal {
       sale.perUserLimit,
       reservation.code,
     );
+  }
+
+  #addBuy(offset: number, command: Buy, outcome: BuyOutcome): void {
+    const { saleId, itemId, userId, code, quantity } = command;
+    const sold = outcome.word === "purchased";
+    const user = quote(userId);
+    const item = storableItem(itemId);
+    const storedCode = sold ? code : "NULL";
+    this.#direct.add(offset, "buy", outcome.word, saleId, item, user, storedCode, quantity);
+    if (!sold) return;
+    for (const unit of outcome.units) {
+      if (unit.sold !== null) this.#addSold(offset, unit, unit.sold);
+    }
+  }
+
+  #addChangeSale(offset: number, { saleId }: ChangeSale, outcome: ChangeSaleOutcome): void {
+    const { word } = outcome;
+    this.#direct.add(offset, "change_sale", word, saleId, "NULL", "NULL", "NULL", "NULL");
+    if (word !== "sale_changed") return;
+    this.#salesChanged.add(saleId, `"${new Date(outcome.endsAt).toISOString()}"`);
   }
 
   #addCreateCoupon(offset: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {

@@ -57,13 +57,14 @@ type EffectiveRow = {
   code: string;
   idempotency_key: string | null;
   request: string | null;
+  quantity: number | null;
 };
 
 async function replay(sql: Sql, state: LedgerState, saleIds: readonly number[]): Promise<void> {
   if (saleIds.length === 0) return;
   const rows = sql<EffectiveRow[]>`
     select seq::float8 as seq, (extract(epoch from at) * 1000)::float8 as at, outcome,
-           sale_id, item_id, user_id, code, idempotency_key, request
+           sale_id, item_id, user_id, code, idempotency_key, request, quantity
     from attempts
     where sale_id = any(${`{${saleIds.join(",")}}`}::int[])
       and outcome in ('reserved', 'purchased', 'released')
@@ -80,6 +81,7 @@ async function replay(sql: Sql, state: LedgerState, saleIds: readonly number[]):
         code: row.code,
         key: row.idempotency_key,
         request: row.request,
+        quantity: row.quantity,
       });
     }
   }

@@ -6,7 +6,9 @@
  */
 import { sql } from "drizzle-orm";
 import {
+  type AnyPgColumn,
   bigint,
+  boolean,
   check,
   foreignKey,
   index,
@@ -31,6 +33,8 @@ export const attemptKind = pgEnum("attempt_kind", [
   "release",
   "create_coupon",
   "claim",
+  "buy",
+  "change_sale",
 ]);
 
 /** The words of `ledger/commands.ts`. */
@@ -60,6 +64,8 @@ export const outcomeWord = pgEnum("outcome_word", [
   "claimed_again",
   "already_claimed",
   "coupon_sold_out",
+  "sale_changed",
+  "end_not_later",
 ]);
 
 /** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
@@ -108,6 +114,8 @@ export const items = pgTable(
       .references(() => sales.id),
     /** Number within the sale, from 1. */
     id: integer("id").notNull(),
+    /** What is sold, in a product sale; the rest is as it was when the sale was announced. */
+    productId: integer("product_id").references((): AnyPgColumn => products.id),
     name: text("name").notNull(),
     pictureSeed: text("picture_seed").notNull(),
     priceCents: integer("price_cents").notNull(),
@@ -138,6 +146,8 @@ export const attempts = pgTable(
     /** The parameters that the idempotency key stands for. */
     request: text("request"),
     couponName: text("coupon_name"),
+    /** Units bought in one step, with consecutive codes from `code` on. */
+    quantity: integer("quantity"),
   },
   (t) => [
     // What recovery replays. Refusals, which are most rows of a flood, are not in it.
@@ -169,6 +179,7 @@ export const purchases = pgTable(
     purchasedAt: time("purchased_at").notNull(),
   },
   (t) => [
+    index("purchases_by_user").on(t.userId, t.seq),
     primaryKey({ columns: [t.saleId, t.itemId, t.unit] }),
     unique("purchases_code_once").on(t.code),
     unique("purchases_user_ordinal_once").on(t.saleId, t.userId, t.userOrdinal),
@@ -233,3 +244,41 @@ export const claims = pgTable(
       .where(sql`${t.idempotencyKey} is not null`),
   ],
 );
+
+export const userRole = pgEnum("user_role", ["user", "admin"]);
+
+export const users = pgTable(
+  "users",
+  {
+    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
+    username: text("username").notNull(),
+    /** argon2id, with its parameters and salt. */
+    passwordHash: text("password_hash").notNull(),
+    role: userRole("role").notNull().default("user"),
+    disabled: boolean("disabled").notNull().default(false),
+    createdAt: time("created_at").notNull().defaultNow(),
+  },
+  // Two names that differ in case alone would be two people that nobody can tell apart.
+  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username})`)],
+);
+
+export const products = pgTable(
+  "products",
+  {
+    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
+    name: text("name").notNull(),
+    description: text("description").notNull().default(""),
+    pictureSeed: text("picture_seed").notNull(),
+    priceCents: integer("price_cents").notNull(),
+    /** Taken out of the shop; sales and purchases of it stay what they were. */
+    deleted: boolean("deleted").notNull().default(false),
+    createdAt: time("created_at").notNull().defaultNow(),
+  },
+  (t) => [check("products_price", sql`${t.priceCents} >= 0`)],
+);
+
+/** Secrets that the program makes for itself once, such as the key of its tokens. */
+export const secrets = pgTable("secrets", {
+  name: text("name").primaryKey(),
+  value: text("value").notNull(),
+});

@@ -99,7 +99,18 @@ export class Run {
     const { saleId, itemId, userId, code, key, request } = changed;
     const { seq, now: at } = this.state;
     if (word === "purchased" && changed.expiresAt <= at) this.#count("late purchase");
-    this.#journal.push({ seq, at, word, saleId, itemId, userId, code, key, request });
+    this.#journal.push({
+      seq,
+      at,
+      word,
+      saleId,
+      itemId,
+      userId,
+      code,
+      key,
+      request,
+      quantity: null,
+    });
   }
 
   #count(what: string): void {
