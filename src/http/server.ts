@@ -5,19 +5,38 @@
  * Where this process does not lead, requests that need the leader are passed on to it.
  */
 import type { BunRequest, Server } from "bun";
+import type { z } from "zod";
 import { OverloadedError, UnavailableError } from "../writer.ts";
 import type { Engine, Log } from "../engine.ts";
-import { problem } from "./problems.ts";
+import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (
   request: BunRequest,
   server: Server<undefined>,
 ) => Response | Promise<Response>;
 
+/** One method of a path: what serves it, and what /openapi.json says of it. */
+export type Operation = {
+  readonly handle: Handler;
+  readonly summary: string;
+  /** Who may call it; without it, everybody. The handler checks, by `accounts`. */
+  readonly auth?: "user" | "admin";
+  /** Parameters, each with `.describe()` and an example in `.meta()`. */
+  readonly path?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  readonly headers?: z.ZodObject;
+  /** The schema that the handler reads the body by. */
+  readonly body?: z.ZodType;
+  /** Bodies of answers by status; null for an answer without one. JSON unless `mediaType`. */
+  readonly answers: { readonly [status: number]: z.ZodType | null };
+  readonly mediaType?: string;
+  readonly refusals: readonly ProblemCode[];
+};
+
 export type Route = {
   /** As in `Bun.serve`: segments that begin with a colon are parameters. */
   readonly path: string;
-  readonly methods: { readonly [method: string]: Handler };
+  readonly methods: { readonly [method: string]: Handler | Operation };
   /** Answered by the leader alone; others pass it on. */
   readonly leaderOnly?: true;
 };
@@ -52,7 +71,10 @@ export function serve(options: {
 }
 
 function dispatcher(route: Route, engine: Engine, log: Log): Handler {
-  const methods: Record<string, Handler> = { ...route.methods };
+  const methods: Record<string, Handler> = {};
+  for (const [method, serves] of Object.entries(route.methods)) {
+    methods[method] = typeof serves === "function" ? serves : serves.handle;
+  }
   if (methods["GET"] !== undefined) methods["HEAD"] = methods["GET"];
   const allow = Object.keys(methods).join(", ");
   return (request, server) => {
