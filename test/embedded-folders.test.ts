@@ -2,7 +2,7 @@
  * The embedded PostgreSQL and what it finds in a folder: leftovers that name the wrong process, folders
  * that cannot be used, and folders that root can use and its server cannot.
  */
-import { describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import postgres from "postgres";
 import {
+  cleanUp,
   cleanups,
   failure,
   isRoot,
@@ -23,6 +24,7 @@ import {
   newFolder,
   postmasterPid,
   query,
+  removeShared,
   replaceForTheTest,
   resume,
   runningPid,
@@ -32,6 +34,9 @@ import {
   until,
   usedFolder,
 } from "./embedded-helper.ts";
+
+afterEach(cleanUp);
+afterAll(removeShared);
 
 describe("leftovers of a server that is gone", () => {
   test("naming a process that does not exist are no hindrance", async () => {

@@ -1,8 +1,9 @@
 /**
- * Folders, servers and processes for the tests of the embedded PostgreSQL. Whatever a test takes from
- * here is ended and removed after it. Works for root and for an ordinary user.
+ * Folders, servers and processes for the tests of the embedded PostgreSQL, for root and for an ordinary
+ * user. Whatever a test takes from here is ended and removed after it: a test file says so itself, by
+ * `afterEach(cleanUp)` and `afterAll(removeShared)`, since hooks belong to the file that sets them.
  */
-import { afterAll, afterEach, expect } from "bun:test";
+import { expect } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -24,13 +25,15 @@ const conditionBounds = { everyMs: 5, waitMaxMs: 30_000 };
 const modulePath = join(import.meta.dir, "../src/store/embedded.ts");
 
 export const cleanups: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
+
+/** Ends and removes what a test has taken. */
+export async function cleanUp(): Promise<void> {
   for (const cleanup of cleanups.splice(0).toReversed()) {
     // In the opposite order, one after another: servers before their folders.
     // oxlint-disable-next-line no-await-in-loop
     await cleanup();
   }
-});
+}
 
 /** A new folder that the server's user can reach. */
 export function newFolder(mode = 0o755): string {
@@ -55,9 +58,12 @@ export async function usedFolder(): Promise<string> {
   return dataDir;
 }
 let shared: string | undefined;
-afterAll(() => {
+
+/** Removes the folder of {@link usedFolder}. */
+export function removeShared(): void {
   if (shared !== undefined) rmSync(join(shared, ".."), { recursive: true, force: true });
-});
+  shared = undefined;
+}
 
 export function newParent(mode: number): string {
   const parent = realpathSync(mkdtempSync(join(tmpdir(), "embedded-test-")));
@@ -167,7 +173,11 @@ export async function leaveLockFilesOf(dataDir: string, pid: number): Promise<vo
 /** Another program of the user that the server runs as. */
 export function startBystander(dataDir: string): Bun.Subprocess {
   const { uid, gid } = statSync(join(dataDir, "pgdata"));
-  const bystander = Bun.spawn(["sleep", "1000"], isRoot ? { uid, gid, cwd: "/" } : {});
+  const bystander = Bun.spawn(["sleep", "1000"], {
+    ...(isRoot ? { uid, gid } : {}),
+    cwd: "/",
+    stdio: ["ignore", "ignore", "ignore"],
+  });
   cleanups.push(() => bystander.kill());
   return bystander;
 }

@@ -2,12 +2,13 @@
  * The embedded PostgreSQL on real servers: what a start makes and finds, and the accidents it is built
  * for: a killed parent, a killed server, a killed initdb, two owners at once.
  */
-import { describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import { EmbeddedError } from "../src/store/embedded.ts";
 import {
+  cleanUp,
   cleanups,
   isRoot,
   isServer,
@@ -17,12 +18,16 @@ import {
   postmasterPid,
   printed,
   query,
+  removeShared,
   runningPid,
   start,
   startInChild,
   until,
   usedFolder,
 } from "./embedded-helper.ts";
+
+afterEach(cleanUp);
+afterAll(removeShared);
 
 describe("a start", () => {
   test("the first makes a durable, private database, says so, and serves", async () => {
@@ -170,8 +175,8 @@ describe("ensure", () => {
     await server.ensure();
     expect(runningPid(dataDir)).toBe(pid);
 
+    // Not waiting for it to be gone: it takes a moment to die.
     process.kill(pid, "SIGKILL");
-    await until(() => !isServer(pid));
     await server.ensure();
     expect(runningPid(dataDir)).not.toBe(pid);
     expect(await query(server, "select answer from kept")).toEqual([[42]]);

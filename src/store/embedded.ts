@@ -25,6 +25,7 @@ import { EmbeddedError, mendable } from "./embedded/error.ts";
 import {
   makeDataFolder,
   makeSocketFolder,
+  refuseUnquotable,
   removeTemporarySocketFolder,
   requireSpace,
   socketFile,
@@ -61,8 +62,6 @@ const leftoverPollMs = 30;
 const startPollMs = 3;
 const progressEveryMs = 5_000;
 const logCheckEveryMs = 60_000;
-/** initdb hands its own path to a shell between double quotes, and does not escape it. */
-const unquotable = /["$`\\\n\r]/;
 /**
  * What PostgreSQL says when processes of a server that was killed are left and have not noticed yet,
  * or when another is starting, spawned by a process that was killed just before us.
@@ -75,12 +74,7 @@ export async function startEmbedded(options: {
   log: (line: string) => void;
 }): Promise<EmbeddedServer> {
   const dataDir = resolve(options.dataDir);
-  const unusable = unquotable.exec(dataDir);
-  if (unusable !== null) {
-    throw new EmbeddedError(
-      `The path ${dataDir} has a ${JSON.stringify(unusable[0])} in it, which PostgreSQL cannot handle there: point STAMPEDE_DATA at another folder.`,
-    );
-  }
+  refuseUnquotable(dataDir);
   return await mendable(dataDir, async () => {
     const account = serverAccount(dataDir, join(dataDir, "pgdata"));
     const owner = makeDataFolder(dataDir, account);

@@ -26,9 +26,19 @@ import { EmbeddedError, systemErrorCode } from "./error.ts";
 
 /** Enough to begin with: the server's files 60 MB, the database 40 MB, and its log. */
 const freeBytesMin = 300e6;
+/** initdb hands its own path to a shell between double quotes, and does not escape it. */
+const unquotable = /["$`\\\n\r]/;
 export const socketPort = 5432;
 /** What `sun_path` holds on the strictest of our systems, macOS, without the closing zero. */
 const socketPathBytesMax = 103;
+
+export function refuseUnquotable(dataDir: string): void {
+  const character = unquotable.exec(dataDir)?.[0];
+  if (character === undefined) return;
+  throw new EmbeddedError(
+    `The path ${dataDir} has a ${JSON.stringify(character)} in it, which PostgreSQL cannot handle there: point STAMPEDE_DATA at another folder.`,
+  );
+}
 
 /** @returns who owns the folder, and with it what we write in there. */
 export function makeDataFolder(dataDir: string, account: Account): Account {
