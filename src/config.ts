@@ -3,13 +3,16 @@
  * A value that does not parse throws ConfigError, naming the variable, what it got and what
  * it takes; secrets are not repeated.
  */
+import { BlockList } from "node:net";
 import { z } from "zod";
+import { parseNetworks } from "./accounts/clients.ts";
 import { nextOpening } from "./sales/schedule.ts";
 
 export class ConfigError extends Error {}
 
 /** Above this a sale's catalogue would no longer fit the memory that we promise. */
 const saleItemsMax = 100_000;
+const jwtSecretBytesMin = 32;
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
 /** A whole number, written in digits. */
@@ -74,6 +77,23 @@ const variables = {
     takes: "milliseconds from 1 to 86400000",
   },
   COUPON_SOLD_OUT_STATUS: { schema: z.enum(["409", "400"]), default: "409", takes: "409 or 400" },
+  JWT_SECRET: {
+    schema: z.string().refine((secret) => Buffer.byteLength(secret) >= jwtSecretBytesMin),
+    default: undefined,
+    takes: `${jwtSecretBytesMin} bytes or more, the same for every process`,
+    secret: true,
+  },
+  TRUSTED_PROXIES: {
+    schema: z.string().transform((text, context) => {
+      const networks = parseNetworks(text);
+      if (networks !== null) return networks;
+      context.addIssue({ code: "custom", message: "not a list of addresses" });
+      return z.NEVER;
+    }),
+    default: undefined,
+    takes: "addresses or networks of your proxies, such as 10.0.0.0/8, 192.0.2.7",
+  },
+  NODE_ENV: { schema: z.string(), default: undefined, takes: "production, or anything else" },
   LOG_LEVEL: { schema: z.enum(logLevels), default: "info", takes: logLevels.join(", ") },
 } as const satisfies Record<string, Variable>;
 
@@ -114,6 +134,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
       reservationTtlMs: get("RESERVATION_TTL_MS"),
     },
     couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
+    /** Undefined: made once, and kept in the database. */
+    jwtSecret: read(environment, "JWT_SECRET"),
+    /** Whose X-Forwarded-For is believed. */
+    trustedProxies: read(environment, "TRUSTED_PROXIES") ?? new BlockList(),
+    /** Where a demo must not be. */
+    isProduction: read(environment, "NODE_ENV") === "production",
     logLevel: get("LOG_LEVEL"),
   });
 }

@@ -5,12 +5,13 @@
  */
 import type { Sql } from "postgres";
 import { Claims } from "./claims.ts";
+import { CountedJournal, Counters } from "./counters.ts";
 import type { HourlySaleTerms } from "./sales/hourly.ts";
 import { HourlySales } from "./sales/hourly.ts";
+import { ProductSales } from "./sales/product-sales.ts";
 import type { Schedule } from "./sales/schedule.ts";
 import type { Shelf } from "./sales/shelf.ts";
 import { messageOf, type Database } from "./store/client.ts";
-import { Journal } from "./store/journal.ts";
 import { lead, type Leadership } from "./store/leadership.ts";
 import { Partitions } from "./store/partitions.ts";
 import { recover } from "./store/recovery.ts";
@@ -36,6 +37,7 @@ export type Role =
       readonly epoch: number;
       readonly writer: Writer;
       readonly claims: Claims;
+      readonly productSales: ProductSales;
     };
 
 export type EngineOptions = {
@@ -52,6 +54,8 @@ export type EngineOptions = {
 };
 
 export class Engine {
+  /** What this process has committed, in all its terms together. */
+  readonly counters = new Counters();
   readonly #options: EngineOptions;
   readonly #stopping = new AbortController();
   #role: Role = { name: "starting", epoch: null };
@@ -137,13 +141,16 @@ export class Engine {
     const partitions = new Partitions(sql);
     await partitions.ensure(state.seq);
     for (const stored of sales) shelf.hold(stored);
-    const writer = new Writer(state, new Journal(session), clock);
+    const writer = new Writer(state, new CountedJournal(session, this.counters), clock);
     void leadership.lost.then((reason) => writer.end(reason));
     const hourly = new HourlySales(sql, writer, shelf, { schedule, terms });
     await hourly.tick(clock());
 
     const claims = new Claims(sql, writer);
-    this.#role = { name: "leader", epoch, writer, claims };
+    const { reservationTtlMs } = terms;
+    const forProducts = { sql, writer, state, shelf, epoch, reservationTtlMs, clock };
+    const productSales = await ProductSales.open(forProducts);
+    this.#role = { name: "leader", epoch, writer, claims, productSales };
     const recoveryMs = Math.round(performance.now() - startedAt);
     log.info({ epoch, seq: state.seq, recoveryMs }, "selling");
     onSelling();

@@ -5,16 +5,24 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import pino from "pino";
+import { createAccount } from "./accounts.ts";
+import { openAccounts } from "./accounts/open.ts";
+import { Passwords } from "./accounts/passwords.ts";
+import { complaintOfPassword, complaintOfUsername } from "./accounts/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { Engine } from "./engine.ts";
+import { accountRoutes } from "./http/accounts.ts";
 import { checkoutRoutes } from "./http/checkout.ts";
 import { couponRoutes } from "./http/coupons.ts";
 import { Events } from "./http/events.ts";
 import { operationRoutes } from "./http/operations.ts";
+import { platformRoutes } from "./http/platform.ts";
 import { serve, type Route } from "./http/server.ts";
+import { userRoutes } from "./http/users.ts";
 import { viewRoutes } from "./http/views.ts";
 import { Shelf } from "./sales/shelf.ts";
+import { seedDemo, SeedError } from "./seed.ts";
 import {
   DatabaseError,
   errorCode,
@@ -26,6 +34,8 @@ import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
 import { packed } from "./store/embedded/packed.ts";
 import { migrate } from "./store/migrations.ts";
 import { findCode } from "./store/sales.ts";
+import type { UserRole } from "./store/users.ts";
+import { CancelledError, readPassword } from "./terminal.ts";
 import { verify } from "./verify.ts";
 import { pages, servePage } from "./web/pages.ts";
 
@@ -34,13 +44,20 @@ const usage = `Stampede ${packageJson.version}: a flash-sale engine.
   stampede [serve]              sell: an hourly sale of 10,000 items, over HTTP
   stampede migrate              bring the database's schema up to date
   stampede verify [--sale S]    audit every sale, or one, from the records alone
+  stampede seed --demo          fill the shop with a demo: products, sales, coupons, and
+                                accounts with published passwords; not in production
+  stampede user create NAME [--role admin]
+                                make an account; asks for its password, or reads it
+                                from standard input
   stampede --help, --version
 
 Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
 Variables, with their defaults: PORT=8080, HOST=0.0.0.0, DATABASE_URL,
 STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
-RESERVATION_TTL_MS=120000, COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info.
+RESERVATION_TTL_MS=120000, COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info,
+JWT_SECRET (unset: made once, and kept in the database), TRUSTED_PROXIES (unset:
+none; whose X-Forwarded-For is believed).
 `;
 
 /** How long a stop may take before the process ends all the same. */
@@ -49,6 +66,8 @@ const stopMaxMs = 8_000;
 class UsageError extends Error {}
 
 class ListenError extends Error {}
+
+class TakenError extends Error {}
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -105,17 +124,28 @@ async function runServe(config: Config): Promise<void> {
     clock,
     log,
   });
+  const accounts = await openAccounts({ ...config, sql, engine, clock });
   const events = new Events(engine, shelf, clock);
   const routes: Route[] = [
     ...checkoutRoutes({ engine, shelf, clock, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes({ engine, shelf, sql, schedule: config.schedule, clock }),
     ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
+    ...accountRoutes(accounts),
+    ...userRoutes(accounts),
+    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
     ...events.routes,
     ...operationRoutes(engine),
     ...pageRoutes(),
   ];
   const server = await listen(database, config.port, () =>
-    serve({ routes, engine, host: config.host, port: config.port, log }),
+    serve({
+      routes,
+      engine,
+      host: config.host,
+      port: config.port,
+      log,
+      clients: accounts.clients,
+    }),
   );
   engine.start();
   events.start();
@@ -177,9 +207,60 @@ async function runVerify(config: Config, saleId: number | undefined): Promise<bo
   }
 }
 
+/** Serves itself for a moment: as the leader, or passing on to the one that there is. */
+async function runSeed(config: Config): Promise<void> {
+  if (config.isProduction) {
+    throw new SeedError("NODE_ENV is production; the demo's passwords are known to everybody.");
+  }
+  const database = await prepareDatabase(config);
+  const sql = openPool(database.connection);
+  const shelf = new Shelf(sql);
+  const log = pino({ level: "silent" });
+  const { schedule, hourlySale: terms } = config;
+  const listenPort = (): number => server.port ?? 0;
+  const engine = new Engine({ database, sql, shelf, schedule, terms, listenPort, clock, log });
+  const passwords = new Passwords();
+  const accounts = await openAccounts({ ...config, sql, engine, passwords, clock });
+  const routes: Route[] = [
+    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
+    ...accountRoutes(accounts),
+    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
+  ];
+  const { clients } = accounts;
+  const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log, clients });
+  engine.start();
+  try {
+    await engine.settled();
+    await seedDemo({ sql, passwords, url: `http://127.0.0.1:${server.port}`, clock, say });
+  } finally {
+    await engine.stop();
+    await server.stop(true);
+    await sql.end({ timeout: 1 });
+    await database.leave();
+  }
+}
+
+async function runUserCreate(config: Config, name: string, role: UserRole): Promise<void> {
+  const password = await readPassword(name);
+  if (password === null) throw new UsageError("The two passwords are not the same.");
+  const complaint = complaintOfPassword(password);
+  if (complaint !== null) throw new UsageError(`The password ${complaint}.`);
+  const database = await prepareDatabase(config);
+  const sql = openPool(database.connection);
+  try {
+    const account = await createAccount(sql, new Passwords(), { username: name, password, role });
+    if (account === null) throw new TakenError(`There is an account ${name} already.`);
+    say(`Made the account ${account.username}, role ${account.role}.`);
+  } finally {
+    await sql.end({ timeout: 1 });
+    await database.leave();
+  }
+}
+
 type Call =
-  | { readonly command: "serve" | "migrate" | "help" | "version" }
-  | { readonly command: "verify"; readonly sale: number | undefined };
+  | { readonly command: "serve" | "migrate" | "seed" | "help" | "version" }
+  | { readonly command: "verify"; readonly sale: number | undefined }
+  | { readonly command: "user create"; readonly name: string; readonly role: UserRole };
 
 function parseCall(args: string[]): Call {
   const { values, positionals } = parseArgs({
@@ -189,11 +270,21 @@ function parseCall(args: string[]): Call {
       help: { type: "boolean", short: "h" },
       version: { type: "boolean", short: "v" },
       sale: { type: "string" },
+      role: { type: "string" },
+      demo: { type: "boolean" },
     },
   });
   if (values.help === true) return { command: "help" };
   if (values.version === true) return { command: "version" };
   const [command = "serve", ...rest] = positionals;
+  if (command === "user") return parseUserCall(rest, values.role);
+  if (values.role !== undefined) throw new UsageError("--role belongs to user create.");
+  if (command === "seed" && values.demo !== true) {
+    throw new UsageError("It is: stampede seed --demo.");
+  }
+  if (command !== "seed" && values.demo !== undefined) {
+    throw new UsageError("--demo belongs to seed.");
+  }
   if (rest.length > 0) throw new UsageError(`I do not know what to do with ${rest.join(" ")}.`);
   if (command === "verify") {
     const { sale } = values;
@@ -203,8 +294,20 @@ function parseCall(args: string[]): Call {
     return { command, sale: sale === undefined ? undefined : Number(sale) };
   }
   if (values.sale !== undefined) throw new UsageError("--sale belongs to verify.");
-  if (command === "serve" || command === "migrate") return { command };
+  if (command === "serve" || command === "migrate" || command === "seed") return { command };
   throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
+}
+
+function parseUserCall([verb, name, ...rest]: string[], role = "user"): Call {
+  if (verb !== "create" || name === undefined || rest.length > 0) {
+    throw new UsageError("It is: stampede user create NAME [--role admin].");
+  }
+  const complaint = complaintOfUsername(name);
+  if (complaint !== null) throw new UsageError(`The name ${complaint}.`);
+  if (role !== "user" && role !== "admin") {
+    throw new UsageError(`--role is ${JSON.stringify(role)}; it takes user or admin.`);
+  }
+  return { command: "user create", name, role };
 }
 
 async function run(args: string[]): Promise<number> {
@@ -224,6 +327,12 @@ async function run(args: string[]): Promise<number> {
       return 0;
     case "verify":
       return (await runVerify(readConfig(), call.sale)) ? 0 : 1;
+    case "seed":
+      await runSeed(readConfig());
+      return 0;
+    case "user create":
+      await runUserCreate(readConfig(), call.name, call.role);
+      return 0;
     default:
       return call satisfies never;
   }
@@ -238,10 +347,13 @@ function explain(error: unknown): { readonly text: string; readonly exitCode: nu
   if (
     error instanceof DatabaseError ||
     error instanceof EmbeddedError ||
-    error instanceof ListenError
+    error instanceof ListenError ||
+    error instanceof SeedError ||
+    error instanceof TakenError
   ) {
     return { text: error.message, exitCode: 1 };
   }
+  if (error instanceof CancelledError) return { text: "nothing was done.", exitCode: 1 };
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { text, exitCode: 1 };
 }

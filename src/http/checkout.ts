@@ -27,6 +27,12 @@ import {
 import { jsonText, preparedProblem, preparedRetry, problem, problems } from "./problems.ts";
 import type { Route } from "./server.ts";
 
+/**
+ * Stands for the code of a product sale that somebody shows who need not be its account: to
+ * the ledger it is one that was never given, and the records do not tell it on.
+ */
+export const noCode = "00000000-0000-0000-0000-000000000000";
+
 /** Codes looked up in the records at a time; a flood of invented codes is refused. */
 const lookupsMax = 64;
 
@@ -72,10 +78,10 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
 
 const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
 
-function writerOf(engine: Engine): Writer {
+function leaderOf(engine: Engine) {
   const { role } = engine;
   if (role.name !== "leader") throw new UnavailableError("this process does not lead");
-  return role.writer;
+  return role;
 }
 
 function checkout(context: CheckoutContext, request: Request): Response | Promise<Response> {
@@ -87,12 +93,15 @@ function checkout(context: CheckoutContext, request: Request): Response | Promis
   const item = id instanceof Invalid ? id : parseItem(id);
   if (item instanceof Invalid) return invalid(item);
   const saleId = queryValue(query, "sale_id");
-  const sale = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
+  const asked = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
 
+  const { writer, productSales } = leaderOf(context.engine);
+  // A product sale is for accounts: here there is no such sale.
+  const sale = typeof asked === "number" && productSales.has(asked) ? "unknown" : asked;
   const code = Bun.randomUUIDv7();
-  return writerOf(context.engine)
+  return writer
     .submit({ kind: "checkout", userId, item, sale, code, key })
     .then((outcome) => renderCheckout(context, outcome));
 }
@@ -127,9 +136,10 @@ async function purchase(
 ): Promise<Response> {
   const code = parseCode(queryValue(queryOf(request.url), "code"));
   if (code instanceof Invalid) return invalid(code);
-  const writer = writerOf(context.engine);
-  const archived = await codes.archived(writer, code);
-  const command: Purchase = { kind: "purchase", code, archived };
+  const { writer, productSales } = leaderOf(context.engine);
+  const hidden = productSales.reservation(code) !== undefined;
+  const archived = hidden ? null : await codes.archived(writer, code);
+  const command: Purchase = { kind: "purchase", code: hidden ? noCode : code, archived };
   return await renderPurchase(context, await writer.submit(command));
 }
 
@@ -167,9 +177,10 @@ async function release(
 ): Promise<Response> {
   const code = parseCode(queryValue(queryOf(request.url), "code"));
   if (code instanceof Invalid) return invalid(code);
-  const writer = writerOf(context.engine);
-  const archived = await codes.archived(writer, code);
-  const command: Release = { kind: "release", code, archived };
+  const { writer, productSales } = leaderOf(context.engine);
+  const hidden = productSales.reservation(code) !== undefined;
+  const archived = hidden ? null : await codes.archived(writer, code);
+  const command: Release = { kind: "release", code: hidden ? noCode : code, archived };
   return renderRelease(await writer.submit(command));
 }
 
@@ -184,11 +195,11 @@ function renderRelease({ word }: ReleaseOutcome): Response {
 }
 
 /** Asks the records for codes that the ledger does not hold in memory, a few at a time. */
-class Codes {
+export class Codes {
   readonly #find: CheckoutContext["findCode"];
   #lookups = 0;
 
-  constructor({ findCode }: CheckoutContext) {
+  constructor({ findCode }: Pick<CheckoutContext, "findCode">) {
     this.#find = findCode;
   }
 

@@ -21,6 +21,31 @@ export const problems = {
   item_not_found: { status: 404, title: "No such item", detail: "The sale has no such item." },
   sale_not_found: { status: 404, title: "No such sale", detail: "There is no such sale." },
   sale_not_open: { status: 409, title: "Sale not open", detail: "The sale is not open." },
+  product_not_found: {
+    status: 404,
+    title: "No such product",
+    detail: "There is no such product in the shop.",
+  },
+  product_in_sale: {
+    status: 409,
+    title: "Product in a sale",
+    detail: "A sale that is coming or open has this product; it can go when that is over.",
+  },
+  sale_has_opened: {
+    status: 409,
+    title: "Sale has opened",
+    detail: "A sale that has opened takes a later end and nothing else.",
+  },
+  end_not_later: {
+    status: 409,
+    title: "End not later",
+    detail: "The end of a sale that has opened can only be moved to a later time.",
+  },
+  too_many_sales: {
+    status: 409,
+    title: "Too many sales",
+    detail: "As many product sales are coming or open as there may be at a time.",
+  },
   item_sold_out: {
     status: 409,
     title: "Item sold out",
@@ -77,6 +102,43 @@ export const problems = {
     status: 409,
     title: "Already purchased",
     detail: "This code was bought and cannot be given back.",
+  },
+  unauthorized: {
+    status: 401,
+    title: "Not logged in",
+    detail: "Log in first; a token that has ended does not count.",
+  },
+  invalid_credentials: {
+    status: 401,
+    title: "Invalid credentials",
+    detail: "There is no account with this name and password.",
+  },
+  forbidden: { status: 403, title: "Forbidden", detail: "This is for administrators alone." },
+  cross_site: {
+    status: 403,
+    title: "Cross-site request",
+    detail: "A page of another site cannot do this in somebody's name.",
+  },
+  user_exists: {
+    status: 409,
+    title: "User exists",
+    detail: "There is an account of this name already; upper and lower case count as the same.",
+  },
+  user_not_found: { status: 404, title: "No such user", detail: "There is no such user." },
+  own_account: {
+    status: 409,
+    title: "Own account",
+    detail: "Administrators cannot disable or demote themselves; another one can.",
+  },
+  last_admin: {
+    status: 409,
+    title: "Last administrator",
+    detail: "The last administrator who is not disabled stays one.",
+  },
+  too_many_attempts: {
+    status: 429,
+    title: "Too many attempts",
+    detail: "Too many attempts; wait before the next one.",
   },
   unavailable: {
     status: 503,

@@ -6,6 +6,7 @@
  */
 import type { BunRequest, Server } from "bun";
 import type { z } from "zod";
+import { forwardedHeader, type Clients } from "../accounts/clients.ts";
 import { OverloadedError, UnavailableError } from "../writer.ts";
 import type { Engine, Log } from "../engine.ts";
 import { problem, type ProblemCode } from "./problems.ts";
@@ -45,8 +46,6 @@ export type Route = {
 export const bodyBytesMax = 65_536;
 /** Bytes above which a body is not read to its end, only to give a proper answer. */
 const bodyBytesReadMax = 8 * 1024 * 1024;
-/** Tells a process that the request has been passed on once already. */
-const forwardedHeader = "X-Stampede-Forwarded";
 const forwardTimeoutMs = 15_000;
 
 export function serve(options: {
@@ -55,10 +54,12 @@ export function serve(options: {
   readonly host: string;
   readonly port: number;
   readonly log: Log;
+  /** Tells the leader whose request is passed on; without it, that one was. */
+  readonly clients?: Clients;
 }): Server<undefined> {
-  const { engine, log } = options;
+  const { engine, log, clients } = options;
   const table: Record<string, Handler> = {};
-  for (const route of options.routes) table[route.path] = dispatcher(route, engine, log);
+  for (const route of options.routes) table[route.path] = dispatcher(route, engine, log, clients);
   return Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -70,7 +71,20 @@ export function serve(options: {
   });
 }
 
-function dispatcher(route: Route, engine: Engine, log: Log): Handler {
+/** What is written down of each operation of a table, in its order; HEAD is part of GET. */
+export function operationsOf(
+  routes: readonly Route[],
+): { readonly path: string; readonly method: string; readonly operation: Operation | null }[] {
+  return routes.flatMap(({ path, methods }) =>
+    Object.entries(methods).map(([method, serves]) => ({
+      path,
+      method,
+      operation: typeof serves === "function" ? null : serves,
+    })),
+  );
+}
+
+function dispatcher(route: Route, engine: Engine, log: Log, clients?: Clients): Handler {
   const methods: Record<string, Handler> = {};
   for (const [method, serves] of Object.entries(route.methods)) {
     methods[method] = typeof serves === "function" ? serves : serves.handle;
@@ -87,7 +101,7 @@ function dispatcher(route: Route, engine: Engine, log: Log): Handler {
       const length = headers.get("Content-Length");
       if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
       if (route.leaderOnly === true && engine.role.name === "standby") {
-        return forward(request, engine.role.url);
+        return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
       }
       return handler(request, server);
     };
@@ -130,13 +144,13 @@ function withRequestId(request: Request, response: Response): Response {
 }
 
 /** Has the leader answer. The answer streams through, whatever its length. */
-async function forward(request: Request, leaderUrl: string): Promise<Response> {
+async function forward(request: Request, leaderUrl: string, seal: string): Promise<Response> {
   if (request.headers.has(forwardedHeader)) {
     throw new UnavailableError("the leader is changing");
   }
   const { pathname, search } = new URL(request.url);
   const headers = new Headers(request.headers);
-  headers.set(forwardedHeader, "1");
+  headers.set(forwardedHeader, seal);
   headers.delete("Host");
   const stopWaiting = new AbortController();
   const timer = setTimeout(() => stopWaiting.abort(), forwardTimeoutMs);

@@ -7,7 +7,7 @@ import type { Sql } from "postgres";
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
 import { expire, type LedgerState, type SaleState } from "../ledger/state.ts";
-import { itemPicture } from "../sales/pictures.ts";
+import { itemColour, itemPicture } from "../sales/pictures.ts";
 import { nextOpening, windowAt, type Schedule } from "../sales/schedule.ts";
 import { shownItem, type Shelf, type ShownSale } from "../sales/shelf.ts";
 import { auditSale } from "../store/audit.ts";
@@ -245,7 +245,8 @@ export function showSale({ stored }: ShownSale, figures: Figures, now: number) {
 
 function showItem({ stored }: ShownSale, item: Item, figures: Figures) {
   const available = figures.availableOf(item);
-  return { ...shownItem(stored.sale.id, item), stock: item.stock, available };
+  const colour = itemColour(item.pictureSeed);
+  return { ...shownItem(stored.sale.id, item), colour, stock: item.stock, available };
 }
 
 function itemOf({ stored }: ShownSale, itemId: string): Item | undefined {

@@ -13,6 +13,8 @@ export type Item = {
   readonly pictureSeed: string;
   readonly priceCents: number;
   readonly stock: number;
+  /** In a product sale. */
+  readonly productId?: number;
 };
 
 /** A sale with its title and its catalogue, in item order; item N is at index N - 1. */
@@ -92,7 +94,7 @@ export async function loadSales(sql: Sql, ids: readonly number[]): Promise<Store
     from sales where id = any(${list}::int[]) order by id`;
   // One row a sale, as text: ten thousand rows cost ten times as much in the driver.
   const items = await sql<{ sale_id: number; items: string }[]>`
-    select sale_id, json_agg(json_build_array(id, name, picture_seed, price_cents, stock)
+    select sale_id, json_agg(json_build_array(id, name, picture_seed, price_cents, stock, product_id)
                              order by id)::text as items
     from items where sale_id = any(${list}::int[]) group by sale_id`;
   const itemsOf = new Map(items.map((row) => [row.sale_id, parseItems(row.items)]));
@@ -100,13 +102,14 @@ export async function loadSales(sql: Sql, ids: readonly number[]): Promise<Store
 }
 
 function parseItems(text: string): Item[] {
-  const rows = JSON.parse(text) as [number, string, string, number, number][];
-  return rows.map(([id, name, pictureSeed, priceCents, stock]) => ({
+  const rows = JSON.parse(text) as [number, string, string, number, number, number | null][];
+  return rows.map(([id, name, pictureSeed, priceCents, stock, productId]) => ({
     id,
     name,
     pictureSeed,
     priceCents,
     stock,
+    ...(productId === null ? {} : { productId }),
   }));
 }
 
@@ -193,7 +196,10 @@ export async function readTaken(
 const unitsOf = (rows: readonly { item_id: number; units: number }[]): Map<number, number> =>
   new Map(rows.map((row) => [row.item_id, row.units]));
 
-/** What became of a code that is not in the ledger's memory; null when it was never given. */
+/**
+ * What became of a code that is not in the ledger's memory; null when it was never given. Codes
+ * of product sales count for their accounts alone and are looked up in `product-sales.ts`.
+ */
 export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
   const [row] = await sql<
     {
@@ -205,7 +211,8 @@ export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | n
     }[]
   >`
     select a.sale_id, a.item_id, a.user_id, p.seq::float8 as seq, p.purchased_at
-    from attempts a left join purchases p on p.code = a.code
+    from attempts a join sales s on s.id = a.sale_id and s.kind = 'hourly'
+      left join purchases p on p.code = a.code
     where a.code = ${code} and a.outcome = 'reserved'`;
   if (row === undefined) return null;
   const sold =

@@ -262,6 +262,22 @@ export const users = pgTable(
   (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username})`)],
 );
 
+/** Logins that count: a token names its row here, and counts as long as the row is there. */
+export const sessions = pgTable(
+  "sessions",
+  {
+    id: uuid("id").primaryKey(),
+    userId: integer("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    expiresAt: time("expires_at").notNull(),
+  },
+  (t) => [
+    index("sessions_by_user").on(t.userId, t.expiresAt),
+    index("sessions_by_end").on(t.expiresAt),
+  ],
+);
+
 export const products = pgTable(
   "products",
   {

@@ -1,0 +1,151 @@
+/**
+ * Who is at the other end of a request: the address that limits count, the host that the
+ * client asked for, and whether it came over TLS.
+ *
+ * The address is the peer's. `X-Forwarded-For` is anybody's to write, so it is read only when
+ * the peer is a proxy that the operator has named. A process that passes a request on to the
+ * leader says who asked it, sealed with a key that only processes on the same database have;
+ * without the seal that header says nothing. A seal lasts for minutes, so that one which was
+ * overheard is not for ever.
+ *
+ * `X-Forwarded-Proto` needs no trust: it decides over the Secure flag of a cookie that goes to
+ * whoever sent it.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { BlockList, isIP } from "node:net";
+import type { Server } from "bun";
+import { z } from "zod";
+
+export type Client = {
+  readonly address: string;
+  /** Name and port, as the client knows this server. */
+  readonly host: string;
+  readonly secure: boolean;
+};
+
+/** Tells a process that the request has been passed on already, and for whom. */
+export const forwardedHeader = "X-Stampede-Forwarded";
+
+const sealAgeMaxMs = 5 * 60_000;
+const sealCharactersMax = 2_048;
+
+const sealed = z.object({
+  address: z.string(),
+  host: z.string(),
+  secure: z.boolean(),
+  at: z.number(),
+});
+
+/** What is needed of a server. */
+type Peers = Pick<Server<undefined>, "requestIP">;
+
+export type ClientsOptions = {
+  /** Known to every process on the same database, and to nobody else. */
+  readonly sealKey: string;
+  readonly trustedProxies: BlockList;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+};
+
+export class Clients {
+  readonly #options: ClientsOptions;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
+
+  of(request: Request, server: Peers): Client {
+    const { headers } = request;
+    const seal = headers.get(forwardedHeader);
+    const passedOn = seal === null ? null : this.#open(seal);
+    if (passedOn !== null) return passedOn;
+    const peer = server.requestIP(request)?.address ?? "unknown";
+    const isProxy = this.#isTrusted(peer);
+    const proto = first(headers.get("X-Forwarded-Proto"));
+    return {
+      address: isProxy ? this.#behind(peer, headers.get("X-Forwarded-For")) : peer,
+      host: (isProxy ? first(headers.get("X-Forwarded-Host")) : null) ?? headers.get("Host") ?? "",
+      secure: request.url.startsWith("https:") || proto?.toLowerCase() === "https",
+    };
+  }
+
+  /** What a process that passes a request on says of its client. */
+  seal(request: Request, server: Peers): string {
+    const said = { ...this.of(request, server), at: this.#options.clock() };
+    const text = Buffer.from(JSON.stringify(said)).toString("base64url");
+    return `${text}.${this.#sign(text).toString("base64url")}`;
+  }
+
+  #open(seal: string): Client | null {
+    const [text, signature, ...rest] = seal.length > sealCharactersMax ? [] : seal.split(".");
+    if (text === undefined || signature === undefined || rest.length > 0) return null;
+    const expected = this.#sign(text);
+    const given = Buffer.from(signature, "base64url");
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
+    const { at, ...client } = sealed.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
+    return Math.abs(this.#options.clock() - at) <= sealAgeMaxMs ? client : null;
+  }
+
+  #sign(text: string): Buffer {
+    return createHmac("sha256", this.#options.sealKey).update(text).digest();
+  }
+
+  /** The last address in the list that is not one of our proxies: they have added the rest. */
+  #behind(peer: string, forwardedFor: string | null): string {
+    const named = (forwardedFor ?? "").split(",").map((part) => part.trim());
+    let address = peer;
+    for (const candidate of named.toReversed()) {
+      if (isIP(candidate) === 0) return address;
+      address = candidate;
+      if (!this.#isTrusted(candidate)) return address;
+    }
+    return address;
+  }
+
+  #isTrusted(address: string): boolean {
+    const plain = unmapped(address);
+    const family = isIP(plain);
+    if (family === 0) return false;
+    return this.#options.trustedProxies.check(plain, family === 4 ? "ipv4" : "ipv6");
+  }
+}
+
+const first = (list: string | null): string | null => {
+  const value = list?.split(",")[0]?.trim();
+  return value === undefined || value === "" ? null : value;
+};
+
+/** An IPv4 address that a socket for both families shows as an IPv6 one. */
+const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, "");
+
+/**
+ * What a limit counts for an address. Whoever has an IPv6 address has the 2^64 beside it too,
+ * so they count as one.
+ */
+export function networkOf(address: string): string {
+  const plain = unmapped(address).replace(/%.*$/, "");
+  if (isIP(plain) !== 6) return plain;
+  const [head = "", tail] = plain.toLowerCase().split("::");
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    // An IPv4 address at the end stands for two groups.
+    const after = tail === "" ? 0 : tail.split(":").length + (tail.includes(".") ? 1 : 0);
+    while (groups.length + after < 8) groups.push("0");
+  }
+  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(":")}::/64`;
+}
+
+/** Addresses and networks, such as `10.0.0.0/8, ::1`; null when one is none. */
+export function parseNetworks(text: string): BlockList | null {
+  const networks = new BlockList();
+  for (const part of text.split(",").map((each) => each.trim())) {
+    const [address = "", prefix, ...rest] = part.split("/");
+    const family = isIP(address);
+    const bits = family === 4 ? 32 : 128;
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1;
+    if (family === 0 || rest.length > 0 || length < 0 || length > bits) return null;
+    networks.addSubnet(address, length, family === 4 ? "ipv4" : "ipv6");
+  }
+  return networks;
+}

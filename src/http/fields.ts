@@ -1,0 +1,93 @@
+/** The fields that the shop's and the administrator's routes have in common, as zod schemas. */
+import { z } from "zod";
+import { Invalid, parseSale, parseText, parseWhole, queryValue } from "./parse.ts";
+
+export const integerMax = 2_147_483_647;
+
+/** A whole number of a body, with one message for whatever is not one within the bounds. */
+export function whole(min: number, max: number) {
+  const message = `is not an integer from ${min} to ${max}`;
+  return z.int(message).min(min, message).max(max, message);
+}
+
+/** A time of a body in RFC 3339, with any offset; ms since the Unix epoch. */
+export const instant = z.iso
+  .datetime({
+    offset: true,
+    error: "is not a time in RFC 3339, such as 2030-01-31T12:00:00Z",
+  })
+  .transform((text) => Date.parse(text));
+
+/** A name or title: as `textField`, and described as what it is. */
+export const nameField = z.string({ error: wrongType }).superRefine((text, context) => {
+  const parsed = parseText(text, "");
+  if (parsed instanceof Invalid) {
+    context.addIssue({ code: "custom", message: parsed.detail.trim() });
+  }
+});
+
+const descriptionCharactersMax = 5_000;
+
+/** A text of several lines, which may be empty. */
+export const descriptionField = z
+  .string({ error: wrongType })
+  .max(descriptionCharactersMax, `has more than ${descriptionCharactersMax} characters`)
+  .refine((text) => !text.includes("\0") && text.isWellFormed(), {
+    message: "holds a character that is none",
+  });
+
+function wrongType({ input }: { readonly input?: unknown }): string {
+  return input === undefined ? "is missing" : "is not a text";
+}
+
+/** An id in a path; null for what no id can be. */
+export function idIn(
+  request: { readonly params: Record<string, string> },
+  name: string,
+): number | null {
+  const id = parseSale(request.params[name] ?? "");
+  return typeof id === "number" ? id : null;
+}
+
+/** `after` and `limit` of a page. */
+export function pageOf(
+  query: string,
+  bounds: { readonly limit: number; readonly limitMax: number; readonly after?: number },
+): { readonly after: number; readonly limit: number } | Invalid {
+  const otherwise = bounds.after ?? 0;
+  const max = Number.MAX_SAFE_INTEGER;
+  const after = parseWhole(query, "after", { min: 0, max, otherwise });
+  if (after instanceof Invalid) return after;
+  const sizes = { min: 1, max: bounds.limitMax, otherwise: bounds.limit };
+  const limit = parseWhole(query, "limit", sizes);
+  return limit instanceof Invalid ? limit : { after, limit };
+}
+
+/** The parameter `q`; empty without one. */
+export function searchOf(query: string): string | Invalid {
+  const search = queryValue(query, "q") ?? "";
+  if (search instanceof Invalid || search === "") return search;
+  return parseText(search, "q");
+}
+
+// What is said of parameters in the API's document.
+
+export const idParam = (what: string, name = "id") =>
+  z.object({ [name]: z.int().min(1).describe(what).meta({ example: 1 }) });
+
+/** `after` and `limit`, where both may be left out. */
+export const pageParams = (what: string, limitMax: number) => ({
+  after: z.int().min(0).optional().describe(`The page after this ${what}`),
+  limit: z
+    .int()
+    .min(1)
+    .max(limitMax)
+    .optional()
+    .describe("Entries on a page")
+    .meta({ example: 20 }),
+});
+
+export const timeShape = z.iso.datetime().meta({ example: "2030-01-31T12:00:00.000Z" });
+
+/** RFC 3339 in UTC with milliseconds. */
+export const time = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,295 @@
+/**
+ * Product sales as they are stored. They are written beside the journal, by the pool, and so
+ * every statement that writes here holds on to the leader's epoch: a leader that has been
+ * deposed without noticing cannot change a sale that the next one has already loaded, and the
+ * next one's term does not begin before such a statement has ended. Each change is one
+ * statement, so that no client can die between its lock and its commit.
+ */
+import type { Fragment, Sql } from "postgres";
+import type { ArchivedCode } from "../ledger/commands.ts";
+import { DeposedError } from "./journal.ts";
+import type { Item, StoredSale } from "./sales.ts";
+
+/** What is announced of an item; its name and picture are the product's at that moment. */
+export type AnnouncedItem = {
+  readonly productId: number;
+  readonly stock: number;
+  readonly priceCents: number;
+};
+
+export type SaleTerms = {
+  readonly title: string;
+  /** ms since the Unix epoch */
+  readonly startsAt: number;
+  readonly endsAt: number;
+  readonly perUserLimit: number;
+  readonly reservationTtlMs: number;
+};
+
+/** A product that was announced and is not in the shop. */
+export type MissingProduct = { readonly missing: number };
+
+type Written = {
+  /** Whether the epoch was still ours. */
+  led: boolean;
+  /** Null: nothing was written. */
+  id: number | null;
+  missing: number | null;
+  /** Number, name and picture seed of each item written. */
+  items: string;
+};
+
+/** The tables that both statements begin with; a new leader changes its row before it loads. */
+const term = (sql: Sql, epoch: number, announced: readonly AnnouncedItem[]): Fragment => sql`
+  with term as materialized (
+    select id from leader where id = 1 and epoch = ${epoch} for share
+  ), announced as materialized (
+    select * from json_to_recordset(${JSON.stringify(announced.map(numbered))}::text::json)
+      as t (id int, "productId" int, stock int, "priceCents" int)
+  ), found as materialized (
+    select id, name, picture_seed from products
+    where id in (select "productId" from announced) and not deleted for share
+  ), missing as (
+    select "productId" as id from announced
+    where not exists (select from found where found.id = "productId"))`;
+
+const numbered = (item: AnnouncedItem, index: number) => ({ ...item, id: index + 1 });
+
+/**
+ * Stores a new sale with its items.
+ * @param seq number of the last attempt made so far: none before it can name this sale
+ * @throws DeposedError when another leader's term has begun; nothing was stored
+ */
+export async function insertProductSale(
+  sql: Sql,
+  epoch: number,
+  terms: SaleTerms,
+  announced: readonly AnnouncedItem[],
+  seq: number,
+): Promise<StoredSale | MissingProduct> {
+  const [row] = await sql<Written[]>`
+    ${term(sql, epoch, announced)}, sale as (
+      insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+                         item_count, attempts_seq)
+      select 'product', ${terms.title}::text, ${isoTime(terms.startsAt)}::timestamptz,
+             ${isoTime(terms.endsAt)}::timestamptz, ${terms.perUserLimit}::int,
+             ${terms.reservationTtlMs}::int, ${announced.length}::int, ${seq}::bigint
+      from term where not exists (select from missing)
+      returning id
+    ), stored as (
+      insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
+      select sale.id, a.id, a."productId", f.name, f.picture_seed, a."priceCents", a.stock
+      from sale cross join announced a join found f on f.id = a."productId"
+      returning id, name, picture_seed
+    )
+    select exists (select from term) as led, (select id from sale) as id,
+           (select min(id) from missing) as missing,
+           (select coalesce(json_agg(json_build_array(id, name, picture_seed)), '[]')::text
+            from stored) as items`;
+  const written = checked(row);
+  if (written.missing !== null) return { missing: written.missing };
+  if (written.id === null) throw new Error("a product sale was not stored");
+  const items = itemsOf(announced, written);
+  return storedSale(written.id, terms, items, { attempts: 0, attemptsSeq: seq });
+}
+
+/**
+ * Replaces a sale that has not opened and of which nothing was ever taken.
+ * @param announced null: the items stay as they are
+ * @param now ms; the sale must not have opened by then
+ * @throws DeposedError when another leader's term has begun; nothing was changed
+ */
+export async function replaceProductSale(
+  sql: Sql,
+  epoch: number,
+  present: StoredSale,
+  terms: SaleTerms,
+  announced: readonly AnnouncedItem[] | null,
+  now: number,
+): Promise<StoredSale | MissingProduct | "sale_has_opened"> {
+  const { id } = present.sale;
+  const count = announced?.length ?? present.items.length;
+  const [row] = await sql<Written[]>`
+    ${term(sql, epoch, announced ?? [])}, sale as materialized (
+      select s.id from sales s cross join term
+      where s.id = ${id} and s.kind = 'product' and s.starts_at > ${isoTime(now)}::timestamptz
+      for update of s
+    ), changed as (
+      update sales
+      set title = ${terms.title}, starts_at = ${isoTime(terms.startsAt)}::timestamptz,
+          ends_at = ${isoTime(terms.endsAt)}::timestamptz,
+          per_user_limit = ${terms.perUserLimit}::int,
+          reservation_ttl_ms = ${terms.reservationTtlMs}::int, item_count = ${count}::int
+      from sale
+      where sales.id = sale.id and not exists (select from missing)
+        and not exists (select from purchases where sale_id = ${id})
+        and not exists (select from attempts where sale_id = ${id}
+                          and outcome in ('reserved', 'purchased', 'released'))
+      returning sales.id
+    ), stored as (
+      insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
+      select changed.id, a.id, a."productId", f.name, f.picture_seed, a."priceCents", a.stock
+      from changed cross join announced a join found f on f.id = a."productId"
+      on conflict (sale_id, id) do update
+        set product_id = excluded.product_id, name = excluded.name,
+            picture_seed = excluded.picture_seed, price_cents = excluded.price_cents,
+            stock = excluded.stock
+      returning id, name, picture_seed
+    ), gone as (
+      delete from items using changed where items.sale_id = changed.id and items.id > ${count}::int
+    )
+    select exists (select from term) as led, (select id from changed) as id,
+           (select min(id) from missing) as missing,
+           (select coalesce(json_agg(json_build_array(id, name, picture_seed)), '[]')::text
+            from stored) as items`;
+  const written = checked(row);
+  if (written.missing !== null) return { missing: written.missing };
+  if (written.id === null) return "sale_has_opened";
+  const items = announced === null ? present.items : itemsOf(announced, written);
+  return storedSale(id, terms, items, present);
+}
+
+/**
+ * Takes a product out of the shop, unless a sale that is coming or open has it. No sale may be
+ * stored at the same time by the same leader.
+ * @throws DeposedError when another leader's term has begun; nothing was changed
+ */
+export async function deleteProduct(
+  sql: Sql,
+  epoch: number,
+  id: number,
+  now: number,
+): Promise<"deleted" | "product_not_found" | "product_in_sale"> {
+  const [row] = await sql<{ led: boolean; known: boolean; deleted: boolean }[]>`
+    with term as materialized (
+      select id from leader where id = 1 and epoch = ${epoch} for share
+    ), gone as (
+      update products set deleted = true from term
+      where products.id = ${id} and not deleted and not exists (
+        select from items join sales on sales.id = items.sale_id
+        where items.product_id = ${id} and sales.ends_at > ${isoTime(now)}::timestamptz)
+      returning products.id
+    )
+    select exists (select from term) as led, exists (select from gone) as deleted,
+           exists (select from products where id = ${id} and not deleted) as known`;
+  const { known, deleted } = checked(row);
+  return deleted ? "deleted" : known ? "product_in_sale" : "product_not_found";
+}
+
+function checked<T extends { readonly led: boolean }>(row: T | undefined): T {
+  if (row?.led !== true) throw new DeposedError("another leader has begun its term");
+  return row;
+}
+
+function itemsOf(announced: readonly AnnouncedItem[], { items }: Written): Item[] {
+  const rows = JSON.parse(items) as [number, string, string][];
+  const named = new Map(rows.map(([id, name, pictureSeed]) => [id, { name, pictureSeed }]));
+  return announced.map((item, index) => {
+    const id = index + 1;
+    const { name, pictureSeed } = named.get(id) ?? { name: "", pictureSeed: "" };
+    return { ...item, id, name, pictureSeed };
+  });
+}
+
+function storedSale(
+  id: number,
+  terms: SaleTerms,
+  items: readonly Item[],
+  counted: { readonly attempts: number; readonly attemptsSeq: number },
+): StoredSale {
+  const { title, startsAt, endsAt, perUserLimit, reservationTtlMs } = terms;
+  const stock = Int32Array.from(items, (item) => item.stock);
+  const sale = { id, kind: "product" as const, startsAt, endsAt, perUserLimit, reservationTtlMs };
+  const { attempts, attemptsSeq } = counted;
+  return { sale: { ...sale, stock }, title, items, attempts, attemptsSeq };
+}
+
+/** The id of every product sale there ever was. */
+export async function productSaleIds(sql: Sql): Promise<number[]> {
+  const rows = await sql<{ id: number }[]>`select id from sales where kind = 'product'`;
+  return rows.map((row) => row.id);
+}
+
+export const saleStates = ["active", "upcoming", "ended"] as const;
+export type SaleStateWord = (typeof saleStates)[number];
+
+/** Ids of product sales, newest first, before the one with the id `before`. */
+export async function listProductSales(
+  sql: Sql,
+  options: {
+    readonly status: SaleStateWord | null;
+    readonly before: number;
+    readonly limit: number;
+    readonly now: number;
+  },
+): Promise<number[]> {
+  const now = isoTime(options.now);
+  const among = {
+    active: sql`and starts_at <= ${now} and ends_at > ${now}`,
+    upcoming: sql`and starts_at > ${now}`,
+    ended: sql`and ends_at <= ${now}`,
+  };
+  const rows = await sql<{ id: number }[]>`
+    select id from sales
+    where kind = 'product' and id < ${options.before}
+      ${options.status === null ? sql`` : among[options.status]}
+    order by id desc limit ${options.limit}`;
+  return rows.map((row) => row.id);
+}
+
+/** The product sale that ended last by `now` (ms), or null. */
+export async function lastEndedSale(sql: Sql, now: number): Promise<number | null> {
+  const [row] = await sql<{ id: number }[]>`
+    select id from sales where kind = 'product' and ends_at <= ${isoTime(now)}
+    order by ends_at desc, id desc limit 1`;
+  return row?.id ?? null;
+}
+
+/** Units sold of a sale, by item. */
+export async function soldByItem(sql: Sql, saleId: number): Promise<ReadonlyMap<number, number>> {
+  const rows = await sql<{ item_id: number; units: number }[]>`
+    select item_id, count(*)::int as units from purchases
+    where sale_id = ${saleId} group by item_id`;
+  return new Map(rows.map((row) => [row.item_id, row.units]));
+}
+
+/**
+ * What became of a product sale's code that is not in the ledger's memory: one that a checkout
+ * gave, or one of a purchase in one step. Null when there is none in any product sale.
+ */
+export async function findProductCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
+  const [sold] = await sql<CodeRow[]>`
+    select p.sale_id, p.item_id, p.user_id, p.seq::float8 as seq, p.purchased_at
+    from purchases p join sales s on s.id = p.sale_id and s.kind = 'product'
+    where p.code = ${code}`;
+  if (sold !== undefined) {
+    return archived(code, sold, { seq: sold.seq, at: sold.purchased_at.getTime() });
+  }
+  const [reserved] = await sql<Omit<CodeRow, "seq" | "purchased_at">[]>`
+    select a.sale_id, a.item_id, a.user_id
+    from attempts a join sales s on s.id = a.sale_id and s.kind = 'product'
+    where a.code = ${code} and a.outcome = 'reserved'`;
+  return reserved === undefined ? null : archived(code, reserved, null);
+}
+
+type CodeRow = {
+  sale_id: number;
+  item_id: number;
+  user_id: string;
+  seq: number;
+  purchased_at: Date;
+};
+
+const archived = (
+  code: string,
+  row: Pick<CodeRow, "sale_id" | "item_id" | "user_id">,
+  sold: ArchivedCode["sold"],
+): ArchivedCode => ({
+  code,
+  saleId: row.sale_id,
+  itemId: row.item_id,
+  userId: row.user_id,
+  sold,
+});
+
+const isoTime = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,109 @@
+/**
+ * Requests of the pages. An answer of 2xx is its body; everything else is a thrown `Problem`.
+ *
+ * What may be asked twice is asked again by itself when no answer comes, or one that says to try
+ * later: reading, deleting, and posting under an idempotency key or what is idempotent by nature
+ * (`again: true`, as buying by a code). Other requests are sent once. `connection` says whether the
+ * last request got an answer.
+ */
+import { signal } from "@preact/signals";
+import { lost, Problem } from "./problems.ts";
+
+export const connection = signal<"ok" | "lost">("ok");
+
+const answerMsMax = 10_000;
+const triesMax = 4;
+const retryMs = 400;
+const retryMsMax = 4_000;
+
+export type Ask = {
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Idempotency-Key; makes a post repeatable. */
+  readonly key?: string;
+  /** A post that may be repeated without a key. */
+  readonly again?: boolean;
+  readonly signal?: AbortSignal;
+};
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+export const get = <T>(path: string, ask: Ask = {}): Promise<T> => send<T>("GET", path, ask);
+
+export async function send<T>(method: Method, path: string, ask: Ask = {}): Promise<T> {
+  const repeatable =
+    method === "GET" || method === "DELETE" || ask.key !== undefined || ask.again === true;
+  for (let tries = 1; ; tries++) {
+    try {
+      const body = await once<T>(method, path, ask);
+      connection.value = "ok";
+      return body;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      connection.value = error.code === "lost" ? "lost" : "ok";
+      const mayHeal = error.code === "lost" || error.status === 503;
+      if (!repeatable || !mayHeal || tries >= triesMax || ask.signal?.aborted === true) throw error;
+      const wait = error.retryAfterMs ?? retryMs * 2 ** (tries - 1);
+      // Spread, so that pages that lost the server together do not come back together.
+      await pause(Math.min(wait, retryMsMax) * (0.75 + Math.random() * 0.5));
+    }
+  }
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
+  const headers = new Headers();
+  if (ask.key !== undefined) headers.set("Idempotency-Key", ask.key);
+  if (ask.body !== undefined) headers.set("Content-Type", "application/json");
+  const timeout = AbortSignal.timeout(answerMsMax);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      body: ask.body === undefined ? null : JSON.stringify(ask.body),
+      signal: ask.signal ? AbortSignal.any([ask.signal, timeout]) : timeout,
+    });
+    text = await response.text();
+  } catch {
+    throw lost();
+  }
+  const parsed = parse(text);
+  if (response.ok) return parsed as T;
+  const body = typeof parsed === "object" && parsed !== null ? parsed : {};
+  throw new Problem(response.status, { ...body });
+}
+
+function parse(text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A word nobody else has. crypto.randomUUID exists in secure contexts only; a LAN address is none. */
+export const randomWord = (): string =>
+  Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("");
+
+/** localStorage may be full or forbidden; then a page forgets on reload, and works. */
+export const storage = {
+  get(key: string): string | null {
+    try {
+      return localStorage.getItem(`stampede.${key}`);
+    } catch {
+      return null;
+    }
+  },
+  set(key: string, value: string | null): void {
+    try {
+      if (value === null) localStorage.removeItem(`stampede.${key}`);
+      else localStorage.setItem(`stampede.${key}`, value);
+    } catch {
+      // Forgotten on reload, then.
+    }
+  },
+};

@@ -1,0 +1,94 @@
+/**
+ * A Bun macro: bundles the pages while the program itself is being bundled or, run from source, is
+ * being loaded. The executable holds the results and needs no folder beside it.
+ *
+ * Every folder here that holds `<name>/<name>.html` is a page: that file is its first paint,
+ * `<name>.tsx` its script, `<name>.css` its style, if any. Bun.build cannot run inside a macro, so a
+ * second `bun` bundles, in about ten milliseconds. What it says is wrong is printed, and the build fails.
+ */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export type BundledPage = {
+  readonly name: string;
+  readonly html: string;
+  /** Names in `files`. */
+  readonly script: string;
+  readonly styles: string[];
+};
+
+export type Bundle = {
+  readonly pages: BundledPage[];
+  /** Scripts and styles by name; a name changes with its content. */
+  readonly files: Record<string, string>;
+};
+
+const options = [
+  "--production",
+  "--splitting",
+  "--target=browser",
+  "--format=esm",
+  "--entry-naming=[name]-[hash].[ext]",
+  "--chunk-naming=shared-[hash].[ext]",
+];
+const folder = import.meta.dir;
+const read = (...path: string[]): string => readFileSync(join(...path), "utf8");
+
+export function bundle(): Bundle {
+  const names = readdirSync(folder)
+    .filter((name) =>
+      ["html", "tsx"].every((kind) => existsSync(join(folder, name, `${name}.${kind}`))),
+    )
+    .toSorted();
+  const files = scripts(names);
+  const base = addStyle(files, "base", read(folder, "base.css"));
+  const pages = names.map((name) => {
+    const own = join(folder, name, `${name}.css`);
+    const imported = Object.keys(files).filter((file) => isOf(file, name, "css"));
+    return {
+      name,
+      html: read(folder, name, `${name}.html`),
+      script: Object.keys(files).find((file) => isOf(file, name, "js")) ?? "",
+      styles: [base, ...imported, ...(existsSync(own) ? [addStyle(files, name, read(own))] : [])],
+    };
+  });
+  return { pages, files };
+}
+
+const isOf = (file: string, name: string, kind: string): boolean =>
+  new RegExp(`^${name}-[a-z0-9]+\\.${kind}$`).test(file);
+
+function scripts(names: readonly string[]): Record<string, string> {
+  const out = mkdtempSync(join(tmpdir(), "stampede-pages-"));
+  try {
+    const entries = names.map((name) => join(folder, name, `${name}.tsx`));
+    const { exitCode, stderr } = Bun.spawnSync(
+      [
+        process.execPath,
+        "build",
+        ...options,
+        "--outdir",
+        out,
+        join(folder, "theme.ts"),
+        ...entries,
+      ],
+      { stdout: "ignore", stderr: "pipe", env: { ...process.env, NODE_ENV: "production" } },
+    );
+    if (exitCode !== 0) {
+      process.stderr.write(stderr);
+      throw new Error("the pages could not be bundled");
+    }
+    return Object.fromEntries(readdirSync(out).map((file) => [file, read(out, file)]));
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+/** Styles are sent as they are written, but for comments and indentation. */
+function addStyle(files: Record<string, string>, name: string, css: string): string {
+  const small = css.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/\s*\n\s*/g, "\n");
+  const file = `${name}-${Bun.hash(small).toString(36)}s.css`;
+  files[file] = small;
+  return file;
+}

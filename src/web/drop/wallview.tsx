@@ -1,0 +1,276 @@
+/**
+ * The wall on the page: pointer, touch and keys on the canvas, and the sheet beside it that shows the
+ * tile that was picked.
+ *
+ * The mouse previews in a small card that follows it; a click, a tap or the arrow keys pick. A second
+ * click on the picked tile, or Enter, reserves. The list below the wall offers the same without it.
+ */
+import { computed, effect, signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { storage } from "../api.ts";
+import { theme } from "../session.ts";
+import { count, money, Picture } from "../ui.tsx";
+import { Acts, mayReserve, reserveItem, taken } from "./acts.tsx";
+import { mine, mineByItem } from "./holdings.ts";
+import { changes, itemOf, loadedItems, sale, soldOut, tileCount, watch } from "./sale.ts";
+import { hueOrder } from "./sheets.ts";
+import { type Mark, Wall } from "./wall.ts";
+
+export const picked = signal<number | null>(null);
+/** Which tiles keep their colour; null: all. */
+export const shownOnWall = signal<((id: number) => boolean) | null>(null);
+const hovered = signal<{ readonly id: number; readonly x: number; readonly y: number } | null>(
+  null,
+);
+/** How the tiles lie. By colour once all have come. */
+const byNumber = signal(storage.get("wall") === "number");
+const arranged = computed(() => !byNumber.value && loadedItems.value >= tileCount.value);
+
+function arrangeByNumber(yes: boolean): void {
+  byNumber.value = yes;
+  storage.set("wall", yes ? "number" : null);
+}
+
+/** Said to screen readers when the arrow keys move. */
+const said = signal("");
+
+function stateOf(id: number): string {
+  const held = mineByItem.value.get(id);
+  if (held) return held.purchased_at ? "yours" : "reserved for you";
+  return (itemOf(id)?.available ?? 0) > 0 ? "free" : "taken";
+}
+
+function drive(
+  canvas: HTMLCanvasElement,
+  marks: HTMLCanvasElement,
+): { wall: Wall; stop: () => void } {
+  const wall = new Wall(canvas, marks);
+  wall.reset(tileCount.peek());
+  /** What is mine keeps its colour. */
+  const show = (id: number) => {
+    const item = itemOf(id);
+    if (item === undefined) return;
+    const there = item.available > 0 || mineByItem.peek().has(id);
+    wall.set(id, there ? "free" : "taken", item.colour);
+  };
+  let owned: readonly number[] = [];
+  watch({
+    item: show,
+    cleared: () => {
+      wall.reset(tileCount.peek());
+      picked.value = null;
+    },
+  });
+  const stops = [
+    effect(() => wall.resize(tileCount.value)),
+    effect(() => wall.filter(shownOnWall.value)),
+    effect(() =>
+      wall.arrange(arranged.value ? (id) => hueOrder(itemOf(id)?.colour ?? "#000") : null),
+    ),
+    effect(() => {
+      const own = mine.value.map(({ item, purchased_at }): Mark => ({
+        id: item.id,
+        kind: purchased_at ? "bought" : "held",
+      }));
+      const before = owned;
+      owned = mine.value.map(({ item }) => item.id);
+      for (const id of [...before, ...owned]) show(id);
+      const { value: chosen } = picked;
+      wall.mark(chosen === null ? own : [...own, { id: chosen, kind: "selected" }]);
+    }),
+    effect(() => {
+      void theme.value;
+      // The attribute on <html> is set right after the signal.
+      requestAnimationFrame(() => wall.repaint());
+    }),
+    effect(() => {
+      if (taken.value !== null) picked.value = taken.value;
+    }),
+  ];
+  const observer = new ResizeObserver(() => wall.layOut());
+  observer.observe(canvas);
+  return {
+    wall,
+    stop: () => {
+      observer.disconnect();
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+const steps: Readonly<Record<string, (columns: number) => number>> = {
+  ArrowLeft: () => -1,
+  ArrowRight: () => 1,
+  ArrowUp: (columns) => -columns,
+  ArrowDown: (columns) => columns,
+  PageUp: (columns) => -10 * columns,
+  PageDown: (columns) => 10 * columns,
+  Home: () => -Infinity,
+  End: () => Infinity,
+};
+
+function onKey(event: KeyboardEvent, wall: Wall): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Enter" || event.key === " ") {
+    event.preventDefault();
+    const id = picked.value;
+    if (id !== null && stateOf(id) === "free" && mayReserve()) void reserveItem(id);
+    return;
+  }
+  const step = steps[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const id = wall.next(picked.value, step(wall.columns));
+  picked.value = id;
+  const item = itemOf(id);
+  said.value = item ? `${item.name}, ${money(item.price_cents)}, ${stateOf(id)}` : `Item ${id}`;
+}
+
+export function WallView() {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const marks = useRef<HTMLCanvasElement>(null);
+  const driven = useRef<Wall | null>(null);
+  useEffect(() => {
+    if (canvas.current === null || marks.current === null) return undefined;
+    const { wall, stop } = drive(canvas.current, marks.current);
+    driven.current = wall;
+    return stop;
+  }, []);
+  const at = (event: PointerEvent | MouseEvent) =>
+    driven.current?.at(event.offsetX, event.offsetY) ?? null;
+  return (
+    <div class="wall">
+      <canvas
+        ref={canvas}
+        tabIndex={0}
+        role="application"
+        aria-roledescription="wall of items"
+        aria-label={`The wall: ${count(tileCount.value)} items. The arrow keys move, Enter reserves. The list below has the same items.`}
+        onPointerMove={(event) => {
+          if (event.pointerType !== "mouse") return;
+          const id = at(event);
+          hovered.value = id === null ? null : { id, x: event.offsetX, y: event.offsetY };
+        }}
+        onPointerLeave={() => (hovered.value = null)}
+        onClick={(event) => {
+          const id = at(event);
+          picked.value = id;
+        }}
+        onDblClick={() => {
+          const id = picked.value;
+          if (id !== null && stateOf(id) === "free" && mayReserve()) void reserveItem(id);
+        }}
+        onKeyDown={(event) => driven.current && onKey(event, driven.current)}
+      />
+      <canvas ref={marks} class="wall-marks" aria-hidden="true" />
+      <Preview />
+      <p class="sr" aria-live="polite">
+        {said}
+      </p>
+      <p class="wall-word" aria-hidden="true" data-shown={soldOut.value ? "" : undefined}>
+        Sold out
+      </p>
+    </div>
+  );
+}
+
+/** Follows the mouse. */
+function Preview() {
+  void changes.value;
+  const over = hovered.value;
+  const item = over === null ? undefined : itemOf(over.id);
+  if (over === null || item === undefined) return null;
+  const { x, y } = over;
+  return (
+    <div
+      class="preview"
+      aria-hidden="true"
+      style={{ transform: `translate(${x}px, ${y}px)` }}
+      data-left={x > 420 ? "" : undefined}
+      data-up={y > 300 ? "" : undefined}
+    >
+      <div class="preview-card">
+        <Picture key={item.id} src={item.image_url} size={72} />
+        <div>
+          <p class="preview-name">{item.name}</p>
+          <p>
+            {money(item.price_cents)} · {stateOf(item.id)}
+          </p>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** The sheet beside the wall: what was picked, and what to do with it. */
+export function Inspector() {
+  void changes.value;
+  const id = picked.value;
+  const item = id === null ? undefined : itemOf(id);
+  return (
+    <section
+      class="inspector card"
+      aria-label="The picked item"
+      data-picked={item === undefined ? undefined : ""}
+    >
+      {item === undefined ? (
+        <>
+          <img class="picture" src="/herd/3.svg" width="320" height="320" alt="" />
+          <div class="inspector-text">
+            <h3>Pick a tile</h3>
+            <p class="soft small-text">
+              {sale.value === null
+                ? "The wall fills when the sale opens."
+                : "Each one is an animal."}
+            </p>
+          </div>
+          <div class="inspector-acts" />
+        </>
+      ) : (
+        <>
+          <Picture key={item.id} src={item.image_url} size={320} />
+          <div class="inspector-text">
+            <h3>{item.name}</h3>
+            <p class="soft small-text">
+              No. {count(item.id)} · {money(item.price_cents)} · {stateOf(item.id)}
+            </p>
+          </div>
+          <div class="inspector-acts">
+            <Acts id={item.id} />
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** What the colours mean, and how much of the wall has come. */
+export function Legend() {
+  const [here, all] = [loadedItems.value, tileCount.value];
+  const coming = sale.value !== null && here < all;
+  return (
+    <p class="legend">
+      <span>
+        <i /> Free
+      </span>
+      <span>
+        <i class="taken" /> Taken
+      </span>
+      <span>
+        <i class="held" /> Held by you
+      </span>
+      <span>
+        <i class="bought" /> Yours
+      </span>
+      <span class="legend-coming num">
+        {coming ? (
+          `Laying out ${count(here)} of ${count(all)}`
+        ) : (
+          <button class="plain" type="button" onClick={() => arrangeByNumber(!byNumber.value)}>
+            {byNumber.value ? "Lay out by colour" : "Lay out by number"}
+          </button>
+        )}
+      </span>
+    </p>
+  );
+}

@@ -1,0 +1,68 @@
+/**
+ * Brings a page to life: renders it over its first paint, and with it what every page has: who is
+ * logged in, the theme, the state of the line, notices.
+ */
+import { effect } from "@preact/signals";
+import { type ComponentChild, render } from "preact";
+import { connection } from "./api.ts";
+import { line } from "./live.ts";
+import { notice, Notices } from "./notice.tsx";
+import { sentenceOf } from "./problems.ts";
+import { isAdmin, loadKnownUser, logOut, theme, toggleTheme, user } from "./session.ts";
+
+const lineWords = { idle: "", connecting: "Connecting", live: "Live", lost: "Connection lost" };
+
+function Session() {
+  const state = connection.value === "lost" ? "lost" : line.value;
+  const known = user.value;
+  const other = theme.value === "dark" ? "light" : "dark";
+  return (
+    <>
+      <span class="line" data-line={state} role="status">
+        <span>{lineWords[state]}</span>
+      </span>
+      <button
+        class="icon"
+        type="button"
+        aria-label={`Use the ${other} theme`}
+        title={`Use the ${other} theme`}
+        data-theme-now={theme.value}
+        onClick={toggleTheme}
+      />
+      {known ? (
+        <button
+          class="button quiet small"
+          type="button"
+          aria-label={`Log out ${known.username}`}
+          onClick={() => {
+            logOut().catch((error: unknown) => notice(sentenceOf(error), "bad"));
+          }}
+        >
+          Log out
+        </button>
+      ) : (
+        <a class="button quiet small" href="/account">
+          Log in
+        </a>
+      )}
+    </>
+  );
+}
+
+const place = (id: string): HTMLElement => {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no #${id}`);
+  return found;
+};
+
+export function mount(page: ComponentChild): void {
+  render(<Session />, place("session"));
+  render(<Notices />, place("notices"));
+  render(page, place("app"));
+  effect(() => {
+    for (const item of document.querySelectorAll<HTMLElement>(".nav-admin"))
+      item.hidden = !isAdmin.value;
+  });
+  // A page that is for accounts alone has called loadUser() itself.
+  loadKnownUser();
+}

@@ -1,0 +1,86 @@
+/** A sale's audit as promises to a customer: what was promised, what was found, and what it means. */
+import { count } from "../ui.tsx";
+
+export type Audit = {
+  readonly sale_id: number;
+  readonly title: string;
+  readonly stock: number;
+  readonly sold: number;
+  readonly per_user_limit: number;
+  readonly max_units_one_user: number;
+  readonly oversold_items: number;
+  readonly users_over_limit: number;
+  readonly purchases_without_attempt: number;
+  readonly purchases_without_reservation: number;
+  readonly purchases_outside_window: number;
+  readonly attempts_without_purchase: number;
+  readonly duplicate_codes: number;
+  readonly ok: boolean;
+};
+
+export type Promised = {
+  readonly title: string;
+  readonly meaning: string;
+  readonly found: (audit: Audit) => string;
+  readonly kept: (audit: Audit) => boolean;
+};
+
+const none = (n: number, one: string, many: string): string =>
+  n === 0 ? `No ${one}` : `${count(n)} ${n === 1 ? one : many}`;
+
+export const promises: readonly Promised[] = [
+  {
+    title: "Never more than there is",
+    meaning: "What was sold is counted and held against what was put on sale.",
+    found: ({ sold, stock }) => `${count(sold)} of ${count(stock)} sold`,
+    kept: ({ sold, stock }) => sold <= stock,
+  },
+  {
+    title: "Nothing is sold twice",
+    meaning: "Every item has as many owners as it has units, and no more.",
+    found: ({ oversold_items: n }) => none(n, "item oversold", "items oversold"),
+    kept: ({ oversold_items: n }) => n === 0,
+  },
+  {
+    title: "The same limit for everybody",
+    meaning: "Nobody has more than the sale allows, however fast their computer is.",
+    found: ({ max_units_one_user: most, per_user_limit: limit }) =>
+      `${count(most)} at most, ${count(limit)} allowed`,
+    kept: ({ users_over_limit: n, max_units_one_user: most, per_user_limit: limit }) =>
+      n === 0 && most <= limit,
+  },
+  {
+    title: "Whoever was told “yours” has it",
+    meaning:
+      "Every purchase that was confirmed is on record. None was lost, not in a crash either.",
+    found: ({ attempts_without_purchase: n }) => none(n, "purchase lost", "purchases lost"),
+    kept: ({ attempts_without_purchase: n }) => n === 0,
+  },
+  {
+    title: "No back door",
+    meaning: "Every purchase came in at the counter, as an attempt that is on record in its order.",
+    found: ({ purchases_without_attempt: n }) =>
+      none(n, "purchase without an attempt", "purchases without an attempt"),
+    kept: ({ purchases_without_attempt: n }) => n === 0,
+  },
+  {
+    title: "First reserved, then bought",
+    meaning: "Nobody bought what they had not reserved: no purchase jumped the queue.",
+    found: ({ purchases_without_reservation: n }) =>
+      none(n, "purchase without a reservation", "purchases without a reservation"),
+    kept: ({ purchases_without_reservation: n }) => n === 0,
+  },
+  {
+    title: "Only while it was open",
+    meaning: "Nothing was sold before the sale began or after it ended.",
+    found: ({ purchases_outside_window: n }) =>
+      none(n, "purchase outside the hour", "purchases outside the hour"),
+    kept: ({ purchases_outside_window: n }) => n === 0,
+  },
+  {
+    title: "Every code once",
+    meaning: "No two people were ever given the same reservation.",
+    found: ({ duplicate_codes: n }) => none(n, "code given twice", "codes given twice"),
+    kept: ({ duplicate_codes: n }) => n === 0,
+  },
+];

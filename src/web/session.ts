@@ -1,0 +1,101 @@
+/**
+ * Who is at the page: the account that is logged in, or a guest with a random name of this browser.
+ *
+ * `user` is undefined until it is known, null for a guest. An account that has logged in here is
+ * remembered by name and role, so that the header does not change after each page's first paint, and
+ * guests, who are most, need not ask the server who they are. What an account may do the server decides.
+ */
+import { computed, signal } from "@preact/signals";
+import { get, randomWord, send, storage } from "./api.ts";
+import { Problem } from "./problems.ts";
+
+export type User = {
+  readonly id: number | string;
+  readonly username: string;
+  readonly role: "user" | "admin";
+};
+
+const remembered = ((): User | null => {
+  try {
+    return parseUser(JSON.parse(storage.get("account") ?? "null"));
+  } catch {
+    return null;
+  }
+})();
+
+export const user = signal<User | null | undefined>(remembered ?? undefined);
+
+function guestName(): string {
+  const known = storage.get("user");
+  if (known !== null) return known;
+  const made = `guest-${randomWord().slice(0, 10)}`;
+  storage.set("user", made);
+  return made;
+}
+export const guest: string = guestName();
+
+/** The name to buy under. */
+export const buyer = computed(() => user.value?.username ?? guest);
+export const isAdmin = computed(() => user.value?.role === "admin");
+
+function parseUser(body: unknown): User | null {
+  const found = (body as { user?: unknown } | null | undefined)?.user ?? body;
+  return typeof found === "object" && found !== null && "username" in found
+    ? (found as User)
+    : null;
+}
+
+function know(found: User | null): User | null {
+  storage.set("account", found === null ? null : JSON.stringify(found));
+  user.value = found;
+  return found;
+}
+
+let asked: Promise<User | null> | null = null;
+/** Asks once a page. A server that cannot say leaves who was known, or a guest. */
+export function loadUser(): Promise<User | null> {
+  asked ??= get<unknown>("/api/auth/me").then(
+    (body) => know(parseUser(body)),
+    (error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+      return error.status >= 400 && error.status < 500 ? know(null) : (user.value ??= null);
+    },
+  );
+  return asked;
+}
+
+/** For pages that guests use as well: asks only where somebody has logged in before. */
+export function loadKnownUser(): void {
+  if (remembered !== null) void loadUser();
+  else if (asked === null) user.value = null;
+}
+
+/** After a log-in or registration: what the server answered. */
+export function loggedIn(body: unknown): void {
+  asked = Promise.resolve(know(parseUser(body)));
+}
+
+export async function logOut(): Promise<void> {
+  await send("POST", "/api/auth/logout", { again: true });
+  loggedIn(null);
+  location.assign("/");
+}
+
+export type Theme = "light" | "dark";
+const chosen = storage.get("theme");
+const system = matchMedia("(prefers-color-scheme: dark)");
+const systemTheme = signal<Theme>(system.matches ? "dark" : "light");
+const choice = signal<Theme | null>(chosen === "light" || chosen === "dark" ? chosen : null);
+system.addEventListener("change", () => (systemTheme.value = system.matches ? "dark" : "light"));
+
+/** The theme in force. */
+export const theme = computed<Theme>(() => choice.value ?? systemTheme.value);
+
+export function toggleTheme(): void {
+  const next: Theme = theme.value === "dark" ? "light" : "dark";
+  // Back at the system's own theme there is nothing to remember.
+  choice.value = next === systemTheme.value ? null : next;
+  storage.set("theme", choice.value);
+  if (choice.value === null) delete document.documentElement.dataset["theme"];
+  else document.documentElement.dataset["theme"] = choice.value;
+}

@@ -1,0 +1,85 @@
+/**
+ * The HTML of a page: head, header with navigation, the page's own first paint, footer. All of it
+ * stands before any script has run or any figure has come.
+ *
+ * A page's file begins with what goes into its head, as a comment of `key: value` lines: `title` and
+ * `description`, and `path` where that is not `/<name>`. The rest is the content of `<main id="app">`.
+ */
+
+export type PageHead = { readonly path: string; readonly title: string; readonly body: string };
+
+const links = [
+  { path: "/", word: "The drop" },
+  { path: "/shop", word: "Shop" },
+  { path: "/coupons", word: "Coupons" },
+  { path: "/account", word: "My purchases" },
+] as const;
+
+export type ShellParts = {
+  readonly name: string;
+  /** The page's file. */
+  readonly html: string;
+  /** Addresses. */
+  readonly theme: string;
+  readonly script: string;
+  /** What the script will ask for next. */
+  readonly preload: readonly string[];
+  readonly styles: readonly string[];
+};
+
+/** Throws on a page without a title: that is a mistake in the page. */
+export function shell(parts: ShellParts): { readonly path: string; readonly html: string } {
+  const { name, html, theme, script, preload, styles } = parts;
+  const [, front = "", body = ""] = /^<!--([\s\S]*?)-->\s*([\s\S]*)$/.exec(html) ?? [];
+  const field = (key: string) => new RegExp(`^\\s*${key}:\\s*(.+?)\\s*$`, "m").exec(front)?.[1];
+  const title = field("title");
+  if (title === undefined) throw new Error(`the page ${name} has no title`);
+  const path = field("path") ?? `/${name}`;
+  const head = [
+    ...styles.map((href) => `<link rel="stylesheet" href="${href}" />`),
+    `<script src="${theme}"></script>`,
+    ...preload.map((href) => `<link rel="modulepreload" href="${href}" />`),
+    `<script src="${script}" type="module"></script>`,
+  ];
+  return { path, html: page(path, title, field("description") ?? title, head, body) };
+}
+
+const link = (at: string) => (one: { readonly path: string; readonly word: string }) =>
+  `<li><a href="${one.path}"${one.path === at ? ' aria-current="page"' : ""}>${one.word}</a></li>`;
+
+const page = (
+  path: string,
+  title: string,
+  description: string,
+  head: readonly string[],
+  body: string,
+): string => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8" />
+<meta name="viewport" content="width=device-width, initial-scale=1" />
+<meta name="color-scheme" content="light dark" />
+<meta name="description" content="${description}" />
+<title>${title} · Stampede</title>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+${head.join("\n")}
+</head>
+<body>
+<a class="skip" href="#app">Skip to the content</a>
+<header class="top">
+<a class="brand" href="/"><img src="/favicon.svg" width="36" height="36" alt="" /><span>Stampede</span></a>
+<nav aria-label="Pages"><ul class="nav">${links.map(link(path)).join("")}<li class="nav-admin" hidden><a href="/admin"${path === "/admin" ? ' aria-current="page"' : ""}>Admin</a></li></ul></nav>
+<div class="top-end" id="session"><span class="line" data-line="idle" role="status"><span></span></span><button class="icon" type="button" aria-label="Theme"></button><a class="button quiet small" href="/account">Log in</a></div>
+</header>
+<main id="app" tabindex="-1" data-page="${path}">
+${body}
+</main>
+<footer class="foot">
+<p><a href="/proof">The proof</a> that nothing is sold twice</p>
+<p><a href="/docs">API</a></p>
+</footer>
+<div id="notices"></div>
+<noscript><p class="notice-bare">These pages need JavaScript; the API does not.</p></noscript>
+</body>
+</html>
+`;

@@ -1,0 +1,349 @@
+/** What administrators do in the shop, over HTTP: products, sales, and sales that are changed. */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { accepted, audit } from "./support/contract.ts";
+import { lookInto, usePostgres } from "./support/postgres.ts";
+import { Clock } from "./support/shop.ts";
+import {
+  flashSaleShape,
+  newProduct,
+  newSale,
+  openStorefront,
+  orderShape,
+  type Person,
+  read,
+  told,
+  wishBody,
+} from "./support/storefront.ts";
+import { until } from "./support/wait.ts";
+
+const postgres = usePostgres();
+const minuteMs = 60_000;
+
+let url: string;
+let clock: Clock;
+let front: Awaited<ReturnType<typeof openStorefront>>;
+let admin: Person;
+let ann: Person;
+let lamp: number;
+let chair: number;
+
+beforeAll(async () => {
+  url = await postgres.newRecords();
+  // Far from the hour, whose sale is none of this file's business.
+  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 10 * minuteMs);
+  front = await openStorefront(url, clock);
+  admin = await front.person("boss", "admin");
+  ann = await front.person("ann");
+  lamp = await newProduct(admin, "Lamp");
+  chair = await newProduct(admin, "Chair");
+});
+
+const coming = (stock = 5) =>
+  newSale(admin, {
+    startsAt: clock.now + minuteMs,
+    endsAt: clock.now + 2 * minuteMs,
+    items: [{ product: lamp, stock }],
+  });
+
+const open = (stock = 5, limit = 1) =>
+  newSale(admin, {
+    startsAt: clock.now,
+    endsAt: clock.now + 2 * minuteMs,
+    limit,
+    items: [{ product: lamp, stock }],
+  });
+
+const patch = (id: number, body: object) =>
+  admin.ask("PATCH", `/api/admin/flash-sales/${id}`, body);
+const close = (id: number) => admin.post(`/api/admin/flash-sales/${id}/close`, {});
+const shown = async (id: number) => read(await ann.get(`/api/flash-sales/${id}`), flashSaleShape);
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+test("every path of theirs is for administrators alone", async () => {
+  for (const [method, path] of [
+    ["POST", "products"],
+    ["PATCH", "products/1"],
+    ["DELETE", "products/1"],
+    ["POST", "flash-sales"],
+    ["PATCH", "flash-sales/1"],
+    ["POST", "flash-sales/1/close"],
+    ["GET", "stats"],
+    ["GET", "attempts"],
+    ["GET", "sales/1/attempts.csv"],
+    ["GET", "sales/1/purchases.csv"],
+  ] as const) {
+    const address = `/api/admin/${path}`;
+    expect([path, told(await ann.ask(method, address))]).toEqual([path, "403 forbidden"]);
+    expect(told(await front.client.ask(method, address))).toBe("401 unauthorized");
+  }
+});
+
+describe("products", () => {
+  test("are made, changed and taken out of the shop", async () => {
+    const made = await admin.post("/api/admin/products", {
+      name: "Kettle",
+      description: "Whistles.\nSometimes.",
+      price_cents: 1_999,
+    });
+    const { id } = read(made, z.object({ id: z.int() }), 201);
+    expect(made.headers.get("Location")).toBe(`/api/products/${id}`);
+    const path = `/api/admin/products/${id}`;
+    const changed = await admin.ask("PATCH", path, { price_cents: 0, name: "Pot" });
+    expect(changed.json()).toMatchObject({
+      name: "Pot",
+      description: "Whistles.\nSometimes.",
+      price_cents: 0,
+    });
+    expect((await ann.get(`/api/products/${id}`)).json()).toEqual(changed.json());
+    expect(told(await admin.ask("DELETE", path))).toBe("204");
+    expect(told(await admin.ask("DELETE", path))).toBe("404 product_not_found");
+    expect(told(await admin.ask("PATCH", path, { name: "X" }))).toBe("404 product_not_found");
+    expect(told(await ann.get(`/api/products/${id}`))).toBe("404 product_not_found");
+    expect(told(await ann.get(`/api/products/${id}/image.svg`))).toBe("200");
+  });
+
+  test("are refused with the name of the field", async () => {
+    const good = { name: "A", description: "", price_cents: 1 };
+    for (const [bad, field] of [
+      [{ ...good, name: " " }, "name is blank"],
+      [{ ...good, name: undefined }, "name is missing"],
+      [{ ...good, name: "x".repeat(256) }, "name has more than 255 characters"],
+      [{ ...good, name: "a\0b" }, "name holds"],
+      [{ ...good, description: "\ud800" }, "description holds"],
+      [{ ...good, price_cents: -1 }, "price_cents is not an integer"],
+      [{ ...good, price_cents: 1.5 }, "price_cents is not an integer"],
+      [{ ...good, price_cents: 2 ** 31 }, "price_cents is not an integer"],
+    ] as const) {
+      const answer = await admin.post("/api/admin/products", bad);
+      expect(told(answer)).toBe("400 invalid_request");
+      expect(answer.json()).toMatchObject({ detail: expect.stringContaining(field) });
+    }
+    expect(told(await admin.ask("PATCH", `/api/admin/products/${lamp}`, {}))).toBe(
+      "400 invalid_request",
+    );
+  });
+
+  test("stay while a sale has them", async () => {
+    const product = await newProduct(admin, "Wanted");
+    const items = [{ product, stock: 1 }];
+    const window = { startsAt: clock.now + minuteMs, endsAt: clock.now + 2 * minuteMs };
+    const sale = await newSale(admin, { ...window, items });
+    const path = `/api/admin/products/${product}`;
+    expect(told(await admin.ask("DELETE", path))).toBe("409 product_in_sale");
+    expect(
+      told(await patch(sale.id, { items: [{ product_id: lamp, stock: 1, price_cents: 1 }] })),
+    ).toBe("200");
+    expect(told(await admin.ask("DELETE", path))).toBe("204");
+    expect(told(await admin.post("/api/admin/flash-sales", wishBody({ ...window, items })))).toBe(
+      "404 product_not_found",
+    );
+  });
+});
+
+describe("announcing a sale", () => {
+  test("takes what the contract says, and nothing else", async () => {
+    const good = wishBody({
+      startsAt: clock.now + minuteMs,
+      endsAt: clock.now + 2 * minuteMs,
+      items: [{ product: lamp, stock: 1 }],
+    });
+    const [item] = good.items;
+    const many = Array.from({ length: 1_001 }, (_, i) => ({ ...item, product_id: i + 1 }));
+    for (const [bad, detail] of [
+      [{ ...good, title: "" }, "title is blank"],
+      [{ ...good, starts_at: "tomorrow" }, "starts_at is not a time"],
+      [{ ...good, starts_at: clock.now }, "starts_at is not a time"],
+      [{ ...good, ends_at: good.starts_at }, "ends_at is not after starts_at"],
+      [{ ...good, starts_at: iso(clock.now - minuteMs - 1) }, "more than a minute ago"],
+      [
+        { ...good, starts_at: iso(clock.now - 2), ends_at: iso(clock.now - 1) },
+        "ends_at is over already",
+      ],
+      [{ ...good, per_user_limit: 0 }, "per_user_limit is not an integer"],
+      [{ ...good, items: [] }, "items is empty"],
+      [{ ...good, items: many }, "items has more than 1000 entries"],
+      [{ ...good, items: [item, item] }, "items names a product twice"],
+      [{ ...good, items: [{ ...item, stock: 0 }] }, "items.0.stock is not an integer"],
+      [{ ...good, items: [{ ...item, stock: 1_000_001 }] }, "items.0.stock is not an integer"],
+      [{ ...good, items: [{ ...item, price_cents: -1 }] }, "items.0.price_cents is not"],
+      [{ ...good, items: "all" }, "items is not a list"],
+    ] as const) {
+      const answer = await admin.post("/api/admin/flash-sales", bad);
+      expect([detail, told(answer)]).toEqual([detail, "400 invalid_request"]);
+      expect(answer.json()).toMatchObject({ detail: expect.stringContaining(detail) });
+    }
+    const offset = { ...good, starts_at: iso(clock.now).replace("Z", "+00:00") };
+    const made = read(await admin.post("/api/admin/flash-sales", offset), flashSaleShape, 201);
+    expect(made).toMatchObject({ status: "active", per_user_limit: 1, available: 1 });
+  });
+
+  test("keeps the products' names as they were", async () => {
+    const product = await newProduct(admin, "Old name");
+    const window = { startsAt: clock.now, endsAt: clock.now + minuteMs };
+    const sale = await newSale(admin, { ...window, items: [{ product, stock: 1 }] });
+    await admin.ask("PATCH", `/api/admin/products/${product}`, { name: "New name" });
+    expect((await shown(sale.id)).items[0]?.name).toBe("Old name");
+  });
+});
+
+describe("changing a sale before it opens", () => {
+  test("replaces whatever is named, also after a crash", async () => {
+    const sale = await coming();
+    const startsAt = clock.now + 3 * minuteMs;
+    const changed = read(
+      await patch(sale.id, {
+        title: "Another",
+        starts_at: iso(startsAt),
+        ends_at: iso(startsAt + minuteMs),
+        per_user_limit: 2,
+        items: [
+          { product_id: chair, stock: 7, price_cents: 70 },
+          { product_id: lamp, stock: 3, price_cents: 30 },
+        ],
+      }),
+      flashSaleShape,
+    );
+    expect(changed).toMatchObject({
+      title: "Another",
+      starts_at: iso(startsAt),
+      per_user_limit: 2,
+      stock: 10,
+      items: [
+        { product_id: chair, price_cents: 70 },
+        { product_id: lamp, price_cents: 30 },
+      ],
+    });
+    expect(await shown(sale.id)).toEqual(changed);
+    const second = await openStorefront(url, clock);
+    await front.stop();
+    front = second;
+    const person = await front.person("boss2", "admin");
+    admin = person;
+    ann = await front.person("ann2");
+    await until("the lead", () => front.engine.role.name === "leader");
+    expect(await shown(sale.id)).toEqual(changed);
+    clock.now = startsAt;
+    expect(told(await ann.buy(sale.id, chair, 2))).toBe("200");
+    expect(told(await patch(sale.id, { title: "Late" }))).toBe("409 sale_has_opened");
+  });
+
+  test("is refused as a whole, and the sale stays what it was", async () => {
+    const sale = await coming();
+    const before = await shown(sale.id);
+    const items = [{ product_id: 999_999, stock: 1, price_cents: 1 }];
+    expect(told(await patch(sale.id, { title: "No", items }))).toBe("404 product_not_found");
+    expect(told(await patch(sale.id, { ends_at: before.starts_at }))).toBe("400 invalid_request");
+    expect(told(await patch(sale.id, {}))).toBe("400 invalid_request");
+    expect(told(await patch(999_999, { title: "No" }))).toBe("404 sale_not_found");
+    expect(await shown(sale.id)).toEqual(before);
+    clock.now += minuteMs;
+    expect(told(await ann.buy(sale.id, lamp))).toBe("200");
+  });
+
+  test("never lets anybody buy on the old terms, though it opens meanwhile", async () => {
+    const sale = await coming();
+    const sql = lookInto(url, 1);
+    let patched: ReturnType<typeof patch> | null = null;
+    await sql.begin(async (tx) => {
+      // The change stands still in the middle, with the sale out of the ledger.
+      await tx`select from sales where id = ${sale.id} for update`;
+      const items = [{ product_id: lamp, stock: 2, price_cents: 999 }];
+      patched = patch(sale.id, { items });
+      await until("the change to wait for the row", async () => {
+        const [row] = await tx<{ waiting: number }[]>`
+          select count(*)::int as waiting from pg_locks where not granted`;
+        return (row?.waiting ?? 0) > 0;
+      });
+      clock.now += minuteMs + 1;
+      expect(told(await ann.buy(sale.id, lamp))).toBe("409 sale_not_open");
+      expect(told(await ann.reserve(sale.id, 1))).toBe("409 sale_not_open");
+    });
+    if (patched === null) throw new Error("nothing was asked");
+    expect(told(await patched)).toBe("200");
+    const order = read(await ann.buy(sale.id, lamp), orderShape);
+    expect(order.item.price_cents).toBe(999);
+    expect(await shown(sale.id)).toMatchObject({ stock: 2, sold: 1, available: 1 });
+    // None of the attempts was forgotten, in memory or in the records.
+    const [row] = await front.sql<{ count: number }[]>`
+      select count(*)::int as count from attempts where sale_id = ${sale.id}`;
+    expect(row?.count).toBe(3);
+    expect((await front.client.sale(sale.id)).attempts).toBe(3);
+  });
+});
+
+describe("a change of which nobody knows whether it was stored", () => {
+  test("ends the term, and the next one sells by what is stored", async () => {
+    const sale = await coming();
+    const sql = lookInto(url, 1);
+    let patched: ReturnType<typeof patch> | null = null;
+    await sql.begin(async (tx) => {
+      await tx`select from sales where id = ${sale.id} for update`;
+      patched = patch(sale.id, { title: "Never" });
+      await until("the change to be cut off", async () => {
+        const [row] = await tx<{ cut: number }[]>`
+          select count(pg_terminate_backend(pid))::int as cut from pg_locks where not granted`;
+        return (row?.cut ?? 0) > 0;
+      });
+    });
+    if (patched === null) throw new Error("nothing was asked");
+    expect(told(await patched)).toBe("503 unavailable");
+    await until("the next term", () => front.engine.role.name === "leader");
+    expect((await shown(sale.id)).title).toBe("A sale");
+    clock.now += minuteMs;
+    expect(told(await ann.buy(sale.id, lamp))).toBe("200");
+  });
+
+  test("so does one that a deposed leader wants to make", async () => {
+    const { epoch } = front.engine.role;
+    await front.sql`update leader set epoch = epoch + 1`;
+    const window = { startsAt: clock.now, endsAt: clock.now + minuteMs };
+    const wish = wishBody({ ...window, items: [{ product: lamp, stock: 1 }] });
+    const before = await front.sql`select id from sales`;
+    expect(told(await admin.post("/api/admin/flash-sales", wish))).toBe("503 unavailable");
+    expect(await front.sql`select id from sales`).toHaveLength(before.length);
+    await until("the next term", () => front.engine.role.name === "leader");
+    expect(front.engine.role.epoch).toBe((epoch ?? 0) + 2);
+    expect(told(await admin.post("/api/admin/flash-sales", wish))).toBe("201");
+  });
+});
+
+describe("a sale that is open", () => {
+  test("takes a later end, and buyers see it at once", async () => {
+    const sale = await open(5, 2);
+    const end = clock.now + 5 * minuteMs;
+    expect(told(await patch(sale.id, { ends_at: iso(end), title: "No" }))).toBe(
+      "409 sale_has_opened",
+    );
+    expect(told(await patch(sale.id, { ends_at: sale.ends_at }))).toBe("409 end_not_later");
+    expect(told(await patch(sale.id, { ends_at: iso(clock.now) }))).toBe("409 end_not_later");
+    expect(read(await patch(sale.id, { ends_at: iso(end) }), flashSaleShape).ends_at).toBe(
+      iso(end),
+    );
+    expect((await shown(sale.id)).ends_at).toBe(iso(end));
+    const seen = await front.client.sale(sale.id);
+    expect(seen.ends_at).toBe(iso(end));
+    clock.now = end - 1;
+    expect(told(await ann.buy(sale.id, lamp))).toBe("200");
+    clock.now = end;
+    expect(told(await ann.buy(sale.id, lamp))).toBe("409 sale_not_open");
+    expect(told(await patch(sale.id, { ends_at: iso(end + minuteMs) }))).toBe("410 sale_ended");
+    const proof = accepted(await front.client.get(`/sales/${sale.id}/audit`), audit);
+    expect(proof).toMatchObject({ sold: 1, ok: true });
+  });
+
+  test("is closed at once, and for good", async () => {
+    const sale = await open();
+    const held = z.object({ code: z.string() });
+    const { code } = read(await ann.reserve(sale.id, 1), held);
+    clock.now += 1_000;
+    expect(read(await close(sale.id), flashSaleShape).items).toHaveLength(1);
+    clock.now += 1;
+    expect(await shown(sale.id)).toMatchObject({ status: "ended", reserved: 0, available: 5 });
+    expect(told(await ann.purchase(code))).toBe("410 sale_ended");
+    expect(told(await ann.buy(sale.id, lamp))).toBe("409 sale_not_open");
+    expect(told(await close(sale.id))).toBe("410 sale_ended");
+    expect(told(await close((await coming()).id))).toBe("409 sale_not_open");
+    expect(told(await close(999_999))).toBe("404 sale_not_found");
+  });
+});
