@@ -28,6 +28,8 @@ export const bodyBytesMax = 65_536;
 const bodyBytesReadMax = 8 * 1024 * 1024;
 /** Tells a process that the request has been passed on once already. */
 const forwardedHeader = "X-Stampede-Forwarded";
+/** These belong to one connection, not to what it carries. */
+const hopByHopHeaders = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
 const forwardTimeoutMs = 15_000;
 
 export function serve(options: {
@@ -122,12 +124,14 @@ async function forward(request: Request, leaderUrl: string): Promise<Response> {
     const answer = await fetch(leaderUrl + pathname + search, {
       method: request.method,
       headers,
-      body: request.method === "GET" || request.method === "HEAD" ? null : await request.text(),
+      body: request.method === "GET" || request.method === "HEAD" ? null : await request.bytes(),
       redirect: "manual",
       decompress: false,
       signal: stopWaiting.signal,
     });
-    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+    const passedOn = new Headers(answer.headers);
+    for (const name of hopByHopHeaders) passedOn.delete(name);
+    return new Response(answer.body, { status: answer.status, headers: passedOn });
   } catch (error) {
     throw new UnavailableError(`the leader at ${leaderUrl} does not answer: ${String(error)}`);
   } finally {
