@@ -73,6 +73,11 @@ const variables = {
     default: "120000",
     takes: "milliseconds from 1 to 86400000",
   },
+  ATTEMPTS_RETENTION_DAYS: {
+    schema: whole(1, 36_500),
+    default: undefined,
+    takes: "days from 1 to 36500, or nothing to keep every attempt",
+  },
   COUPON_SOLD_OUT_STATUS: { schema: z.enum(["409", "400"]), default: "409", takes: "409 or 400" },
   LOG_LEVEL: { schema: z.enum(logLevels), default: "info", takes: logLevels.join(", ") },
 } as const satisfies Record<string, Variable>;
@@ -113,6 +118,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
       perUserLimit: get("SALE_PER_USER_LIMIT"),
       reservationTtlMs: get("RESERVATION_TTL_MS"),
     },
+    /** Attempts older than this may be dropped; Infinity keeps them all. */
+    retentionMs: (read(environment, "ATTEMPTS_RETENTION_DAYS") ?? Infinity) * 86_400_000,
     couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
     logLevel: get("LOG_LEVEL"),
   });

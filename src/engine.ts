@@ -5,6 +5,7 @@
  */
 import type { Sql } from "postgres";
 import { Claims } from "./claims.ts";
+import type { LedgerState } from "./ledger/state.ts";
 import type { HourlySaleTerms } from "./sales/hourly.ts";
 import { HourlySales } from "./sales/hourly.ts";
 import type { Schedule } from "./sales/schedule.ts";
@@ -46,6 +47,8 @@ export type EngineOptions = {
   readonly terms: HourlySaleTerms;
   /** Where this process listens; other processes pass their writes on to it. */
   readonly listenPort: () => number;
+  /** Age after which attempts may be dropped, ms; Infinity keeps them. */
+  readonly retentionMs: number;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly log: Log;
@@ -134,8 +137,8 @@ export class Engine {
     const { epoch, session } = leadership;
     const startedAt = performance.now();
     const { state, sales } = await recover(sql, clock());
-    const partitions = new Partitions(sql);
-    await partitions.ensure(state.seq);
+    const partitions = new Partitions(sql, this.#options.retentionMs);
+    await partitions.ensure(state.seq, clock(), neededSince(state));
     for (const stored of sales) shelf.hold(stored);
     const writer = new Writer(state, new Journal(session), clock);
     void leadership.lost.then((reason) => writer.end(reason));
@@ -152,7 +155,8 @@ export class Engine {
     const stopTicking = this.#upkeep(async () => {
       await hourly.tick(clock());
       await claims.tidy();
-      await partitions.ensure(await writer.read(({ seq }) => seq));
+      const [seq, since] = await writer.read((now) => [now.seq, neededSince(now)] as const);
+      await partitions.ensure(seq, clock(), since);
     });
     const reason = await writer.lost;
     await stopTicking();
@@ -187,3 +191,7 @@ export class Engine {
     };
   }
 }
+
+/** Start of the earliest sale in the ledger: recovery would read the journal from there. */
+const neededSince = (state: LedgerState): number =>
+  Math.min(...Array.from(state.sales.values(), ({ sale }) => sale.startsAt));

@@ -40,7 +40,8 @@ Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
 Variables, with their defaults: PORT=8080, HOST=0.0.0.0, DATABASE_URL,
 STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
-RESERVATION_TTL_MS=120000, COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info.
+RESERVATION_TTL_MS=120000, ATTEMPTS_RETENTION_DAYS (unset: all are kept),
+COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info.
 `;
 
 /** How long a stop may take before the process ends all the same. */
@@ -101,6 +102,7 @@ async function runServe(config: Config): Promise<void> {
     shelf,
     schedule: config.schedule,
     terms: config.hourlySale,
+    retentionMs: config.retentionMs,
     listenPort: () => server.port ?? config.port,
     clock,
     log,
