@@ -102,6 +102,8 @@ export type CouponAudit = {
   readonly miscounted_coupons: number;
   /** Users with two claims of one coupon. */
   readonly double_claims: number;
+  /** Claims whose number does not follow the one before, or that were made earlier than it. */
+  readonly claims_out_of_order: number;
   readonly claims_without_attempt: number;
   readonly attempts_without_claim: number;
   readonly ok: boolean;
@@ -116,6 +118,9 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       select c.name, c.amount, c.remaining_amount, coalesce(n.claimed, 0) as claimed,
              coalesce(n.users, 0) as users
       from coupons c left join counted n on n.coupon_name = c.name),
+    numbered as (
+      select ordinal, seq, lag(ordinal, 1, 0) over coupon as before, lag(seq, 1, 0::bigint) over coupon as earlier
+      from claims window coupon as (partition by coupon_name order by ordinal)),
     tried as (
       select seq, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
     retained as (select coalesce(min(seq), 0) as seq from attempts)
@@ -126,6 +131,8 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       (select count(*)::float8 from joined
        where claimed <> amount - remaining_amount) as miscounted_coupons,
       (select coalesce(sum(claimed - users), 0)::float8 from joined) as double_claims,
+      (select count(*)::float8 from numbered
+       where ordinal <> before + 1 or seq <= earlier) as claims_out_of_order,
       (select count(*)::float8 from claims c left join tried t
          on t.seq = c.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
        where t.seq is null and c.seq >= (select seq from retained)) as claims_without_attempt,
