@@ -34,7 +34,7 @@ export async function startEmpty(owned: Owned, stampedeOrigin: string): Promise<
   );
   const program = join(import.meta.dir, "empty.ts");
   const child = owned.spawn([process.execPath, program, JSON.stringify({ headers, bytes })]);
-  const origin = await within(startSecondsMax, "starting the empty handler", address(child));
+  const origin = await addressOf(child, "the empty handler");
   return {
     name: "empty handler",
     origin,
@@ -43,11 +43,15 @@ export async function startEmpty(owned: Owned, stampedeOrigin: string): Promise<
   };
 }
 
-async function address(child: Child): Promise<string> {
+/** The address that one of our own servers prints when it is started. */
+export const addressOf = (child: Child, name: string): Promise<string> =>
+  within(startSecondsMax, `starting ${name}`, firstAddress(child, name));
+
+async function firstAddress(child: Child, name: string): Promise<string> {
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
     const origin = z.url().safeParse(decoder.decode(chunk).trim());
     if (origin.success) return origin.data;
   }
-  throw new BenchError("the empty handler ended");
+  throw new BenchError(`${name} ended`);
 }

@@ -6,6 +6,7 @@
  */
 import { cpus } from "node:os";
 import { type Side, startEmpty } from "./beside.ts";
+import { complaintsOf } from "./complaints.ts";
 import { answered, failures, type Load, merge } from "./load.ts";
 import { cpuSeconds, machineCpuSeconds } from "./proc.ts";
 import { median, meets, number, table, type Target, word } from "./report.ts";
@@ -17,7 +18,7 @@ import {
   type Scenario,
   type Verdict,
 } from "./scenario.ts";
-import { complaintsOf, makeHome, Stampede } from "./stampede.ts";
+import { makeHome, Stampede } from "./stampede.ts";
 
 type Level = {
   readonly connections: number;

@@ -39,9 +39,14 @@ export class HttpConnection {
     return connection;
   }
 
-  /** Rejects when the connection breaks. Not to be called before the last answer has come. */
-  post(path: string): Promise<Answer> {
-    const request = `POST ${path} HTTP/1.1\r\nHost: ${this.#host}\r\nContent-Length: 0\r\n\r\n`;
+  /**
+   * Rejects when the connection breaks. Not to be called before the last answer has come.
+   * @param json a body, in ASCII; none by default
+   */
+  post(path: string, json = ""): Promise<Answer> {
+    const type = json === "" ? "" : "Content-Type: application/json\r\n";
+    const head = `POST ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${type}Content-Length: ${json.length}`;
+    const request = head + headEnd + json;
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       // A request is far smaller than a socket's buffer, which is empty between requests.

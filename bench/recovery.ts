@@ -5,12 +5,13 @@
  * It is right when every figure after a start is what it was before the end: nothing that was
  * answered is gone, and nothing is sold that was not.
  */
+import { complaintsOf } from "./complaints.ts";
 import { answered, failures, type Load, merge } from "./load.ts";
 import type { Memory } from "./proc.ts";
 import { type Measure, measureTable, number, verdictsOf } from "./report.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { goShopping } from "./shopping.ts";
-import { complaintsOf, makeHome, type Sale, Stampede } from "./stampede.ts";
+import { makeHome, type Sale, Stampede } from "./stampede.ts";
 
 const connections = 256;
 /** Bought before the flood, so that there is more to recover than reservations. */

@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { checkouts } from "./checkouts.ts";
+import { coupons } from "./coupons.ts";
 import { findGenerator, type GeneratorName } from "./load.ts";
 import { Owned } from "./owned.ts";
 import { machine } from "./proc.ts";
@@ -18,13 +19,15 @@ import { soldOut } from "./soldout.ts";
 import { prepareExecutable } from "./stampede.ts";
 
 /** In the order in which they run. */
-const scenarios: readonly Scenario[] = [checkouts, soldOut, recovery];
+const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery];
 
 const fullPlan: Plan = {
   rounds: 5,
   roundSeconds: 4,
   warmUpSeconds: 3,
   soldOutRuns: 3,
+  couponRounds: 5,
+  couponSeconds: 2,
   attempts: 1_000_000,
   wholeSecondsMax: 15 * 60,
 };
@@ -34,6 +37,8 @@ const quickPlan: Plan = {
   roundSeconds: 2,
   warmUpSeconds: 2,
   soldOutRuns: 1,
+  couponRounds: 3,
+  couponSeconds: 1,
   attempts: 200_000,
   wholeSecondsMax: 5 * 60,
 };

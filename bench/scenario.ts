@@ -14,6 +14,10 @@ export type Plan = {
   readonly warmUpSeconds: number;
   /** Sales sold out from the first item to the last, one after another. */
   readonly soldOutRuns: number;
+  /** Coupons that are claimed to the last, one after another, of each server. */
+  readonly couponRounds: number;
+  /** What the slower servers' coupons are made small enough to take, about. */
+  readonly couponSeconds: number;
   /** Attempts in the sale that is recovered; memory is read here and at twice as many. */
   readonly attempts: number;
   /** The run is given up after this. */

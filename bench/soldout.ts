@@ -3,10 +3,11 @@
  * each time. It is right when exactly what there was is sold, no item twice, every request is
  * recorded, and the audit agrees.
  */
+import { complaintsOf } from "./complaints.ts";
 import { median, type Measure, measureTable, number, verdictsOf } from "./report.ts";
 import type { Bench, Found, Plan, Scenario } from "./scenario.ts";
 import { goShopping, type ShoppingReport } from "./shopping.ts";
-import { type Audit, complaintsOf, makeHome, type Sale, Stampede } from "./stampede.ts";
+import { type Audit, makeHome, type Sale, Stampede } from "./stampede.ts";
 
 const connections = 256;
 /** A fifth more than it takes to buy everything. */

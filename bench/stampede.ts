@@ -6,6 +6,7 @@ import { copyFile } from "node:fs/promises";
 import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { logOf } from "./complaints.ts";
 import { type Child, kill, type Owned } from "./owned.ts";
 import {
   familyCpuSeconds,
@@ -53,9 +54,6 @@ const auditSchema = z.object({
 export type Audit = z.output<typeof auditSchema>;
 
 const currentSchema = z.object({ current: saleSchema.nullable() });
-const logLineSchema = z.object({ level: z.number(), msg: z.string() }).loose();
-const warnLevel = 40;
-const errorLevel = 50;
 
 /**
  * Makes sure that `dist/stampede` is as new as its sources, and gives a copy of it, so that
@@ -163,6 +161,10 @@ export class Stampede {
     return new Stampede(child, home, { readyMs: await ready, records: lines.at(-1) ?? "" });
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get postmaster(): number {
     const pid = postmasterOf(this.#home.dataFolder);
     if (pid === null) throw new BenchError("there is no PostgreSQL below Stampede");
@@ -237,32 +239,6 @@ export class Stampede {
 }
 
 const originOf = ({ port }: Home): string => `http://127.0.0.1:${port}`;
-
-/** What every start on this home has logged, one after another. */
-const logOf = ({ folder }: Home): string => join(folder, "stampede.log");
-
-/** What the program has logged that is not as it should be, each line as it is. */
-export async function complaintsOf(
-  home: Home,
-): Promise<{ readonly errors: string[]; readonly warnings: string[] }> {
-  const errors: string[] = [];
-  const warnings: string[] = [];
-  for (const line of (await Bun.file(logOf(home)).text()).split("\n")) {
-    if (line === "") continue;
-    const level = parseLogLine(line)?.level ?? errorLevel;
-    if (level >= errorLevel) errors.push(`logged: ${line}`);
-    else if (level >= warnLevel) warnings.push(`logged: ${line}`);
-  }
-  return { errors, warnings };
-}
-
-function parseLogLine(text: string): z.output<typeof logLineSchema> | null {
-  try {
-    return logLineSchema.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
-}
 
 async function becomesReady(origin: string, child: Child): Promise<void> {
   while (child.exitCode === null && child.signalCode === null) {

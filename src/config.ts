@@ -20,6 +20,15 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 
+/** The driver decodes the parts of a URL, and would throw. */
+function isPercentEncoded(url: string): boolean {
+  try {
+    return decodeURIComponent(url) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** A name that the runtime's time zone database knows. */
 const timeZone = z.string().refine((tz) => {
   try {
@@ -40,8 +49,13 @@ type Variable = {
 const variables = {
   PORT: { schema: whole(0, 65_535), default: "8080", takes: "a port from 0 to 65535" },
   HOST: { schema: z.string().min(1), default: "0.0.0.0", takes: "an address or host name" },
+  ADVERTISE_URL: {
+    schema: z.url({ protocol: /^http$/ }).transform((url) => new URL(url).origin),
+    default: undefined,
+    takes: "http://host:port, as the other processes reach this one",
+  },
   DATABASE_URL: {
-    schema: z.url({ protocol: /^postgres(ql)?$/ }),
+    schema: z.url({ protocol: /^postgres(ql)?$/ }).refine(isPercentEncoded),
     default: undefined,
     takes: "postgres://user:password@host:port/database",
     secret: true,
@@ -108,6 +122,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   return Object.freeze({
     port: get("PORT"),
     host: get("HOST"),
+    /** Where other processes reach this one; undefined: as PostgreSQL sees it. */
+    advertiseUrl: read(environment, "ADVERTISE_URL"),
     /** Undefined: the embedded PostgreSQL. */
     databaseUrl: read(environment, "DATABASE_URL"),
     dataDir: get("STAMPEDE_DATA"),

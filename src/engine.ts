@@ -12,7 +12,7 @@ import type { Schedule } from "./sales/schedule.ts";
 import type { Shelf } from "./sales/shelf.ts";
 import { messageOf, type Database } from "./store/client.ts";
 import { Journal } from "./store/journal.ts";
-import { lead, type Leadership } from "./store/leadership.ts";
+import { lead, type Announcement, type Leadership } from "./store/leadership.ts";
 import { Partitions } from "./store/partitions.ts";
 import { recover } from "./store/recovery.ts";
 import { Writer } from "./writer.ts";
@@ -45,8 +45,7 @@ export type EngineOptions = {
   readonly shelf: Shelf;
   readonly schedule: Schedule;
   readonly terms: HourlySaleTerms;
-  /** Where this process listens; other processes pass their writes on to it. */
-  readonly listenPort: () => number;
+  readonly announce: () => Announcement;
   /** Age after which attempts may be dropped, ms; Infinity keeps them. */
   readonly retentionMs: number;
   /** ms since the Unix epoch */
@@ -112,10 +111,10 @@ export class Engine {
 
   /** One term, from waiting for the lock to losing it. */
   async #term(onSelling: () => void): Promise<void> {
-    const { database, listenPort, log } = this.#options;
+    const { database, announce, log } = this.#options;
     const leadership = await lead(
       database.connection,
-      listenPort(),
+      announce(),
       this.#stopping.signal,
       (leader) => {
         if (leader === null) return;

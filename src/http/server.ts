@@ -7,6 +7,7 @@
 import type { BunRequest, Server } from "bun";
 import { OverloadedError, UnavailableError } from "../writer.ts";
 import type { Engine, Log } from "../engine.ts";
+import { isConnectionLost } from "../store/client.ts";
 import { problem } from "./problems.ts";
 
 export type Handler = (
@@ -30,7 +31,7 @@ const bodyBytesReadMax = 8 * 1024 * 1024;
 const forwardedHeader = "X-Stampede-Forwarded";
 /** These belong to one connection, not to what it carries. */
 const hopByHopHeaders = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
-const forwardTimeoutMs = 15_000;
+const forwardTimeoutMs = 5_000;
 
 export function serve(options: {
   readonly routes: readonly Route[];
@@ -46,6 +47,8 @@ export function serve(options: {
     hostname: options.host,
     port: options.port,
     development: false,
+    // Bun's default would let a second program share the port, and half of the requests.
+    reusePort: false,
     maxRequestBodySize: bodyBytesReadMax,
     routes: table,
     fetch: (request) => withRequestId(request, problem("not_found")),
@@ -67,7 +70,12 @@ function dispatcher(route: Route, engine: Engine, log: Log): Handler {
       const length = headers.get("Content-Length");
       if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
       if (route.leaderOnly === true && engine.role.name === "standby") {
+        // How long it may take is for the leader to say, and for `forward`.
+        server.timeout(request, 0);
         return forward(request, engine.role.url);
+      }
+      if (length === null && headers.has("Transfer-Encoding")) {
+        return measured(request, handler, server);
       }
       return handler(request, server);
     };
@@ -77,15 +85,32 @@ function dispatcher(route: Route, engine: Engine, log: Log): Handler {
     } catch (error) {
       return failure(error, id ?? crypto.randomUUID(), log);
     }
-    if (answered instanceof Response) return id === null ? answered : withId(answered, id);
+    if (answered instanceof Response) {
+      if (id === null && answered.status < 500) return answered;
+      return withId(answered, id ?? crypto.randomUUID());
+    }
     const safe = answered.catch((error: unknown) => failure(error, id ?? crypto.randomUUID(), log));
     return id === null ? safe : safe.then((response) => withId(response, id));
   };
 }
 
+/** Answers a request that does not say how long its body is, after counting. */
+async function measured(
+  request: BunRequest,
+  handler: Handler,
+  server: Server<undefined>,
+): Promise<Response> {
+  let bytes = 0;
+  for await (const chunk of request.clone().body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > bodyBytesMax) return problem("payload_too_large");
+  }
+  return await handler(request, server);
+}
+
 /** The answer to a handler that threw. */
 function failure(error: unknown, requestId: string, log: Log): Response {
-  if (error instanceof UnavailableError) {
+  if (error instanceof UnavailableError || isConnectionLost(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
   if (error instanceof OverloadedError) {

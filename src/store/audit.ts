@@ -33,10 +33,14 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
     effective as (
       select seq, outcome, code, user_id, item_id from attempts
       where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released')),
-    retained as (select coalesce(min(seq), 0) as seq from attempts)
+    -- What retention has left: the first attempt that is kept, and from when on none is missing.
+    first as (select seq, at from attempts order by seq limit 1),
+    retained as (
+      select coalesce((select seq from first), 0) as seq,
+             coalesce((select at from first where seq > 1), '-infinity') as at)
     select
       sale.id as sale_id, sale.title, sale.per_user_limit,
-      (select coalesce(sum(stock), 0)::int from items where sale_id = sale.id) as stock,
+      (select coalesce(sum(stock), 0)::float8 from items where sale_id = sale.id) as stock,
       (select count(*)::int from sold) as sold,
       (select coalesce(max(units), 0)::int from buyers) as max_units_one_user,
       (select count(*)::int from units left join items
@@ -47,7 +51,7 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
          select from effective e
          where e.outcome = 'purchased' and e.seq = sold.seq and e.code = sold.code
            and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_attempt,
-      (select count(*)::int from sold where seq >= retained.seq and not exists (
+      (select count(*)::int from sold where sale.starts_at >= retained.at and not exists (
          select from effective e
          where e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code
            and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_reservation,

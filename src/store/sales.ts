@@ -213,9 +213,12 @@ export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | n
       purchased_at: Date | null;
     }[]
   >`
-    select a.sale_id, a.item_id, a.user_id, p.seq::float8 as seq, p.purchased_at
-    from attempts a left join purchases p on p.code = a.code
-    where a.code = ${code} and a.outcome = 'reserved'`;
+    select sale_id, item_id, user_id, seq::float8 as seq, purchased_at
+    from purchases where code = ${code}
+    union all
+    select sale_id, item_id, user_id, null, null
+    from attempts where code = ${code} and outcome = 'reserved'
+    limit 1`;
   if (row === undefined) return null;
   const sold =
     row.seq === null || row.purchased_at === null
