@@ -88,7 +88,8 @@ async function create(request: Request): Promise<Response> {
 }
 
 async function read(name: string): Promise<Response> {
-  const [found] = await sql`select name, amount, remaining_amount from coupons where name = ${name}`;
+  const [found] =
+    await sql`select name, amount, remaining_amount from coupons where name = ${name}`;
   if (found === undefined) return refuse(404, "coupon_not_found");
   const claims = await sql<{ user_id: string }[]>`
     select user_id from claims where coupon_name = ${name} order by id`;

@@ -87,8 +87,7 @@ export async function claimAll(owned: Owned, who: Contender, coupon: Coupon): Pr
     databaseUs: (claims.database * 1e6) / claims.acknowledged,
     crowdShare: claims.crowd / claims.seconds,
     others: Math.max(0, others) / (elapsed * cpus().length),
-    attempts:
-      Object.values(report.answers).reduce((sum, n) => sum + n, 0) + (report.gone ? 1 : 0),
+    attempts: Object.values(report.answers).reduce((sum, n) => sum + n, 0) + (report.gone ? 1 : 0),
     wrong: [...report.wrong, ...again, ...(await contradictions(who, coupon, report))].map(
       (text) => `coupons, ${who.name}, ${name}: ${text}`,
     ),

@@ -25,8 +25,8 @@ export type Route = {
 
 /** Bytes of a request's body. */
 export const bodyBytesMax = 65_536;
-/** Bytes above which a body is not read to its end, only to give a proper answer. */
-const bodyBytesReadMax = 8 * 1024 * 1024;
+/** Bun's own bound, above which its answer is empty; a body that nobody reads takes no memory. */
+const bodyBytesSentMax = 1024 ** 3;
 /** Tells a process that the request has been passed on once already. */
 const forwardedHeader = "X-Stampede-Forwarded";
 /** These belong to one connection, not to what it carries. */
@@ -49,7 +49,7 @@ export function serve(options: {
     development: false,
     // Bun's default would let a second program share the port, and half of the requests.
     reusePort: false,
-    maxRequestBodySize: bodyBytesReadMax,
+    maxRequestBodySize: bodyBytesSentMax,
     routes: table,
     fetch: (request) => withRequestId(request, problem("not_found")),
     error: (error) => failure(error, crypto.randomUUID(), log),
