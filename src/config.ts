@@ -23,6 +23,15 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 
+/** The driver decodes the parts of a URL, and would throw. */
+function isPercentEncoded(url: string): boolean {
+  try {
+    return decodeURIComponent(url) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** A name that the runtime's time zone database knows. */
 const timeZone = z.string().refine((tz) => {
   try {
@@ -43,8 +52,13 @@ type Variable = {
 const variables = {
   PORT: { schema: whole(0, 65_535), default: "8080", takes: "a port from 0 to 65535" },
   HOST: { schema: z.string().min(1), default: "0.0.0.0", takes: "an address or host name" },
+  ADVERTISE_URL: {
+    schema: z.url({ protocol: /^http$/ }).transform((url) => new URL(url).origin),
+    default: undefined,
+    takes: "http://host:port, as the other processes reach this one",
+  },
   DATABASE_URL: {
-    schema: z.url({ protocol: /^postgres(ql)?$/ }),
+    schema: z.url({ protocol: /^postgres(ql)?$/ }).refine(isPercentEncoded),
     default: undefined,
     takes: "postgres://user:password@host:port/database",
     secret: true,
@@ -75,6 +89,11 @@ const variables = {
     schema: whole(1, 86_400_000),
     default: "120000",
     takes: "milliseconds from 1 to 86400000",
+  },
+  ATTEMPTS_RETENTION_DAYS: {
+    schema: whole(1, 36_500),
+    default: undefined,
+    takes: "days from 1 to 36500, or nothing to keep every attempt",
   },
   COUPON_SOLD_OUT_STATUS: { schema: z.enum(["409", "400"]), default: "409", takes: "409 or 400" },
   JWT_SECRET: {
@@ -123,6 +142,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   return Object.freeze({
     port: get("PORT"),
     host: get("HOST"),
+    /** Where other processes reach this one; undefined: as PostgreSQL sees it. */
+    advertiseUrl: read(environment, "ADVERTISE_URL"),
     /** Undefined: the embedded PostgreSQL. */
     databaseUrl: read(environment, "DATABASE_URL"),
     dataDir: get("STAMPEDE_DATA"),
@@ -133,6 +154,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
       perUserLimit: get("SALE_PER_USER_LIMIT"),
       reservationTtlMs: get("RESERVATION_TTL_MS"),
     },
+    /** Attempts older than this may be dropped; Infinity keeps them all. */
+    retentionMs: (read(environment, "ATTEMPTS_RETENTION_DAYS") ?? Infinity) * 86_400_000,
     couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
     /** Undefined: made once, and kept in the database. */
     jwtSecret: read(environment, "JWT_SECRET"),

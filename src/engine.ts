@@ -6,13 +6,14 @@
 import type { Sql } from "postgres";
 import { Claims } from "./claims.ts";
 import { CountedJournal, Counters } from "./counters.ts";
+import type { LedgerState } from "./ledger/state.ts";
 import type { HourlySaleTerms } from "./sales/hourly.ts";
 import { HourlySales } from "./sales/hourly.ts";
 import { ProductSales } from "./sales/product-sales.ts";
 import type { Schedule } from "./sales/schedule.ts";
 import type { Shelf } from "./sales/shelf.ts";
 import { messageOf, type Database } from "./store/client.ts";
-import { lead, type Leadership } from "./store/leadership.ts";
+import { lead, type Announcement, type Leadership } from "./store/leadership.ts";
 import { Partitions } from "./store/partitions.ts";
 import { recover } from "./store/recovery.ts";
 import { Writer } from "./writer.ts";
@@ -46,8 +47,9 @@ export type EngineOptions = {
   readonly shelf: Shelf;
   readonly schedule: Schedule;
   readonly terms: HourlySaleTerms;
-  /** Where this process listens; other processes pass their writes on to it. */
-  readonly listenPort: () => number;
+  readonly announce: () => Announcement;
+  /** Age after which attempts may be dropped, ms; Infinity keeps them. */
+  readonly retentionMs: number;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly log: Log;
@@ -113,10 +115,10 @@ export class Engine {
 
   /** One term, from waiting for the lock to losing it. */
   async #term(onSelling: () => void): Promise<void> {
-    const { database, listenPort, log } = this.#options;
+    const { database, announce, log } = this.#options;
     const leadership = await lead(
       database.connection,
-      listenPort(),
+      announce(),
       this.#stopping.signal,
       (leader) => {
         if (leader === null) return;
@@ -138,8 +140,8 @@ export class Engine {
     const { epoch, session } = leadership;
     const startedAt = performance.now();
     const { state, sales } = await recover(sql, clock());
-    const partitions = new Partitions(sql);
-    await partitions.ensure(state.seq);
+    const partitions = new Partitions(sql, this.#options.retentionMs);
+    await partitions.ensure(state.seq, clock(), neededSince(state));
     for (const stored of sales) shelf.hold(stored);
     const writer = new Writer(state, new CountedJournal(session, this.counters), clock);
     void leadership.lost.then((reason) => writer.end(reason));
@@ -159,7 +161,8 @@ export class Engine {
     const stopTicking = this.#upkeep(async () => {
       await hourly.tick(clock());
       await claims.tidy();
-      await partitions.ensure(await writer.read(({ seq }) => seq));
+      const [seq, since] = await writer.read((now) => [now.seq, neededSince(now)] as const);
+      await partitions.ensure(seq, clock(), since);
     });
     const reason = await writer.lost;
     await stopTicking();
@@ -194,3 +197,7 @@ export class Engine {
     };
   }
 }
+
+/** Start of the earliest sale in the ledger: recovery would read the journal from there. */
+const neededSince = (state: LedgerState): number =>
+  Math.min(...Array.from(state.sales.values(), ({ sale }) => sale.startsAt));

@@ -26,12 +26,14 @@ import { seedDemo, SeedError } from "./seed.ts";
 import {
   DatabaseError,
   errorCode,
+  messageOf,
   openPool,
   waitForDatabase,
   type Database,
 } from "./store/client.ts";
 import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
 import { packed } from "./store/embedded/packed.ts";
+import type { Announcement } from "./store/leadership.ts";
 import { migrate } from "./store/migrations.ts";
 import { findCode } from "./store/sales.ts";
 import type { UserRole } from "./store/users.ts";
@@ -52,12 +54,12 @@ const usage = `Stampede ${packageJson.version}: a flash-sale engine.
   stampede --help, --version
 
 Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
-Variables, with their defaults: PORT=8080, HOST=0.0.0.0, DATABASE_URL,
+Variables, with their defaults: PORT=8080, HOST=0.0.0.0, ADVERTISE_URL, DATABASE_URL,
 STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
-RESERVATION_TTL_MS=120000, COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info,
-JWT_SECRET (unset: made once, and kept in the database), TRUSTED_PROXIES (unset:
-none; whose X-Forwarded-For is believed).
+RESERVATION_TTL_MS=120000, ATTEMPTS_RETENTION_DAYS (unset: all are kept),
+COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info, JWT_SECRET (unset: made once, and kept in
+the database), TRUSTED_PROXIES (unset: none; whose X-Forwarded-For is believed).
 `;
 
 /** How long a stop may take before the process ends all the same. */
@@ -93,11 +95,11 @@ async function openDatabase(config: Config): Promise<Database> {
 const clock = (): number => Date.now();
 
 /** Starts what the program keeps its records in, brought up to date. */
-async function prepareDatabase(config: Config): Promise<Database> {
+async function prepareDatabase(config: Config, signal?: AbortSignal): Promise<Database> {
   const database = await openDatabase(config);
   try {
-    await waitForDatabase(database, say);
-    await migrate(database.connection, migrationsFolder);
+    await waitForDatabase(database, say, signal);
+    if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder);
     return database;
   } catch (error) {
     await database.leave();
@@ -105,13 +107,26 @@ async function prepareDatabase(config: Config): Promise<Database> {
   }
 }
 
+/** `asked` resolves with the first signal that asks the program to stop. */
+function stopOnSignals(): { readonly signal: AbortSignal; readonly asked: Promise<string> } {
+  const stopping = new AbortController();
+  const { promise: asked, resolve } = Promise.withResolvers<string>();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => {
+      resolve(name);
+      stopping.abort();
+      // A stop that hangs must not keep a supervisor waiting: what is committed is safe anyway.
+      setTimeout(() => process.exit(1), stopMaxMs).unref();
+    });
+  }
+  return { signal: stopping.signal, asked };
+}
+
 async function runServe(config: Config): Promise<void> {
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
-  const stopped = Promise.withResolvers<string>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => stopped.resolve(signal));
-  }
-  const database = await prepareDatabase(config);
+  const stopping = stopOnSignals();
+  const database = await prepareDatabase(config, stopping.signal);
+  if (stopping.signal.aborted) return await database.stop();
   const sql = openPool(database.connection);
   const shelf = new Shelf(sql);
   const engine = new Engine({
@@ -120,7 +135,8 @@ async function runServe(config: Config): Promise<void> {
     shelf,
     schedule: config.schedule,
     terms: config.hourlySale,
-    listenPort: () => server.port ?? config.port,
+    retentionMs: config.retentionMs,
+    announce: () => announcementOf(config, server.port ?? config.port),
     clock,
     log,
   });
@@ -149,13 +165,13 @@ async function runServe(config: Config): Promise<void> {
   );
   engine.start();
   events.start();
-  await engine.settled();
-  say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
-  say(`Records: ${database.description}`);
+  await Promise.race([engine.settled(), stopping.asked]);
+  if (!stopping.signal.aborted) {
+    say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
+    say(`Records: ${database.description}`);
+  }
 
-  log.info({ signal: await stopped.promise }, "stopping");
-  // A stop that hangs must not keep a supervisor waiting: what is committed is safe anyway.
-  setTimeout(() => process.exit(1), stopMaxMs).unref();
+  log.info({ signal: await stopping.asked }, "stopping");
   void server.stop();
   await engine.stop();
   events.stop();
@@ -170,9 +186,10 @@ async function listen<T>(database: Database, port: number, start: () => T): Prom
   } catch (error) {
     await database.leave();
     const taken = errorCode(error) === "EADDRINUSE";
-    if (!taken) throw error;
     throw new ListenError(
-      `Port ${port} is in use by another program. Stop it, or set PORT to another one.`,
+      taken
+        ? `Port ${port} is in use by another program. Stop it, or set PORT to another one.`
+        : `Cannot listen there (${messageOf(error)}). Correct HOST or PORT.`,
     );
   }
 }
@@ -183,10 +200,21 @@ const pageRoutes = (): Route[] =>
     methods: { GET: (request: Request) => servePage(page, request) },
   }));
 
+const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+/** A host name or address as URLs write it. */
+const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** Where other processes reach this one, as far as it can know by itself. */
+function announcementOf({ advertiseUrl, host }: Config, port: number): Announcement {
+  const bound = wildcards.has(host) ? null : `http://${inUrl(host)}:${port}`;
+  return { url: advertiseUrl ?? bound, port };
+}
+
 /** An address that can be opened: the one that stands for all of them cannot. */
 function addressOf(hostname: string | undefined, port: number | undefined): string {
-  const everywhere = hostname === undefined || hostname === "0.0.0.0" || hostname === "::";
-  return `http://${everywhere ? "localhost" : hostname}:${port}`;
+  const everywhere = hostname === undefined || wildcards.has(hostname);
+  return `http://${everywhere ? "localhost" : inUrl(hostname)}:${port}`;
 }
 
 async function runMigrate(config: Config): Promise<void> {
@@ -216,9 +244,10 @@ async function runSeed(config: Config): Promise<void> {
   const sql = openPool(database.connection);
   const shelf = new Shelf(sql);
   const log = pino({ level: "silent" });
-  const { schedule, hourlySale: terms } = config;
-  const listenPort = (): number => server.port ?? 0;
-  const engine = new Engine({ database, sql, shelf, schedule, terms, listenPort, clock, log });
+  const { schedule, hourlySale: terms, retentionMs } = config;
+  const announce = (): Announcement => ({ url: null, port: server.port ?? 0 });
+  const rules = { schedule, terms, retentionMs };
+  const engine = new Engine({ database, sql, shelf, ...rules, announce, clock, log });
   const passwords = new Passwords();
   const accounts = await openAccounts({ ...config, sql, engine, passwords, clock });
   const routes: Route[] = [

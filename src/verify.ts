@@ -43,6 +43,7 @@ const couponVerdict = (audit: CouponAudit): string =>
     [audit.overclaimed_coupons, "coupons claimed beyond their amount"],
     [audit.miscounted_coupons, "coupons whose figures do not fit their claims"],
     [audit.double_claims, "claims by users who had one"],
+    [audit.claims_out_of_order, "claims out of order"],
     [audit.claims_without_attempt, "claims without an attempt"],
     [audit.attempts_without_claim, "acknowledged claims missing"],
   ]);

@@ -113,6 +113,7 @@ export class Writer {
 
   /** Takes nothing more, and resolves when everything taken has been answered. */
   drain(): Promise<void> {
+    if (this.#ended !== null) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#drained = resolve;
     this.#schedule();

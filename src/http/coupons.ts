@@ -1,4 +1,5 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
+import type { BunRequest } from "bun";
 import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Engine } from "../engine.ts";
@@ -78,7 +79,7 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   const { id, name, amount, createdAt } = coupon;
   const made = showCoupon({ id, name, amount, remaining: amount, createdAt });
   const response = json(made, 201);
-  response.headers.set("Location", `/api/coupons/${encodeURIComponent(name)}`);
+  response.headers.set("Location", pathOf(name));
   return response;
 }
 
@@ -124,8 +125,8 @@ function renderClaim(outcome: ClaimOutcome, soldOutStatus: number): Response {
   }
 }
 
-async function read({ engine, sql }: Context, request: Request): Promise<Response> {
-  const name = nameIn(request.url);
+async function read({ engine, sql }: Context, request: BunRequest): Promise<Response> {
+  const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
   const query = queryOf(request.url);
   const after = parseWhole(query, "claims_after", { min: 0, max: integerMax, otherwise: 0 });
@@ -182,8 +183,17 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: Shown) => ({
   created_at: new Date(createdAt).toISOString(),
 });
 
+/** A name of dots alone is written in full: clients take dot segments out of a path. */
+const pathOf = (name: string): string => {
+  const segment = /^\.{1,2}$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
+  return `/api/coupons/${segment}`;
+};
+
 /** The last segment of a path, decoded strictly: what is not UTF-8 names no coupon. */
-function nameIn(url: string): string | Invalid {
+function nameIn({ url, params }: BunRequest): string | Invalid {
+  // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
+  const segment: unknown = Reflect.get(params, "name");
+  if (segment === "." || segment === "..") return segment;
   const path = new URL(url).pathname;
   try {
     return parseText(decodeURIComponent(path.slice(path.lastIndexOf("/") + 1)), "name");

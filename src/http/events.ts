@@ -10,7 +10,7 @@
  */
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
-import { expire, type SaleState } from "../ledger/state.ts";
+import { advance, expire, type SaleState } from "../ledger/state.ts";
 import type { Shelf } from "../sales/shelf.ts";
 import { problem } from "./problems.ts";
 import type { Route } from "./server.ts";
@@ -23,6 +23,12 @@ export const streamsMax = 20_000;
 const streamBytesMax = 256 * 1024;
 /** A comment this often keeps connections and proxies from falling asleep. */
 const keepAliveMs = 15_000;
+
+const streamHeaders = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-store",
+  "X-Accel-Buffering": "no",
+};
 
 type Kept = { readonly id: string; readonly bytes: Uint8Array };
 type Stream = ReadableStreamDefaultController<Uint8Array>;
@@ -77,6 +83,7 @@ export class Events {
   }
 
   #open(request: Request): Response {
+    if (request.method === "HEAD") return new Response(null, { headers: streamHeaders });
     if (this.#streams.size >= streamsMax) return problem("overloaded", { retryAfterMs: 5_000 });
     const missed = this.#missedSince(request.headers.get("Last-Event-ID"));
     let mine: Stream | null = null;
@@ -94,13 +101,7 @@ export class Events {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: streamBytesMax }),
     );
-    return new Response(body, {
-      headers: {
-        "Content-Type": "text/event-stream",
-        "Cache-Control": "no-store",
-        "X-Accel-Buffering": "no",
-      },
-    });
+    return new Response(body, { headers: streamHeaders });
   }
 
   /** What a client that last saw `lastId` has missed; the present figures when nobody knows. */
@@ -125,9 +126,10 @@ export class Events {
     if (role.name !== "leader") return;
     const now = this.#clock();
     const news = await role.writer.read((state) => {
-      const sale = currentSale(state, now);
+      const at = advance(state, now);
+      const sale = currentSale(state, at);
       if (sale === null) return null;
-      expire(sale, now);
+      expire(sale, at);
       return takeNews(sale);
     });
     const saleId = news?.saleId ?? null;

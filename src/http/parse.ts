@@ -112,7 +112,8 @@ export function parseCode(value: string | null | Invalid): string | Invalid {
 /** The Idempotency-Key header; null without one. */
 export function parseIdempotencyKey(value: string | null): string | null | Invalid {
   if (value === null || value === "") return null;
-  if (value.length > idempotencyKeyBytesMax || Buffer.byteLength(value) > idempotencyKeyBytesMax) {
+  // A header's value has one character for each byte that came.
+  if (value.length > idempotencyKeyBytesMax) {
     return new Invalid("Idempotency-Key", `has more than ${idempotencyKeyBytesMax} bytes`);
   }
   return value;

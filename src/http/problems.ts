@@ -65,7 +65,7 @@ export const problems = {
   idempotency_key_reused: {
     status: 422,
     title: "Idempotency key reused",
-    detail: "This Idempotency-Key was used for a checkout with other parameters.",
+    detail: "This Idempotency-Key was used for another request.",
   },
   coupon_not_found: {
     status: 404,

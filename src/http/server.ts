@@ -9,6 +9,7 @@ import type { z } from "zod";
 import { forwardedHeader, type Clients } from "../accounts/clients.ts";
 import { OverloadedError, UnavailableError } from "../writer.ts";
 import type { Engine, Log } from "../engine.ts";
+import { isConnectionLost } from "../store/client.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (
@@ -44,9 +45,11 @@ export type Route = {
 
 /** Bytes of a request's body. */
 export const bodyBytesMax = 65_536;
-/** Bytes above which a body is not read to its end, only to give a proper answer. */
-const bodyBytesReadMax = 8 * 1024 * 1024;
-const forwardTimeoutMs = 15_000;
+/** Bun's own bound, above which its answer is empty; a body that nobody reads takes no memory. */
+const bodyBytesSentMax = 1024 ** 3;
+/** These belong to one connection, not to what it carries. */
+const hopByHopHeaders = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
+const forwardTimeoutMs = 5_000;
 
 export function serve(options: {
   readonly routes: readonly Route[];
@@ -64,7 +67,9 @@ export function serve(options: {
     hostname: options.host,
     port: options.port,
     development: false,
-    maxRequestBodySize: bodyBytesReadMax,
+    // Bun's default would let a second program share the port, and half of the requests.
+    reusePort: false,
+    maxRequestBodySize: bodyBytesSentMax,
     routes: table,
     fetch: (request) => withRequestId(request, problem("not_found")),
     error: (error) => failure(error, crypto.randomUUID(), log),
@@ -101,7 +106,12 @@ function dispatcher(route: Route, engine: Engine, log: Log, clients?: Clients): 
       const length = headers.get("Content-Length");
       if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
       if (route.leaderOnly === true && engine.role.name === "standby") {
+        // How long it may take is for the leader to say, and for `forward`.
+        server.timeout(request, 0);
         return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
+      }
+      if (length === null && headers.has("Transfer-Encoding")) {
+        return measured(request, handler, server);
       }
       return handler(request, server);
     };
@@ -111,15 +121,32 @@ function dispatcher(route: Route, engine: Engine, log: Log, clients?: Clients): 
     } catch (error) {
       return failure(error, id ?? crypto.randomUUID(), log);
     }
-    if (answered instanceof Response) return id === null ? answered : withId(answered, id);
+    if (answered instanceof Response) {
+      if (id === null && answered.status < 500) return answered;
+      return withId(answered, id ?? crypto.randomUUID());
+    }
     const safe = answered.catch((error: unknown) => failure(error, id ?? crypto.randomUUID(), log));
     return id === null ? safe : safe.then((response) => withId(response, id));
   };
 }
 
+/** Answers a request that does not say how long its body is, after counting. */
+async function measured(
+  request: BunRequest,
+  handler: Handler,
+  server: Server<undefined>,
+): Promise<Response> {
+  let bytes = 0;
+  for await (const chunk of request.clone().body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > bodyBytesMax) return problem("payload_too_large");
+  }
+  return await handler(request, server);
+}
+
 /** The answer to a handler that threw. */
 function failure(error: unknown, requestId: string, log: Log): Response {
-  if (error instanceof UnavailableError) {
+  if (error instanceof UnavailableError || isConnectionLost(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
   if (error instanceof OverloadedError) {
@@ -158,12 +185,14 @@ async function forward(request: Request, leaderUrl: string, seal: string): Promi
     const answer = await fetch(leaderUrl + pathname + search, {
       method: request.method,
       headers,
-      body: request.method === "GET" || request.method === "HEAD" ? null : await request.text(),
+      body: request.method === "GET" || request.method === "HEAD" ? null : await request.bytes(),
       redirect: "manual",
       decompress: false,
       signal: stopWaiting.signal,
     });
-    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+    const passedOn = new Headers(answer.headers);
+    for (const name of hopByHopHeaders) passedOn.delete(name);
+    return new Response(answer.body, { status: answer.status, headers: passedOn });
   } catch (error) {
     throw new UnavailableError(`the leader at ${leaderUrl} does not answer: ${String(error)}`);
   } finally {

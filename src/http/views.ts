@@ -6,7 +6,7 @@
 import type { Sql } from "postgres";
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
-import { expire, type LedgerState, type SaleState } from "../ledger/state.ts";
+import { advance, expire, type LedgerState, type SaleState } from "../ledger/state.ts";
 import { itemColour, itemPicture } from "../sales/pictures.ts";
 import { nextOpening, windowAt, type Schedule } from "../sales/schedule.ts";
 import { shownItem, type Shelf, type ShownSale } from "../sales/shelf.ts";
@@ -183,7 +183,7 @@ class Views {
     const { sale, items } = found.stored;
     const live = await this.#fromLedger((state) => {
       const held = state.sales.get(sale.id);
-      return held === undefined ? null : liveFigures(held, now);
+      return held === undefined ? null : liveFigures(held, advance(state, now));
     });
     if (live !== null) return live;
     const figures = await this.#figures.get(sale.id, now, async () => {

@@ -14,6 +14,8 @@ export type Coupon = {
   readonly amount: number;
   readonly createdAt: number;
   remaining: number;
+  /** When it was last claimed, or its claims were loaded (ms); 0 while neither was. */
+  usedAt: number;
   /** When each user claimed it (ms), in the order of their claims; null while not loaded. */
   claims: Map<string, number> | null;
 };
@@ -37,6 +39,9 @@ export function addCoupon(state: LedgerState, coupon: Coupon): void {
 /** Claims kept in memory while nobody is claiming those coupons. */
 export const claimsHeldMax = 1_000_000;
 
+/** A coupon is idle when nobody has claimed it for this long. */
+const claimsIdleMs = 10_000;
+
 /** Puts a coupon's claims, which were loaded in the order of their ordinals, into memory. */
 export function holdClaims(state: LedgerState, coupon: Coupon, claims: Map<string, number>): void {
   if (coupon.claims !== null) return;
@@ -47,6 +52,7 @@ export function holdClaims(state: LedgerState, coupon: Coupon, claims: Map<strin
     );
   }
   coupon.claims = claims;
+  coupon.usedAt = state.now;
   state.claimsHeld += claims.size;
 }
 
@@ -55,6 +61,7 @@ export function dropIdleClaims(state: LedgerState, busy: ReadonlySet<string>): v
   for (const coupon of state.coupons.values()) {
     if (state.claimsHeld <= claimsHeldMax) return;
     if (coupon.claims === null || busy.has(coupon.name)) continue;
+    if (state.now - coupon.usedAt < claimsIdleMs) continue;
     state.claimsHeld -= coupon.claims.size;
     coupon.claims = null;
   }
@@ -82,7 +89,15 @@ export function decideCreateCoupon(
   // From here on nothing can be refused.
   const id = state.lastCouponId + 1;
   const claims = new Map<string, number>();
-  const coupon: Coupon = { id, name, amount, createdAt: now, remaining: amount, claims };
+  const coupon: Coupon = {
+    id,
+    name,
+    amount,
+    createdAt: now,
+    remaining: amount,
+    usedAt: now,
+    claims,
+  };
   addCoupon(state, coupon);
   return { word: "coupon_created", coupon };
 }
@@ -102,6 +117,7 @@ export function decideClaim(state: LedgerState, command: Claim, now: number): Cl
   const coupon = state.coupons.get(name);
   if (coupon === undefined) return { word: "coupon_not_found" };
   if (coupon.claims === null) throw new Error(`the claims of coupon ${coupon.id} are not loaded`);
+  coupon.usedAt = now;
   const claimedAt = coupon.claims.get(userId);
   if (claimedAt !== undefined) return { word: "already_claimed", coupon, claimedAt };
   if (coupon.remaining === 0) return { word: "coupon_sold_out", coupon };

@@ -20,6 +20,7 @@ import type {
 } from "./commands.ts";
 import { decideClaim, decideCreateCoupon } from "./coupons.ts";
 import {
+  advance,
   buy,
   expire,
   giveBack,
@@ -41,8 +42,7 @@ import {
  * `now` (ms) earlier than the last decision's counts as the last decision's.
  */
 export function decide(state: LedgerState, command: Command, now: number): Outcome {
-  const at = Math.max(now, state.now);
-  state.now = at;
+  const at = advance(state, now);
   state.seq += 1;
   switch (command.kind) {
     case "checkout":

@@ -76,7 +76,7 @@ export type SaleState = {
 export type LedgerState = {
   /** Number of the last attempt decided; the next is one higher, without gaps. */
   seq: number;
-  /** Time of the last decision: time never runs backwards in the journal. */
+  /** Time up to which things were decided or seen: it never runs backwards. */
   now: number;
   /** Sales that are coming, open, or over so recently that clients may still ask. */
   readonly sales: Map<number, SaleState>;
@@ -113,6 +113,16 @@ export function emptyState(seq: number, now: number): LedgerState {
     claimsHeld: 0,
     claimKeys: new Map(),
   };
+}
+
+/**
+ * Moves the ledger's time on to `now` (ms) and returns it; a clock that was set back does not
+ * take the ledger back. Whoever lets reservations expire asks here for the time: the journal
+ * must not hold an earlier one afterwards.
+ */
+export function advance(state: LedgerState, now: number): number {
+  state.now = Math.max(now, state.now);
+  return state.now;
 }
 
 /** NUL cannot occur in a user id or a key, so the pair cannot be confused with another. */

@@ -17,10 +17,22 @@ const lookBackMinMs = 60_000;
 /** Longer than the longest gap of any expression: eight years between two 29 Februaries. */
 const lookBackMaxMs = 9 * 366 * 86_400_000;
 
-/** The first opening after `now` (ms), or null when the expression never fires or is none. */
+/** The parser is asked from this much earlier on: see `nextOpening`. */
+const clockChangeMs = 2 * 3_600_000;
+
+/**
+ * The first opening after `now` (ms), or null when the expression never fires or is none.
+ * Bun's parser moves a time that a clock change skips to another one, but only when it is
+ * asked from well before the change; so it always is.
+ */
 export function nextOpening({ cron, timeZone }: Schedule, now: number): number | null {
   try {
-    return Bun.cron.parse(cron, now, { tz: timeZone })?.getTime() ?? null;
+    for (let from = now - clockChangeMs; ;) {
+      const opening = Bun.cron.parse(cron, from, { tz: timeZone })?.getTime();
+      if (opening === undefined) return null;
+      if (opening > now) return opening;
+      from = opening;
+    }
   } catch {
     return null;
   }

@@ -33,10 +33,14 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
     effective as (
       select seq, kind, outcome, code, user_id, item_id from attempts
       where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released')),
-    retained as (select coalesce(min(seq), 0) as seq from attempts)
+    -- What retention has left: the first attempt that is kept, and from when on none is missing.
+    first as (select seq, at from attempts order by seq limit 1),
+    retained as (
+      select coalesce((select seq from first), 0) as seq,
+             coalesce((select at from first where seq > 1), '-infinity') as at)
     select
       sale.id as sale_id, sale.title, sale.per_user_limit,
-      (select coalesce(sum(stock), 0)::int from items where sale_id = sale.id) as stock,
+      (select coalesce(sum(stock), 0)::float8 from items where sale_id = sale.id) as stock,
       (select count(*)::int from sold) as sold,
       (select coalesce(max(units), 0)::int from buyers) as max_units_one_user,
       (select count(*)::int from units left join items
@@ -49,7 +53,7 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
            -- Units bought in one step follow the first one's code.
            and (e.code = sold.code or e.kind = 'buy')
            and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_attempt,
-      (select count(*)::int from sold where seq >= retained.seq and not exists (
+      (select count(*)::int from sold where sale.starts_at >= retained.at and not exists (
          select from effective e
          where (e.kind = 'buy' and e.seq = sold.seq
                 or e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code)
@@ -105,6 +109,8 @@ export type CouponAudit = {
   readonly miscounted_coupons: number;
   /** Users with two claims of one coupon. */
   readonly double_claims: number;
+  /** Claims whose number does not follow the one before, or that were made earlier than it. */
+  readonly claims_out_of_order: number;
   readonly claims_without_attempt: number;
   readonly attempts_without_claim: number;
   readonly ok: boolean;
@@ -119,6 +125,9 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       select c.name, c.amount, c.remaining_amount, coalesce(n.claimed, 0) as claimed,
              coalesce(n.users, 0) as users
       from coupons c left join counted n on n.coupon_name = c.name),
+    numbered as (
+      select ordinal, seq, lag(ordinal, 1, 0) over coupon as before, lag(seq, 1, 0::bigint) over coupon as earlier
+      from claims window coupon as (partition by coupon_name order by ordinal)),
     tried as (
       select seq, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
     retained as (select coalesce(min(seq), 0) as seq from attempts)
@@ -129,6 +138,8 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       (select count(*)::float8 from joined
        where claimed <> amount - remaining_amount) as miscounted_coupons,
       (select coalesce(sum(claimed - users), 0)::float8 from joined) as double_claims,
+      (select count(*)::float8 from numbered
+       where ordinal <> before + 1 or seq <= earlier) as claims_out_of_order,
       (select count(*)::float8 from claims c left join tried t
          on t.seq = c.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
        where t.seq is null and c.seq >= (select seq from retained)) as claims_without_attempt,

@@ -58,8 +58,15 @@ export function connect(
     connection: { application_name: "stampede", ...options.connection },
   };
   return "url" in connection
-    ? postgres(connection.url, common)
+    ? postgres(connection.url, { ...common, ...ipv6Host(connection.url) })
     : postgres({ ...connection, ...common });
+}
+
+/** The driver takes an IPv6 address apart at its colons, unless it is in a list. */
+function ipv6Host(url: string): object {
+  const { hostname, port } = new URL(url);
+  if (!hostname.startsWith("[")) return {};
+  return { host: [hostname.slice(1, -1)], port: [Number(port || 5432)] };
 }
 
 /** The cold paths' pool. */
@@ -67,16 +74,18 @@ export const openPool = (connection: Connection): Sql =>
   connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
 
 /**
- * Waits until the server answers, and checks that it will do.
+ * Waits until the server answers, and checks that it will do; or until `signal` is aborted.
  * @throws DatabaseError when it cannot be reached, refuses us, or is too old.
  */
 export async function waitForDatabase(
   database: Database,
   say: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   const startedAt = Date.now();
   let said = false;
   for (;;) {
+    if (signal?.aborted === true) return;
     const sql = connect(database.connection, { max: 1 });
     try {
       await checkServer(sql);
@@ -123,20 +132,32 @@ export function messageOf(error: unknown): string {
   return error.message === "" ? errorCode(error) || error.name : error.message;
 }
 
+const busyCodes: ReadonlySet<string> = new Set([
+  "57P03", // cannot_connect_now: starting up, or shutting down
+  "53300", // too_many_connections
+]);
+const goneCodes: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ENOENT", // no socket file yet
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "CONNECT_TIMEOUT",
+  "57P01", // admin_shutdown
+  "57P02", // crash_shutdown
+]);
+
+/** Whether an error says that the server is not there just now, and may be again. */
+export const isConnectionLost = (error: unknown): boolean =>
+  goneCodes.has(errorCode(error)) || busyCodes.has(errorCode(error));
+
 function waitMaxMs(error: unknown): number {
-  switch (errorCode(error)) {
-    case "57P03": // cannot_connect_now: starting up, or shutting down
-    case "53300": // too_many_connections
-      return startingWaitMaxMs;
-    case "ECONNREFUSED":
-    case "ECONNRESET":
-    case "ENOENT": // no socket file yet
-    case "CONNECTION_CLOSED":
-    case "57P01":
-      return refusedWaitMaxMs;
-    default:
-      return 0;
-  }
+  const code = errorCode(error);
+  if (busyCodes.has(code)) return startingWaitMaxMs;
+  // A time-out has waited by itself, and an address that swallows packets stays like that.
+  return goneCodes.has(code) && code !== "CONNECT_TIMEOUT" ? refusedWaitMaxMs : 0;
 }
 
 function explain(database: Database, error: unknown, waitedMs: number): DatabaseError {

@@ -13,7 +13,7 @@ export async function recoverCoupons(sql: Sql, state: LedgerState): Promise<void
   const coupons = sql<CouponRow[]>`
     select id, name, amount, remaining_amount, created_at from coupons order by id`;
   for await (const page of coupons.cursor(pageRows)) {
-    for (const row of page) addCoupon(state, { ...storedCoupon(row), claims: null });
+    for (const row of page) addCoupon(state, { ...storedCoupon(row), usedAt: 0, claims: null });
   }
   const since = new Date(state.now - claimKeyAgeMaxMs).toISOString();
   const keyed = await sql<
@@ -42,7 +42,7 @@ export async function loadClaims(sql: Sql, name: string): Promise<Map<string, nu
   return claims;
 }
 
-export type StoredCoupon = Omit<Coupon, "claims">;
+export type StoredCoupon = Omit<Coupon, "usedAt" | "claims">;
 
 /** Coupons in the order of their making, after the one with the id `after`. */
 export async function listCoupons(sql: Sql, after: number, limit: number): Promise<StoredCoupon[]> {

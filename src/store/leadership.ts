@@ -33,18 +33,24 @@ export type Leadership = {
   end(): Promise<void>;
 };
 
+/** Where a leader listens: what other processes are told to pass their writes on to. */
+export type Announcement = {
+  /** Null: the address that PostgreSQL sees it at, with `port`. */
+  readonly url: string | null;
+  readonly port: number;
+};
+
 /** What a standby knows of the leader. */
 export type LeaderRecord = { readonly epoch: number; readonly url: string };
 
 /**
  * Waits for the lock. Resolves to null when `signal` is aborted first.
- * @param listenPort where this process listens; other processes pass their writes on to it
  * @param onStandby called after each attempt that found the lock taken
  * @throws the driver's error when the connection fails
  */
 export async function lead(
   connection: Connection,
-  listenPort: number,
+  announce: Announcement,
   signal: AbortSignal,
   onStandby: (leader: LeaderRecord | null) => void,
 ): Promise<Leadership | null> {
@@ -69,7 +75,7 @@ export async function lead(
       }
       const session = await tryLock(sql);
       if (session !== null) {
-        const epoch = await beginEpoch(sql, listenPort);
+        const epoch = await beginEpoch(sql, announce);
         const stopHeart = beat(sql, lose);
         void lost.then(stopHeart);
         return {
@@ -78,7 +84,7 @@ export async function lead(
           lost,
           end: async () => {
             stopHeart();
-            await sql.end({ timeout: 1 });
+            await sql.end({ timeout: 0 });
           },
         };
       }
@@ -123,11 +129,15 @@ async function tryLock(sql: Sql): Promise<WriterSession | null> {
 }
 
 /** Counts this term, and says where the leader listens, as PostgreSQL sees its address. */
-async function beginEpoch(sql: Sql, listenPort: number): Promise<number> {
+async function beginEpoch(sql: Sql, { url, port }: Announcement): Promise<number> {
   const [row] = await sql<{ epoch: number }[]>`
     insert into leader (id, epoch, url, since)
-    values (1, 1, 'http://' || coalesce(host(inet_client_addr()), '127.0.0.1')
-                  || ':' || ${listenPort}::int, now())
+    values (1, 1,
+            coalesce(${url}::text, 'http://' || coalesce(
+              case family(inet_client_addr()) when 6 then '[' || host(inet_client_addr()) || ']'
+                                              else host(inet_client_addr()) end,
+              '127.0.0.1') || ':' || ${port}::int),
+            now())
     on conflict (id) do update
       set epoch = leader.epoch + 1, url = excluded.url, since = excluded.since
     returning epoch::float8 as epoch`;

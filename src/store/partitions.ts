@@ -1,6 +1,8 @@
 /**
  * The journal's partitions: ten million attempts each, made before they are needed.
  * Partition N holds the sequence numbers N·10⁷+1 … (N+1)·10⁷; the first migration made 0.
+ * They are kept for ever, or dropped when all that is in them is older than the retention
+ * and no sale that is still held needs them.
  */
 import type { Sql } from "postgres";
 
@@ -9,20 +11,47 @@ export const partitionRows = 10_000_000;
 /** Keeps the partitions ahead of the journal. */
 export class Partitions {
   readonly #sql: Sql;
+  readonly #retentionMs: number;
   /** Partitions up to this number are there. */
   #made = -1;
 
-  constructor(sql: Sql) {
+  /** @param retentionMs age after which attempts may be dropped; Infinity keeps them */
+  constructor(sql: Sql, retentionMs: number) {
     this.#sql = sql;
+    this.#retentionMs = retentionMs;
   }
 
-  /** Makes the partition of `seq` and the one after it, where they are missing. */
-  async ensure(seq: number): Promise<void> {
+  /**
+   * Makes the partition of `seq` and the one after it, where they are missing; whenever one
+   * was made, drops those that are past the retention.
+   * @param neededSince start of the earliest sale that is still held, ms
+   */
+  async ensure(seq: number, now: number, neededSince: number): Promise<void> {
     const wanted = Math.floor(Math.max(seq - 1, 0) / partitionRows) + 1;
+    if (this.#made === wanted) return;
     for (let number = Math.max(this.#made + 1, wanted - 1); number <= wanted; number += 1) {
       await makePartition(this.#sql, number);
       this.#made = number;
     }
+    const before = Math.min(now - this.#retentionMs, neededSince);
+    if (Number.isFinite(before)) await dropPartitions(this.#sql, wanted - 1, before);
+  }
+}
+
+/** Drops the partitions below number `present` of which every attempt is older than `before`. */
+async function dropPartitions(sql: Sql, present: number, before: number): Promise<void> {
+  const partitions = await sql<{ name: string }[]>`
+    select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'attempts'::regclass
+    order by length(c.relname), c.relname`;
+  for (const { name } of partitions) {
+    if (!/^attempts_p\d+$/.test(name) || Number(name.slice("attempts_p".length)) >= present) return;
+    // The last attempt of a partition is its youngest.
+    const [youngest] = await sql<{ at: Date }[]>`
+      select at from ${sql(name)} order by seq desc limit 1`;
+    if (youngest !== undefined && youngest.at.getTime() >= before) return;
+    await sql.unsafe(`alter table attempts detach partition ${name} concurrently`);
+    await sql.unsafe(`drop table ${name}`);
   }
 }
 

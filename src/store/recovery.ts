@@ -21,8 +21,9 @@ export type Recovered = { readonly state: LedgerState; readonly sales: readonly 
  * @throws Error when the records contradict themselves: then nothing may be sold from them
  */
 export async function recover(sql: Sql, now: number): Promise<Recovered> {
+  // `seq` alone would name the output column, which no index has in order.
   const [last] = await sql<{ seq: number; at: Date }[]>`
-    select seq::float8 as seq, at from attempts order by seq desc limit 1`;
+    select seq::float8 as seq, at from attempts order by attempts.seq desc limit 1`;
   const state = emptyState(last?.seq ?? 0, last?.at.getTime() ?? 0);
 
   const unsettledSince = new Date(now - settleAfterMs).toISOString();
@@ -34,7 +35,7 @@ export async function recover(sql: Sql, now: number): Promise<Recovered> {
   const sales = await loadSales(sql, ids);
   for (const stored of sales) {
     const { sale, attempts, attemptsSeq } = stored;
-    addSale(state, sale, attempts + (await countAttempts(sql, sale.id, attemptsSeq)));
+    addSale(state, sale, attempts + (await countAttempts(sql, sale.id, attemptsSeq, state.seq)));
   }
   await replay(sql, state, ids);
   await recoverCoupons(sql, state);
@@ -68,7 +69,7 @@ async function replay(sql: Sql, state: LedgerState, saleIds: readonly number[]):
     from attempts
     where sale_id = any(${`{${saleIds.join(",")}}`}::int[])
       and outcome in ('reserved', 'purchased', 'released')
-    order by seq`.cursor(replayRowsMax);
+    order by attempts.seq`.cursor(replayRowsMax);
   for await (const page of rows) {
     for (const row of page) {
       restore(state, {

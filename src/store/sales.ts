@@ -131,10 +131,17 @@ function storedSale(row: SaleRow, items: Item[]): StoredSale {
   };
 }
 
-/** Attempts that named a sale and have a higher number than `since`. */
-export async function countAttempts(sql: Sql, saleId: number, since: number): Promise<number> {
+/** Attempts that named a sale, numbered above `since` and up to `upTo`. */
+export async function countAttempts(
+  sql: Sql,
+  saleId: number,
+  since: number,
+  upTo: number,
+): Promise<number> {
+  // Without the upper bound the planner takes a third of the journal for wanted, and scans it.
   const [row] = await sql<{ count: number }[]>`
-    select count(*)::float8 as count from attempts where seq > ${since} and sale_id = ${saleId}`;
+    select count(*)::float8 as count from attempts
+    where seq > ${since} and seq <= ${upTo} and sale_id = ${saleId}`;
   return row?.count ?? 0;
 }
 
@@ -181,15 +188,17 @@ export async function readTaken(
               where e.sale_id = ${sale.id} and e.outcome in ('purchased', 'released')
                 and e.seq > r.seq and e.code = r.code)
           group by r.item_id`;
-  const [tally] = await sql<{ attempts: number; attempts_seq: number }[]>`
-    select attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+  const [tally] = await sql<{ attempts: number; since: number; up_to: number }[]>`
+    select attempts::float8 as attempts, attempts_seq::float8 as since,
+           (select coalesce(max(seq), 0) from attempts)::float8 as up_to
     from sales where id = ${sale.id}`;
-  const attempts = tally?.attempts ?? 0;
-  const since = tally?.attempts_seq ?? 0;
+  if (tally === undefined) throw new Error(`sale ${sale.id} is not stored`);
+  const counted =
+    now >= settledAt ? 0 : await countAttempts(sql, sale.id, tally.since, tally.up_to);
   return {
     sold: unitsOf(sold),
     reserved: unitsOf(reserved),
-    attempts: attempts + (now >= settledAt ? 0 : await countAttempts(sql, sale.id, since)),
+    attempts: tally.attempts + counted,
   };
 }
 
@@ -210,10 +219,14 @@ export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | n
       purchased_at: Date | null;
     }[]
   >`
-    select a.sale_id, a.item_id, a.user_id, p.seq::float8 as seq, p.purchased_at
+    select p.sale_id, p.item_id, p.user_id, p.seq::float8 as seq, p.purchased_at
+    from purchases p join sales s on s.id = p.sale_id and s.kind = 'hourly'
+    where p.code = ${code}
+    union all
+    select a.sale_id, a.item_id, a.user_id, null, null
     from attempts a join sales s on s.id = a.sale_id and s.kind = 'hourly'
-      left join purchases p on p.code = a.code
-    where a.code = ${code} and a.outcome = 'reserved'`;
+    where a.code = ${code} and a.outcome = 'reserved'
+    limit 1`;
   if (row === undefined) return null;
   const sold =
     row.seq === null || row.purchased_at === null

@@ -100,7 +100,8 @@ export const idleEngine = (sql: Sql, url: string, now: () => number): Engine =>
     shelf: new Shelf(sql),
     schedule: hourly,
     terms: smallSale,
-    listenPort: () => 0,
+    announce: () => ({ url: null, port: 0 }),
+    retentionMs: Infinity,
     clock: now,
     log: quietLog,
   });

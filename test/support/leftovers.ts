@@ -23,7 +23,9 @@ export function useLeftovers(): void {
   // A test that is past the runner's own bound has everything it started killed, which tells
   // less than the bounds that the tests set themselves.
   setDefaultTimeout(testMaxMs);
-  afterAll(() => inTurn(cleanups.splice(0).toReversed(), (cleanup) => cleanup()).then(() => {}));
+  afterAll(async () => {
+    await inTurn(cleanups.splice(0).toReversed(), (cleanup) => cleanup());
+  });
 }
 
 /** A new folder that any user may enter, for the PostgreSQL that root starts as another. */

@@ -80,11 +80,16 @@ export class Postgres {
   }
 
   /** A new, empty database. */
-  async newDatabase(): Promise<string> {
+  newDatabase(): Promise<string> {
+    return this.copyOf(this.url("template1"));
+  }
+
+  /** A new database with all that is in another one, to which nobody may be connected. */
+  async copyOf(url: string): Promise<string> {
     this.#databases += 1;
     const name = `t${this.#databases}`;
     const sql = connect({ url: this.url("postgres") }, { max: 1 });
-    await sql.unsafe(`create database ${name}`);
+    await sql.unsafe(`create database ${name} template ${new URL(url).pathname.slice(1)}`);
     await sql.end();
     return this.url(name);
   }

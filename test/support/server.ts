@@ -62,7 +62,7 @@ export class Program {
 
   /** Waits for the end, and returns the exit code; a signal's is 128 and more. */
   async exited(boundMs = exitMaxMs): Promise<number> {
-    const code = await within(`the end of\n${this.said}`, boundMs, this.#process.exited);
+    const code = await within(() => `the end of\n${this.said}`, boundMs, this.#process.exited);
     await this.#read;
     return code;
   }
@@ -90,7 +90,7 @@ async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) 
 /** Runs a command of the program to its end. */
 export async function runProgram(args: readonly string[], env: Environment = {}) {
   const running = new Program(args, env);
-  const exitCode = await running.exited(60_000);
+  const exitCode = await running.exited(30_000);
   return { exitCode, output: running.output, log: running.log };
 }
 

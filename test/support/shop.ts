@@ -75,7 +75,8 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
     shelf,
     schedule,
     terms: { ...smallSale, ...options.terms },
-    listenPort: () => server.port ?? 0,
+    retentionMs: Infinity,
+    announce: () => ({ url: null, port: server.port ?? 0 }),
     clock: clock.read,
     log: quietLog,
   });

@@ -112,7 +112,8 @@ export async function openStorefront(url: string, clock: Clock) {
     shelf,
     schedule: hourly,
     terms: { ...smallSale, items: 5 },
-    listenPort: () => server.port ?? 0,
+    announce: () => ({ url: null, port: server.port ?? 0 }),
+    retentionMs: Infinity,
     clock: clock.read,
     log: quietLog,
   });

@@ -25,12 +25,16 @@ export async function until<T>(
 }
 
 /** Rejects when a promise has not settled within a bound, naming what was waited for. */
-export async function within<T>(what: string, boundMs: number, promise: Promise<T>): Promise<T> {
+export async function within<T>(
+  what: string | (() => string),
+  boundMs: number,
+  promise: Promise<T>,
+): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`${what}: not within ${boundMs} ms`)),
-    boundMs,
-  );
+  const timer = setTimeout(() => {
+    const name = typeof what === "string" ? what : what();
+    late.reject(new Error(`${name}: not within ${boundMs} ms`));
+  }, boundMs);
   try {
     return await Promise.race([promise, late.promise]);
   } finally {

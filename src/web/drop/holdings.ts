@@ -32,12 +32,16 @@ type Reserved = Omit<Holding, "ttl_ms" | "purchased_at">;
 
 const key = "holdings";
 const keptMax = 200;
+const keptMs = 3_600_000;
 
 function read(): readonly Holding[] {
   try {
     const stored: unknown = JSON.parse(storage.get(key) ?? "[]");
     if (!Array.isArray(stored)) return [];
-    return stored.filter((one: Partial<Holding>) => one.code && one.item && one.expires_at);
+    // What was not bought is worth nothing an hour later, whatever the sale.
+    const worth = ({ code, item, purchased_at, expires_at }: Partial<Holding>) =>
+      code && item && (purchased_at || Date.parse(expires_at ?? "") > Date.now() - keptMs);
+    return stored.filter(worth);
   } catch {
     return [];
   }

@@ -11,7 +11,7 @@ import { storage } from "../api.ts";
 import { theme } from "../session.ts";
 import { count, money, Picture } from "../ui.tsx";
 import { Acts, mayReserve, reserveItem, taken } from "./acts.tsx";
-import { mine, mineByItem } from "./holdings.ts";
+import { lapsed, mine, mineByItem } from "./holdings.ts";
 import { changes, itemOf, loadedItems, sale, soldOut, tileCount, watch } from "./sale.ts";
 import { hueOrder } from "./sheets.ts";
 import { type Mark, Wall } from "./wall.ts";
@@ -36,7 +36,8 @@ const said = signal("");
 
 function stateOf(id: number): string {
   const held = mineByItem.value.get(id);
-  if (held) return held.purchased_at ? "yours" : "reserved for you";
+  if (held?.purchased_at) return "yours";
+  if (held) return lapsed(held) ? "your reservation ran out" : "reserved for you";
   return (itemOf(id)?.available ?? 0) > 0 ? "free" : "taken";
 }
 
@@ -117,6 +118,7 @@ function onKey(event: KeyboardEvent, wall: Wall): void {
     if (id !== null && stateOf(id) === "free" && mayReserve()) void reserveItem(id);
     return;
   }
+  if (event.key === "Escape") picked.value = null;
   const step = steps[event.key];
   if (!step) return;
   event.preventDefault();

@@ -1,0 +1,196 @@
+/**
+ * `npm run bench`: measures the executable on this machine and prints what it found, with the
+ * targets beside it. Exit 1 when something is incorrect, or the run could not be finished; a
+ * target that is missed is marked, and fails nothing.
+ *
+ * Everything runs on the loopback address and in one temporary folder; what was started is ended
+ * and what was made is removed, on Ctrl-C too.
+ */
+import { parseArgs } from "node:util";
+import { checkouts } from "./checkouts.ts";
+import { coupons } from "./coupons.ts";
+import { findGenerator, type GeneratorName } from "./load.ts";
+import { Owned } from "./owned.ts";
+import { machine } from "./proc.ts";
+import { Progress } from "./progress.ts";
+import { recovery } from "./recovery.ts";
+import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
+import { soldOut } from "./soldout.ts";
+import { prepareExecutable } from "./stampede.ts";
+
+/** In the order in which they run. */
+const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery];
+
+const fullPlan: Plan = {
+  rounds: 5,
+  roundSeconds: 4,
+  warmUpSeconds: 3,
+  soldOutRuns: 3,
+  couponRounds: 5,
+  couponSeconds: 2,
+  attempts: 1_000_000,
+  wholeSecondsMax: 15 * 60,
+};
+
+const quickPlan: Plan = {
+  rounds: 2,
+  roundSeconds: 2,
+  warmUpSeconds: 2,
+  soldOutRuns: 1,
+  couponRounds: 3,
+  couponSeconds: 1,
+  attempts: 200_000,
+  wholeSecondsMax: 5 * 60,
+};
+
+const usage = `bun bench/run.ts [--quick] [--only SCENARIO] [--load wrk|autocannon] [--executable PATH]
+
+  --quick             shorter, and less to be relied on
+  --only SCENARIO     one of ${scenarios.map(({ name }) => name).join(", ")}; may be repeated
+  --load GENERATOR    wrk or autocannon, in place of wrk where it is installed
+  --executable PATH   measures this one; by default dist/stampede, built when it is not up to date
+`;
+
+const say = (...lines: string[]): void => {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+};
+
+type Options = {
+  readonly help: boolean;
+  readonly plan: Plan;
+  readonly chosen: readonly Scenario[];
+  readonly load: GeneratorName | undefined;
+  readonly executable: string | undefined;
+};
+
+/** @throws BenchError for what it does not know */
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      help: { type: "boolean", short: "h", default: false },
+      quick: { type: "boolean", default: false },
+      only: { type: "string", multiple: true },
+      load: { type: "string" },
+      executable: { type: "string" },
+    },
+  });
+  const { help, quick, only, load, executable } = values;
+  const unknown = only?.find((name) => !scenarios.some((scenario) => scenario.name === name));
+  if (unknown !== undefined) throw new BenchError(`There is no scenario ${unknown}.\n\n${usage}`);
+  if (load !== undefined && load !== "wrk" && load !== "autocannon") {
+    throw new BenchError(`--load is ${load}; it takes wrk or autocannon.`);
+  }
+  return {
+    help,
+    plan: quick ? quickPlan : fullPlan,
+    chosen: scenarios.filter(({ name }) => only === undefined || only.includes(name)),
+    load,
+    executable,
+  };
+}
+
+/** @returns whether everything was correct */
+async function measure(options: Options, owned: Owned): Promise<boolean> {
+  const { plan, chosen } = options;
+  const generator = findGenerator(options.load);
+  const buildSeconds = 1;
+  const expected = chosen.reduce((sum, { seconds }) => sum + seconds(plan), buildSeconds);
+  const progress = new Progress(expected);
+  const executable = await progress.step("building", buildSeconds, () =>
+    prepareExecutable(owned, options.executable),
+  );
+  progress.pause();
+  say(...header(executable, generator.description, owned.root), "");
+
+  const bench: Bench = { plan, owned, progress, generator, executable };
+  const all: Found[] = [];
+  for (const scenario of chosen) {
+    // oxlint-disable-next-line no-await-in-loop
+    const found = await attempt(scenario, bench);
+    if (owned.closed) return false;
+    all.push(found);
+    progress.pause();
+    say(...found.lines);
+    // oxlint-disable-next-line no-await-in-loop
+    await owned.endAll();
+  }
+  return conclude(all, plan);
+}
+
+/** A scenario that breaks is wrong; those after it are still run. */
+async function attempt(scenario: Scenario, bench: Bench): Promise<Found> {
+  try {
+    return await scenario.run(bench);
+  } catch (error) {
+    const text = error instanceof BenchError ? error.message : String(explain(error));
+    return {
+      database: null,
+      lines: [],
+      verdicts: [],
+      wrong: [`${scenario.name} broke off: ${text}`],
+    };
+  }
+}
+
+function header(executable: string, generator: string, folder: string): string[] {
+  const { stdout } = Bun.spawnSync([executable, "--version"]);
+  return [
+    `date            ${new Date().toISOString()}`,
+    ...machine(folder),
+    `Stampede        ${stdout.toString().trim()}, Bun ${Bun.version} for the empty handler`,
+    `load            ${generator}`,
+  ];
+}
+
+function conclude(all: readonly Found[], plan: Plan): boolean {
+  const verdicts = all.flatMap((found) => found.verdicts);
+  const missed = verdicts.filter(({ met }) => !met).map(({ what }) => what);
+  const wrong = all.flatMap((found) => found.wrong);
+  const short = plan === quickPlan ? " (a quick run: an indication, no more)" : "";
+  const databases = new Set(all.flatMap(({ database }) => database ?? []));
+  say(`Records were kept in: ${[...databases].join(", ") || "nothing"}.`);
+  say(`Targets: ${verdicts.length - missed.length} of ${verdicts.length} met${short}.`);
+  for (const what of missed) say(`  missed: ${what}`);
+  say(wrong.length === 0 ? "Correctness: nothing wrong." : "Correctness: WRONG.");
+  for (const what of wrong) say(`  ${what}`);
+  return wrong.length === 0;
+}
+
+const explain = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
+/** Runs, and cleans up whatever happens. */
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (process.platform !== "linux") {
+    throw new BenchError("The bench reads /proc, which only Linux has.");
+  }
+  const owned = new Owned();
+  const broken = Promise.withResolvers<never>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => broken.reject(new BenchError(`Ended by ${signal}.`)));
+  }
+  const { wholeSecondsMax } = options.plan;
+  setTimeout(
+    () => broken.reject(new BenchError(`Given up after ${wholeSecondsMax} s.`)),
+    wholeSecondsMax * 1000,
+  ).unref();
+  try {
+    return (await Promise.race([measure(options, owned), broken.promise])) ? 0 : 1;
+  } finally {
+    await owned.release();
+  }
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  process.stderr.write(
+    `\nbench: ${error instanceof BenchError ? error.message : explain(error)}\n`,
+  );
+  process.exit(1);
+}

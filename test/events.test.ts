@@ -1,0 +1,110 @@
+/** `GET /events`: what it says, how often, and to whom that was away. */
+import { describe, expect, test } from "bun:test";
+import { usePostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+import { Clock, openShop } from "./support/shop.ts";
+import { EventStream, stockNews, type SentEvent } from "./support/sse.ts";
+import { inTurn, upTo } from "./support/wait.ts";
+
+const postgres = usePostgres();
+
+const isStock = ({ event }: SentEvent) => event === "stock";
+const soldIs = (sold: number) => (event: SentEvent) =>
+  isStock(event) && stockNews.parse(event.data).sold === sold;
+const reservedIs = (reserved: number) => (event: SentEvent) =>
+  isStock(event) && stockNews.parse(event.data).reserved === reserved;
+
+describe("events", () => {
+  test("begin with the sale and its figures, and go on with what changes", async () => {
+    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    const { client, url } = server;
+    const { id, stock } = await client.openSale();
+    const stream = await EventStream.open(url);
+    expect(stream.contentType).toStartWith("text/event-stream");
+    const first = await stream.upTo(isStock);
+    expect(first.map(({ event }) => event)).toEqual(["sale", "stock"]);
+    expect(first[0]?.data).toMatchObject({ sale: { id } });
+    expect(first[1]?.data).toMatchObject({ sale_id: id, sold: 0, reserved: 0, available: stock });
+
+    const { code, item } = await client.reserve("ann");
+    const reserved = (await stream.upTo(reservedIs(1))).at(-1);
+    expect(reserved?.data).toMatchObject({ sold: 0, reserved: 1, available: stock - 1 });
+    expect(JSON.stringify(reserved?.data)).toContain(`[${item.id},0]`);
+    await client.buy(code);
+    const sold = (await stream.upTo(soldIs(1))).at(-1);
+    expect(sold?.data).toMatchObject({ sold: 1, reserved: 0, available: stock - 1 });
+    stream.close();
+  });
+
+  test("resume after the last one seen, and miss nothing", async () => {
+    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    const { client, url } = server;
+    const watcher = await EventStream.open(url);
+    const seen = (await watcher.upTo(isStock)).at(-1);
+    // Two changes, each said by itself.
+    const said = await inTurn([1, 2], async (sold) => {
+      await client.reserveAndBuy("bob");
+      return await watcher.upTo(soldIs(sold));
+    });
+    const back = await EventStream.open(url, seen?.id);
+    expect(await back.upTo(soldIs(2))).toEqual(said.flat());
+    // One who saw everything is told nothing again.
+    const last = said.flat().at(-1);
+    const current = await EventStream.open(url, last?.id);
+    await client.reserveAndBuy("bob");
+    expect((await current.upTo(isStock)).length).toBe(1);
+    // One who was away for too long gets the figures as they are.
+    const stranger = await EventStream.open(url, "junk-1");
+    expect((await stranger.upTo(isStock)).at(-1)?.data).toMatchObject({ sold: 3 });
+    for (const stream of [watcher, back, current, stranger]) stream.close();
+  });
+
+  test("come at most four times a second, whatever the flood", async () => {
+    await using server = await startServer({
+      DATABASE_URL: await postgres.newDatabase(),
+      SALE_ITEMS: "300",
+      SALE_PER_USER_LIMIT: "300",
+    });
+    const { client, url } = server;
+    const stream = await EventStream.open(url);
+    await stream.upTo(isStock);
+    const beganAt = performance.now();
+    const buying = inTurn(upTo(300), () => client.reserveAndBuy("flood"));
+    const events = await stream.upTo(soldIs(300));
+    await buying;
+    const seconds = (performance.now() - beganAt) / 1000;
+    expect(events.length).toBeLessThanOrEqual(Math.ceil(seconds * 4) + 1);
+    stream.close();
+  });
+
+  test("show an expiry by themselves, and the opening of the next sale", async () => {
+    const clock = new Clock(Date.parse("2030-05-05T10:15:00Z"));
+    const shop = await openShop(await postgres.newDatabase(), { clock });
+    const stream = await EventStream.open(shop.url);
+    const { id } = await shop.client.openSale();
+    await stream.upTo(isStock);
+    await shop.client.reserve("ann", 1);
+    await stream.upTo(reservedIs(1));
+    clock.now += 120_000;
+    const freed = (await stream.upTo(reservedIs(0))).at(-1);
+    expect(freed?.data).toMatchObject({ sale_id: id, sold: 0, reserved: 0, available: 3 });
+    clock.now = Date.parse("2030-05-05T11:00:00Z");
+    const opened = await stream.upTo(
+      ({ event, data }) => event === "sale" && JSON.stringify(data).includes("11:00:00.000Z"),
+    );
+    expect(opened.at(-1)?.data).toMatchObject({
+      sale: { starts_at: "2030-05-05T11:00:00.000Z", ends_at: "2030-05-05T12:00:00.000Z" },
+    });
+    stream.close();
+    await shop.stop();
+  });
+
+  test("end for everybody when the program is stopped", async () => {
+    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    const stream = await EventStream.open(server.url);
+    await stream.upTo(isStock);
+    const ended = stream.next().catch((error: unknown) => String(error));
+    expect(await server.stop()).toBe(0);
+    expect(await ended).toMatch(/ended|closed|reset/i);
+  });
+});
