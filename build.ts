@@ -8,16 +8,19 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Distribution, packageDistribution } from "./src/store/embedded/distribution.ts";
 import type { Packed } from "./src/store/embedded/packed.ts";
+import { reference as source } from "./src/web/reference.ts";
 
 const root = import.meta.dir;
 const dist = join(root, "dist");
 const archive = join(dist, "postgres.tar.zst");
 const outfile = join(dist, "stampede");
+const reference = join(dist, "reference.js.gz");
 const zstdLevel = 19;
 
 mkdirSync(dist, { recursive: true });
 const packed = await pack(packageDistribution());
 report(archive);
+await Bun.write(reference, Bun.gzipSync(readFileSync(source.file), { level: 9 }));
 await Bun.build({
   entrypoints: [join(root, "src/main.ts")],
   target: "bun",
@@ -27,7 +30,7 @@ await Bun.build({
   minify: { syntax: true, whitespace: true },
   // A stack trace then names our files and lines.
   sourcemap: "linked",
-  plugins: [packedModule(packed)],
+  plugins: [packedModule(packed), referenceModule()],
   compile: {
     outfile,
     assets: [join(root, "drizzle")],
@@ -61,6 +64,21 @@ function packedModule({ version, id }: Packed): Bun.BunPlugin {
         contents: `
           import archive from ${JSON.stringify(archive)} with { type: "file" };
           export const packed = { archive, ...${JSON.stringify({ version, id })} };`,
+      }));
+    },
+  };
+}
+
+/** Puts the script of /docs, compressed, in the place of the module that names the package's. */
+function referenceModule(): Bun.BunPlugin {
+  return {
+    name: "compressed reference",
+    setup(build) {
+      build.onLoad({ filter: /\/web\/reference\.ts$/ }, () => ({
+        loader: "ts",
+        contents: `
+          import file from ${JSON.stringify(reference)} with { type: "file" };
+          export const reference = { file, isGzip: true };`,
       }));
     },
   };

@@ -11,16 +11,15 @@ import { Passwords } from "./accounts/passwords.ts";
 import { complaintOfPassword, complaintOfUsername } from "./accounts/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, readConfig, type Config } from "./config.ts";
+import { idleDocument } from "./document.ts";
 import { Engine } from "./engine.ts";
 import { accountRoutes } from "./http/accounts.ts";
-import { checkoutRoutes } from "./http/checkout.ts";
 import { couponRoutes } from "./http/coupons.ts";
 import { Events } from "./http/events.ts";
-import { operationRoutes } from "./http/operations.ts";
 import { platformRoutes } from "./http/platform.ts";
-import { serve, type Route } from "./http/server.ts";
-import { userRoutes } from "./http/users.ts";
-import { viewRoutes } from "./http/views.ts";
+import { serve, type PageRoute, type Route } from "./http/server.ts";
+import { apiRoutes } from "./http/table.ts";
+import { Metrics } from "./metrics.ts";
 import { Shelf } from "./sales/shelf.ts";
 import { seedDemo, SeedError } from "./seed.ts";
 import {
@@ -35,10 +34,10 @@ import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
 import { packed } from "./store/embedded/packed.ts";
 import type { Announcement } from "./store/leadership.ts";
 import { migrate } from "./store/migrations.ts";
-import { findCode } from "./store/sales.ts";
 import type { UserRole } from "./store/users.ts";
 import { CancelledError, readPassword } from "./terminal.ts";
 import { verify } from "./verify.ts";
+import { docsRoutes } from "./web/docs.ts";
 import { pages, servePage } from "./web/pages.ts";
 
 const usage = `Stampede ${packageJson.version}: a flash-sale engine.
@@ -51,6 +50,7 @@ const usage = `Stampede ${packageJson.version}: a flash-sale engine.
   stampede user create NAME [--role admin]
                                 make an account; asks for its password, or reads it
                                 from standard input
+  stampede openapi              print the API's document, OpenAPI 3.1
   stampede --help, --version
 
 Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
@@ -142,20 +142,14 @@ async function runServe(config: Config): Promise<void> {
   });
   const accounts = await openAccounts({ ...config, sql, engine, clock });
   const events = new Events(engine, shelf, clock);
-  const routes: Route[] = [
-    ...checkoutRoutes({ engine, shelf, clock, findCode: (code) => findCode(sql, code) }),
-    ...viewRoutes({ engine, shelf, sql, schedule: config.schedule, clock }),
-    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
-    ...accountRoutes(accounts),
-    ...userRoutes(accounts),
-    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
-    ...events.routes,
-    ...operationRoutes(engine),
-    ...pageRoutes(),
-  ];
+  const { version } = packageJson;
+  const metrics = new Metrics({ engine, streams: () => events.streamCount, version, clock });
+  const parts = { engine, shelf, sql, accounts, events, metrics, version, clock };
+  const routes = apiRoutes({ ...config, ...parts });
   const server = await listen(database, config.port, () =>
     serve({
       routes,
+      pages: [...pageRoutes(), ...docsRoutes],
       engine,
       host: config.host,
       port: config.port,
@@ -194,11 +188,8 @@ async function listen<T>(database: Database, port: number, start: () => T): Prom
   }
 }
 
-const pageRoutes = (): Route[] =>
-  Array.from(pages, ([path, page]) => ({
-    path,
-    methods: { GET: (request: Request) => servePage(page, request) },
-  }));
+const pageRoutes = (): PageRoute[] =>
+  Array.from(pages, ([path, page]) => ({ path, handle: (request) => servePage(page, request) }));
 
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
@@ -287,7 +278,7 @@ async function runUserCreate(config: Config, name: string, role: UserRole): Prom
 }
 
 type Call =
-  | { readonly command: "serve" | "migrate" | "seed" | "help" | "version" }
+  | { readonly command: "serve" | "migrate" | "seed" | "openapi" | "help" | "version" }
   | { readonly command: "verify"; readonly sale: number | undefined }
   | { readonly command: "user create"; readonly name: string; readonly role: UserRole };
 
@@ -323,9 +314,15 @@ function parseCall(args: string[]): Call {
     return { command, sale: sale === undefined ? undefined : Number(sale) };
   }
   if (values.sale !== undefined) throw new UsageError("--sale belongs to verify.");
-  if (command === "serve" || command === "migrate" || command === "seed") return { command };
+  if (isPlain(command)) return { command };
   throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
 }
+
+/** A command that takes nothing more. */
+const isPlain = (command: string): command is (typeof plainCommands)[number] =>
+  plainCommands.some((plain) => plain === command);
+
+const plainCommands = ["serve", "migrate", "seed", "openapi"] as const;
 
 function parseUserCall([verb, name, ...rest]: string[], role = "user"): Call {
   if (verb !== "create" || name === undefined || rest.length > 0) {
@@ -347,6 +344,13 @@ async function run(args: string[]): Promise<number> {
       return 0;
     case "version":
       say(packageJson.version);
+      return 0;
+    case "openapi":
+      // More than a pipe takes at once: what `say` writes the exit would cut off.
+      await Bun.write(
+        Bun.stdout,
+        `${JSON.stringify(idleDocument(packageJson.version), null, 2)}\n`,
+      );
       return 0;
     case "serve":
       await runServe(readConfig());

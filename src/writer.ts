@@ -59,6 +59,11 @@ export class Writer {
     return this.#lost.promise;
   }
 
+  /** Commands that wait to be decided. */
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
   /**
    * Has a command decided and its record committed.
    * @throws UnavailableError when there is no telling whether it was, or it was not

@@ -110,17 +110,17 @@ describe("fifty people after five units", () => {
     const sale = await gather(1);
     const { crowd, saleId, product } = sale;
     const all = await Promise.all(crowd.map((person) => inOneStep(person, saleId, product)));
-    const told = all.filter((one) => one !== null);
-    expect(told).toHaveLength(stock);
-    expect(await expectSold(sale, told)).toBe(stock);
+    const orders = all.filter((one) => one !== null);
+    expect(orders).toHaveLength(stock);
+    expect(await expectSold(sale, orders)).toBe(stock);
   });
 
   test("in two steps: exactly five are sold, one to a person", async () => {
     const sale = await gather(1);
     const all = await Promise.all(sale.crowd.map((person) => inTwoSteps(person, sale.saleId)));
-    const told = all.filter((one) => one !== null);
-    expect(told).toHaveLength(stock);
-    expect(await expectSold(sale, told)).toBe(stock);
+    const orders = all.filter((one) => one !== null);
+    expect(orders).toHaveLength(stock);
+    expect(await expectSold(sale, orders)).toBe(stock);
   });
 
   test("each buying twice at once gets one", async () => {

@@ -6,16 +6,8 @@ import type { NewProductSale, Refusal } from "../sales/product-sales.ts";
 import { insertProduct, updateProduct } from "../store/products.ts";
 import type { StoredSale } from "../store/sales.ts";
 import { withAdmin } from "./accounts.ts";
-import { readBody } from "./body.ts";
-import {
-  descriptionField,
-  idIn,
-  idParam,
-  instant,
-  integerMax,
-  nameField,
-  whole,
-} from "./fields.ts";
+import { readBody, textField } from "./body.ts";
+import { descriptionField, idIn, idParam, instant, integerMax, whole } from "./fields.ts";
 import { flashSale, type FlashSales, type FlashSalesContext } from "./flash-sales.ts";
 import { json, problem, type ProblemCode } from "./problems.ts";
 import type { Route } from "./server.ts";
@@ -28,14 +20,14 @@ const perUserLimitMax = 1_000_000;
 const price = whole(0, integerMax).describe("Minor units");
 
 const newProduct = z.object({
-  name: nameField,
+  name: textField,
   description: descriptionField.default(""),
   price_cents: price,
 });
 
 const productChange = z
   .object({
-    name: nameField.optional(),
+    name: textField.optional(),
     description: descriptionField.optional(),
     price_cents: price.optional(),
   })
@@ -64,7 +56,7 @@ const saleItems = z
 const perUserLimit = whole(1, perUserLimitMax);
 
 const newSale = z.object({
-  title: nameField,
+  title: textField,
   starts_at: instant,
   ends_at: instant,
   per_user_limit: perUserLimit.default(1),
@@ -73,7 +65,7 @@ const newSale = z.object({
 
 const saleChange = z
   .object({
-    title: nameField.optional(),
+    title: textField.optional(),
     starts_at: instant.optional(),
     ends_at: instant.optional(),
     per_user_limit: perUserLimit.optional(),

@@ -3,18 +3,21 @@
  * and what is wrong with it.
  */
 import { z } from "zod";
-import { Invalid, parseText } from "./parse.ts";
+import { Invalid, parseText, textCharactersMax } from "./parse.ts";
 import { problem } from "./problems.ts";
 import { bodyBytesMax } from "./server.ts";
 
 /** A name or id, as `parseText` takes it. */
-export const textField = z.unknown().transform((value, context) => {
-  const text = parseText(value, "");
-  if (!(text instanceof Invalid)) return text;
-  // The field's name is put before it from the issue's path.
-  context.addIssue({ code: "custom", message: text.detail.trim() });
-  return z.NEVER;
-});
+export const textField = z
+  .string({
+    error: ({ input }) => (input === undefined || input === null ? "is missing" : "is not a text"),
+  })
+  .superRefine((value, context) => {
+    const text = parseText(value, "");
+    // The field's name is put before it from the issue's path.
+    if (text instanceof Invalid) context.addIssue({ code: "custom", message: text.detail.trim() });
+  })
+  .meta({ minLength: 1, maxLength: textCharactersMax });
 
 /** The value of a request's body, or the refusal to answer with. */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T | Response> {

@@ -25,6 +25,13 @@ import {
   queryValue,
 } from "./parse.ts";
 import { jsonText, preparedProblem, preparedRetry, problem, problems } from "./problems.ts";
+import {
+  checkoutQuery,
+  codeQuery,
+  idempotencyHeader,
+  orderShape,
+  reservationShape,
+} from "./schemas.ts";
 import type { Route } from "./server.ts";
 
 /**
@@ -64,14 +71,59 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
       path: "/checkout",
       leaderOnly: true,
       methods: {
-        POST: (request) => checkout(context, request),
-        DELETE: (request) => release(context, codes, request),
+        POST: {
+          handle: (request) => checkout(context, request),
+          summary: "Reserve one unit of an item",
+          description:
+            "The first step. Who already holds the last free unit of the item gets the same " +
+            "code again.",
+          query: checkoutQuery,
+          headers: idempotencyHeader,
+          answers: { 200: reservationShape },
+          refusals: [
+            "invalid_request",
+            "sale_not_found",
+            "item_not_found",
+            "sale_not_open",
+            "item_sold_out",
+            "sold_out",
+            "item_reserved",
+            "user_limit_reached",
+            "idempotency_key_reused",
+            "overloaded",
+          ],
+        },
+        DELETE: {
+          handle: (request) => release(context, codes, request),
+          summary: "Give a reservation back",
+          description: "May be sent again; after a purchase it is refused.",
+          query: codeQuery,
+          answers: { 204: null },
+          refusals: ["invalid_request", "code_not_found", "already_purchased", "overloaded"],
+        },
       },
     },
     {
       path: "/purchase",
       leaderOnly: true,
-      methods: { POST: (request) => purchase(context, codes, request) },
+      methods: {
+        POST: {
+          handle: (request) => purchase(context, codes, request),
+          summary: "Buy what a code has reserved",
+          description:
+            "The second step. The same code again: the same order, `replayed`. A code past its " +
+            "time still sells when its unit is free and the sale open.",
+          query: codeQuery,
+          answers: { 200: orderShape },
+          refusals: [
+            "invalid_request",
+            "code_not_found",
+            "code_expired",
+            "sale_ended",
+            "overloaded",
+          ],
+        },
+      },
     },
   ];
 }

@@ -9,7 +9,18 @@ import { UnavailableError } from "../writer.ts";
 import { readBody, textField } from "./body.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "./parse.ts";
 import { json, jsonText, problem } from "./problems.ts";
-import type { Route } from "./server.ts";
+import {
+  claimantsQuery,
+  claimedCoupon,
+  claimShape,
+  couponPage,
+  couponExample,
+  couponPageQuery,
+  couponParam,
+  couponShape,
+  idempotencyHeader,
+} from "./schemas.ts";
+import type { Operation, Route } from "./server.ts";
 
 const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
@@ -18,7 +29,7 @@ const couponsPerPageMax = 500;
 export const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
-  name: textField,
+  name: textField.meta({ example: couponExample }),
   amount: z
     .int(`is not an integer from 1 to ${integerMax}`)
     .min(1, `is not an integer from 1 to ${integerMax}`)
@@ -35,31 +46,61 @@ type Context = {
 };
 
 export function couponRoutes(context: Context): Route[] {
+  const reading: Operation = {
+    handle: (request) => read(context, request),
+    summary: "One coupon, with who has claimed it",
+    path: couponParam,
+    query: claimantsQuery(claimantsPerPageMax),
+    answers: { 200: claimedCoupon },
+    refusals: ["invalid_request", "coupon_not_found"],
+  };
+  // A coupon may well be called `claim`.
+  const { path: _path, ...readingClaim } = reading;
   return [
-    {
-      path: "/api/coupons",
-      leaderOnly: true,
-      methods: {
-        GET: (request) => list(context, queryOf(request.url)),
-        POST: (request) => create(context, request),
-      },
-    },
+    { path: "/api/coupons", leaderOnly: true, methods: couponMethods(context) },
     {
       path: "/api/coupons/claim",
       leaderOnly: true,
       methods: {
-        // A coupon may well be called so.
-        GET: (request) => read(context, request),
-        POST: (request) => claim(context, request),
+        GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
+        POST: {
+          handle: (request) => claim(context, request),
+          summary: "Claim a coupon, once a user",
+          headers: idempotencyHeader,
+          body: claimBody,
+          answers: { 200: claimShape },
+          refusals: [
+            "invalid_request",
+            "coupon_not_found",
+            "already_claimed",
+            "sold_out",
+            "idempotency_key_reused",
+            "overloaded",
+          ],
+          statuses: { sold_out: context.soldOutStatus },
+        },
       },
     },
-    {
-      path: "/api/coupons/:name",
-      leaderOnly: true,
-      methods: { GET: (request) => read(context, request) },
-    },
+    { path: "/api/coupons/:name", leaderOnly: true, methods: { GET: reading } },
   ];
 }
+
+const couponMethods = (context: Context): Route["methods"] => ({
+  GET: {
+    handle: (request) => list(context, queryOf(request.url)),
+    summary: "A page of coupons, without who has claimed them",
+    query: couponPageQuery(couponsPerPageMax),
+    answers: { 200: couponPage },
+    refusals: ["invalid_request"],
+  },
+  POST: {
+    handle: (request) => create(context, request),
+    summary: "Make a coupon, of which so many users may have one each",
+    body: createBody,
+    answers: { 201: couponShape },
+    refusals: ["invalid_request", "coupon_exists", "overloaded"],
+  },
+});
 
 function leaderOf(engine: Engine) {
   const { role } = engine;

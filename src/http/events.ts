@@ -8,11 +8,13 @@
  * back with `Last-Event-ID` misses nothing; one that was away for longer gets the figures as
  * they are. A client that does not read is dropped, not buffered for.
  */
+import { z } from "zod";
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
 import { advance, expire, type SaleState } from "../ledger/state.ts";
 import type { Shelf } from "../sales/shelf.ts";
 import { problem } from "./problems.ts";
+import { eventsHeader } from "./schemas.ts";
 import type { Route } from "./server.ts";
 
 const publishEveryMs = 250;
@@ -59,13 +61,29 @@ export class Events {
         path: "/events",
         leaderOnly: true,
         methods: {
-          GET: (request, server) => {
-            server.timeout(request, 0);
-            return this.#open(request);
+          GET: {
+            handle: (request, server) => {
+              server.timeout(request, 0);
+              return this.#open(request);
+            },
+            summary: "What happens, as server-sent events",
+            description:
+              "`sale` when the open sale changes: `{sale: {id,title,starts_at,ends_at,stock}}`, " +
+              "or null. `stock` at most four times a second: `{sale_id,sold,reserved,available," +
+              "items}`, with `[id, available]` of each item that changed.",
+            headers: eventsHeader,
+            answers: { 200: z.string() },
+            mediaType: "text/event-stream",
+            refusals: ["overloaded"],
           },
         },
       },
     ];
+  }
+
+  /** How many clients listen. */
+  get streamCount(): number {
+    return this.#streams.size;
   }
 
   start(): void {

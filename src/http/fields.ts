@@ -18,14 +18,6 @@ export const instant = z.iso
   })
   .transform((text) => Date.parse(text));
 
-/** A name or title: as `textField`, and described as what it is. */
-export const nameField = z.string({ error: wrongType }).superRefine((text, context) => {
-  const parsed = parseText(text, "");
-  if (parsed instanceof Invalid) {
-    context.addIssue({ code: "custom", message: parsed.detail.trim() });
-  }
-});
-
 const descriptionCharactersMax = 5_000;
 
 /** A text of several lines, which may be empty. */
@@ -37,7 +29,7 @@ export const descriptionField = z
   });
 
 function wrongType({ input }: { readonly input?: unknown }): string {
-  return input === undefined ? "is missing" : "is not a text";
+  return input === undefined || input === null ? "is missing" : "is not a text";
 }
 
 /** An id in a path; null for what no id can be. */

@@ -1,12 +1,68 @@
-/** Whether the process lives, and whether it can sell. */
+/** What whoever runs the program asks: does it live, can it sell, its figures, its document. */
+import { z } from "zod";
 import type { Engine } from "../engine.ts";
-import { json, problem } from "./problems.ts";
+import type { Metrics } from "../metrics.ts";
+import { json, jsonText, problem } from "./problems.ts";
+import { healthShape, readyShape } from "./schemas.ts";
 import type { Route } from "./server.ts";
 
-export function operationRoutes(engine: Engine): Route[] {
+export type OperationsContext = {
+  readonly engine: Engine;
+  readonly metrics: Pick<Metrics, "text" | "contentType">;
+  /** The API's document, as JSON. */
+  readonly document: () => string;
+};
+
+export function operationRoutes({ engine, metrics, document }: OperationsContext): Route[] {
   return [
-    { path: "/health", methods: { GET: () => json({ status: "ok" }) } },
-    { path: "/ready", methods: { GET: () => ready(engine) } },
+    {
+      path: "/health",
+      methods: {
+        GET: {
+          handle: () => json({ status: "ok" }),
+          summary: "200 while the process lives",
+          answers: { 200: healthShape },
+          refusals: [],
+        },
+      },
+    },
+    {
+      path: "/ready",
+      methods: {
+        GET: {
+          handle: () => ready(engine),
+          summary: "200 only when it can sell, or pass on to the one that can",
+          answers: { 200: readyShape },
+          refusals: ["unavailable"],
+        },
+      },
+    },
+    {
+      path: "/metrics",
+      methods: {
+        GET: {
+          handle: async () =>
+            new Response(await metrics.text(), {
+              headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
+            }),
+          summary: "Figures of this process, for Prometheus",
+          answers: { 200: z.string() },
+          mediaType: "text/plain",
+          refusals: [],
+        },
+      },
+    },
+    {
+      path: "/openapi.json",
+      methods: {
+        GET: {
+          handle: () => jsonText(document()),
+          summary: "This document",
+          answers: { 200: z.looseObject({ openapi: z.string() }) },
+          refusals: [],
+        },
+      },
+    },
   ];
 }
 

@@ -12,7 +12,7 @@ export class Invalid {
   }
 }
 
-const textCharactersMax = 255;
+export const textCharactersMax = 255;
 const idempotencyKeyBytesMax = 128;
 
 /** The query of a URL, undecoded, without its question mark. */

@@ -21,6 +21,8 @@ export type Handler = (
 export type Operation = {
   readonly handle: Handler;
   readonly summary: string;
+  /** What more there is to know than fits a line. */
+  readonly description?: string;
   /** Who may call it; without it, everybody. The handler checks, by `accounts`. */
   readonly auth?: "user" | "admin";
   /** Parameters, each with `.describe()` and an example in `.meta()`. */
@@ -32,13 +34,19 @@ export type Operation = {
   /** Bodies of answers by status; null for an answer without one. JSON unless `mediaType`. */
   readonly answers: { readonly [status: number]: z.ZodType | null };
   readonly mediaType?: string;
+  /** Its own; what every operation of its kind may answer is added in the document. */
   readonly refusals: readonly ProblemCode[];
+  /** In place of a refusal's own status. */
+  readonly statuses?: { readonly [code in ProblemCode]?: number };
 };
+
+/** What people look at: answered to GET and HEAD, and no part of the document. */
+export type PageRoute = { readonly path: string; readonly handle: Handler };
 
 export type Route = {
   /** As in `Bun.serve`: segments that begin with a colon are parameters. */
   readonly path: string;
-  readonly methods: { readonly [method: string]: Handler | Operation };
+  readonly methods: { readonly [method: string]: Operation };
   /** Answered by the leader alone; others pass it on. */
   readonly leaderOnly?: true;
 };
@@ -53,6 +61,7 @@ const forwardTimeoutMs = 5_000;
 
 export function serve(options: {
   readonly routes: readonly Route[];
+  readonly pages?: readonly PageRoute[];
   readonly engine: Engine;
   readonly host: string;
   readonly port: number;
@@ -62,7 +71,15 @@ export function serve(options: {
 }): Server<undefined> {
   const { engine, log, clients } = options;
   const table: Record<string, Handler> = {};
-  for (const route of options.routes) table[route.path] = dispatcher(route, engine, log, clients);
+  for (const { path, methods, leaderOnly } of options.routes) {
+    const handlers = Object.entries(methods).map(([method, { handle }]) => [method, handle]);
+    const served = { handlers: Object.fromEntries(handlers), leaderOnly: leaderOnly === true };
+    table[path] = dispatcher(served, engine, log, clients);
+  }
+  for (const { path, handle } of options.pages ?? []) {
+    const served = { handlers: { GET: handle }, leaderOnly: false };
+    table[path] = dispatcher(served, engine, log, clients);
+  }
   return Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -76,24 +93,22 @@ export function serve(options: {
   });
 }
 
-/** What is written down of each operation of a table, in its order; HEAD is part of GET. */
+/** Each operation of a table, in its order; HEAD is part of GET. */
 export function operationsOf(
   routes: readonly Route[],
-): { readonly path: string; readonly method: string; readonly operation: Operation | null }[] {
+): { readonly path: string; readonly method: string; readonly operation: Operation }[] {
   return routes.flatMap(({ path, methods }) =>
-    Object.entries(methods).map(([method, serves]) => ({
-      path,
-      method,
-      operation: typeof serves === "function" ? null : serves,
-    })),
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
 }
 
-function dispatcher(route: Route, engine: Engine, log: Log, clients?: Clients): Handler {
-  const methods: Record<string, Handler> = {};
-  for (const [method, serves] of Object.entries(route.methods)) {
-    methods[method] = typeof serves === "function" ? serves : serves.handle;
-  }
+type Served = {
+  readonly handlers: { readonly [method: string]: Handler };
+  readonly leaderOnly: boolean;
+};
+
+function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients): Handler {
+  const methods: Record<string, Handler> = { ...served.handlers };
   if (methods["GET"] !== undefined) methods["HEAD"] = methods["GET"];
   const allow = Object.keys(methods).join(", ");
   return (request, server) => {
@@ -105,7 +120,7 @@ function dispatcher(route: Route, engine: Engine, log: Log, clients?: Clients): 
         return problem("method_not_allowed", { headers: { Allow: allow } });
       const length = headers.get("Content-Length");
       if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
-      if (route.leaderOnly === true && engine.role.name === "standby") {
+      if (served.leaderOnly && engine.role.name === "standby") {
         // How long it may take is for the leader to say, and for `forward`.
         server.timeout(request, 0);
         return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");

@@ -135,7 +135,12 @@ function reservationsIn(state: LedgerState, now: number) {
     live,
     expiring_within_ms: soonMs,
     expiring: soon.length,
-    next: next.map((one) => ({ ...one, expires_at: time(one.expires_at) })),
+    next: next.map(({ sale_id, item_id, user_id, expires_at }) => ({
+      sale_id,
+      item_id,
+      user_id,
+      expires_at: time(expires_at),
+    })),
   };
 }
 

@@ -4,6 +4,7 @@
  * sales that are over, from the records, at most once a second a sale.
  */
 import type { Sql } from "postgres";
+import { z } from "zod";
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
 import { advance, expire, type LedgerState, type SaleState } from "../ledger/state.ts";
@@ -13,17 +14,25 @@ import { shownItem, type Shelf, type ShownSale } from "../sales/shelf.ts";
 import { auditSale } from "../store/audit.ts";
 import { settleAfterMs } from "../store/recovery.ts";
 import { findHourly, readTaken, type Item } from "../store/sales.ts";
+import { Fresh } from "./fresh.ts";
 import { Invalid, parseSale, parseWhole, queryOf, queryValue } from "./parse.ts";
 import { json, problem } from "./problems.ts";
+import {
+  auditShape,
+  catalogueQuery,
+  currentShape,
+  itemPage,
+  itemParam,
+  itemShape,
+  saleParam,
+  saleShape,
+} from "./schemas.ts";
 import type { Route } from "./server.ts";
 
 const itemsPerPageMax = 500;
 const itemsPerPage = 100;
 /** Pictures kept rendered. */
 const picturesMax = 2_000;
-/** How long an answer from the records is given again. */
-const freshMs = 1_000;
-const freshMax = 256;
 
 export type ViewContext = {
   readonly engine: Engine;
@@ -46,21 +55,88 @@ export type Figures = {
 export function viewRoutes(context: ViewContext): Route[] {
   const views = new Views(context);
   return [
-    { path: "/sale", methods: { GET: () => views.current() } },
-    { path: "/sales/:sale", methods: { GET: (r) => views.sale(param(r, "sale")) } },
     {
-      path: "/sales/:sale/items",
-      methods: { GET: (r) => views.items(param(r, "sale"), queryOf(r.url)) },
+      path: "/sale",
+      methods: {
+        GET: {
+          handle: () => views.current(),
+          summary: "The open hourly sale, and when the next one opens",
+          answers: { 200: currentShape },
+          refusals: [],
+        },
+      },
     },
     {
-      path: "/sales/:sale/items/:item",
-      methods: { GET: (r) => views.item(param(r, "sale"), param(r, "item")) },
+      path: "/sales/:sale_id",
+      methods: {
+        GET: {
+          handle: (r) => views.sale(param(r, "sale_id")),
+          summary: "One sale with its figures",
+          path: saleParam,
+          answers: { 200: saleShape },
+          refusals: ["sale_not_found"],
+        },
+      },
     },
     {
-      path: "/sales/:sale/items/:item/image.svg",
-      methods: { GET: (r) => views.picture(param(r, "sale"), param(r, "item")) },
+      path: "/sales/:sale_id/audit",
+      methods: {
+        GET: {
+          handle: (r) => views.audit(param(r, "sale_id")),
+          summary: "The live proof of a sale",
+          description: "Asked of PostgreSQL, not of memory; made anew at most once a second.",
+          path: saleParam,
+          answers: { 200: auditShape },
+          refusals: ["sale_not_found"],
+        },
+      },
     },
-    { path: "/sales/:sale/audit", methods: { GET: (r) => views.audit(param(r, "sale")) } },
+    ...catalogueRoutes(views),
+  ];
+}
+
+function catalogueRoutes(views: Views): Route[] {
+  return [
+    {
+      path: "/sales/:sale_id/items",
+      methods: {
+        GET: {
+          handle: (r) => views.items(param(r, "sale_id"), queryOf(r.url)),
+          summary: "A page of a sale's catalogue",
+          description: "In the order of the items.",
+          path: saleParam,
+          query: catalogueQuery(itemsPerPageMax),
+          answers: { 200: itemPage },
+          refusals: ["invalid_request", "sale_not_found"],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id/items/:id",
+      methods: {
+        GET: {
+          handle: (r) => views.item(param(r, "sale_id"), param(r, "id")),
+          summary: "One item of a sale",
+          path: itemParam,
+          answers: { 200: itemShape },
+          refusals: ["sale_not_found", "item_not_found"],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id/items/:id/image.svg",
+      methods: {
+        GET: {
+          handle: (r) => views.picture(param(r, "sale_id"), param(r, "id")),
+          summary: "An item's picture",
+          description: "Never changes.",
+          path: itemParam,
+          answers: { 200: z.string() },
+          mediaType: "image/svg+xml",
+          refusals: ["sale_not_found", "item_not_found"],
+        },
+      },
+    },
   ];
 }
 
@@ -262,23 +338,3 @@ const sum = (numbers: Iterable<number>): number => {
   for (const number of numbers) total += number;
   return total;
 };
-
-/** Answers by sale, each given again for `freshMs`, and asked for once however many wait. */
-class Fresh<T> {
-  readonly #answers = new Map<
-    number,
-    { readonly at: number; readonly answer: Promise<T | null> }
-  >();
-
-  get(saleId: number, now: number, ask: () => Promise<T | null>): Promise<T | null> {
-    const known = this.#answers.get(saleId);
-    if (known !== undefined && now - known.at < freshMs) return known.answer;
-    const answer = ask();
-    this.#answers.delete(saleId);
-    this.#answers.set(saleId, { at: now, answer });
-    answer.catch(() => this.#answers.delete(saleId));
-    const oldest = this.#answers.keys().next().value;
-    if (this.#answers.size > freshMax && oldest !== undefined) this.#answers.delete(oldest);
-    return answer;
-  }
-}

@@ -231,8 +231,8 @@ function decideChangeSale(state: LedgerState, command: ChangeSale, now: number):
   if (command.endsAt !== "now" && command.endsAt <= endsAt)
     return { word: "end_not_later", saleId };
 
-  // From here on nothing can be refused. A sale has to have lasted for a moment.
-  const newEnd = command.endsAt === "now" ? Math.max(now, startsAt + 1) : command.endsAt;
+  // From here on nothing can be refused. What was sold in this millisecond was in time.
+  const newEnd = command.endsAt === "now" ? now + 1 : command.endsAt;
   moveEnd(sale, newEnd);
   return { word: "sale_changed", saleId, endsAt: newEnd };
 }

@@ -303,11 +303,10 @@ export function unitCode(code: string, index: number): string {
  */
 export function moveEnd(sale: SaleState, endsAt: number): void {
   sale.sale = { ...sale.sale, endsAt };
-  for (const reservation of sale.deadlines.slice(sale.deadlineHead)) {
-    if (reservation.status !== "live") continue;
-    const { reservedAt, itemId } = reservation;
+  for (const reservation of sale.deadlines) {
+    const { reservedAt, itemId, status } = reservation;
     reservation.expiresAt = Math.min(reservedAt + sale.sale.reservationTtlMs, endsAt);
-    sale.lastExpiry[itemId - 1] = reservation.expiresAt;
+    if (status === "live") sale.lastExpiry[itemId - 1] = reservation.expiresAt;
   }
 }
 

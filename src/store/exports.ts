@@ -56,7 +56,7 @@ export type Found = {
  */
 export async function searchAttempts(sql: Sql, search: Search): Promise<Found> {
   const { before, limit } = search;
-  const lowest = search.from === null ? 1 : await firstAt(sql, search.from);
+  const lowest = search.from === null ? await firstSeq(sql) : await firstAt(sql, search.from);
   const end = search.to === null ? null : await firstAt(sql, search.to);
   const last = await lastSeq(sql);
   const to = Math.min(before, end ?? Number.MAX_SAFE_INTEGER, last + 1) - 1;
@@ -125,14 +125,19 @@ export async function lastSeq(sql: Sql): Promise<number> {
   return row?.seq ?? 0;
 }
 
+/** The first attempt that is kept. */
+async function firstSeq(sql: Sql): Promise<number> {
+  const [row] = await sql<{ seq: number }[]>`
+    select seq::float8 as seq from attempts order by seq limit 1`;
+  return row?.seq ?? 1;
+}
+
 /**
  * Number of the first attempt made at a time (ms) or later; one more than the last when there
  * is none. Time never runs backwards in the journal, so halving finds it.
  */
 export async function firstAt(sql: Sql, at: number): Promise<number> {
-  const [first] = await sql<{ seq: number }[]>`
-    select seq::float8 as seq from attempts order by seq limit 1`;
-  let low = first?.seq ?? 1;
+  let low = await firstSeq(sql);
   let high = (await lastSeq(sql)) + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);

@@ -103,14 +103,10 @@ export async function loadSales(sql: Sql, ids: readonly number[]): Promise<Store
 
 function parseItems(text: string): Item[] {
   const rows = JSON.parse(text) as [number, string, string, number, number, number | null][];
-  return rows.map(([id, name, pictureSeed, priceCents, stock, productId]) => ({
-    id,
-    name,
-    pictureSeed,
-    priceCents,
-    stock,
-    ...(productId === null ? {} : { productId }),
-  }));
+  return rows.map(([id, name, pictureSeed, priceCents, stock, productId]) => {
+    const item = { id, name, pictureSeed, priceCents, stock };
+    return productId === null ? item : Object.assign(item, { productId });
+  });
 }
 
 function storedSale(row: SaleRow, items: Item[]): StoredSale {

@@ -3,8 +3,9 @@
  * being loaded. The executable holds the results and needs no folder beside it.
  *
  * Every folder here that holds `<name>/<name>.html` is a page: that file is its first paint,
- * `<name>.tsx` its script, `<name>.css` its style, if any. Bun.build cannot run inside a macro, so a
- * second `bun` bundles, in about ten milliseconds. What it says is wrong is printed, and the build fails.
+ * `<name>.tsx` its script, and what ends in `.css` its style, after that of `style/`. Bun.build cannot
+ * run inside a macro, so a second `bun` bundles, in about ten milliseconds. What it says is wrong is
+ * printed, and the build fails.
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,19 +43,27 @@ export function bundle(): Bundle {
     )
     .toSorted();
   const files = scripts(names);
-  const base = addStyle(files, "base", read(folder, "base.css"));
+  const base = addStyle(files, "base", styleIn("style"));
   const pages = names.map((name) => {
-    const own = join(folder, name, `${name}.css`);
+    const own = styleIn(name);
     const imported = Object.keys(files).filter((file) => isOf(file, name, "css"));
     return {
       name,
       html: read(folder, name, `${name}.html`),
       script: Object.keys(files).find((file) => isOf(file, name, "js")) ?? "",
-      styles: [base, ...imported, ...(existsSync(own) ? [addStyle(files, name, read(own))] : [])],
+      styles: [base, ...imported, ...(own === "" ? [] : [addStyle(files, name, own)])],
     };
   });
   return { pages, files };
 }
+
+/** The styles of a folder here, in the order of their names. */
+const styleIn = (name: string): string =>
+  readdirSync(join(folder, name))
+    .filter((file) => file.endsWith(".css"))
+    .toSorted()
+    .map((file) => read(folder, name, file))
+    .join("\n");
 
 const isOf = (file: string, name: string, kind: string): boolean =>
   new RegExp(`^${name}-[a-z0-9]+\\.${kind}$`).test(file);

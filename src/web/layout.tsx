@@ -10,6 +10,12 @@ import { notice, Notices } from "./notice.tsx";
 import { sentenceOf } from "./problems.ts";
 import { isAdmin, loadKnownUser, logOut, theme, toggleTheme, user } from "./session.ts";
 
+/** Logs in and comes back to this page. */
+const loginAddress =
+  location.pathname === "/login"
+    ? location.href
+    : `/login?back=${encodeURIComponent(location.pathname + location.search)}`;
+
 const lineWords = { idle: "", connecting: "Connecting", live: "Live", lost: "Connection lost" };
 
 function Session() {
@@ -41,7 +47,7 @@ function Session() {
           Log out
         </button>
       ) : (
-        <a class="button quiet small" href="/account">
+        <a class="button quiet small" href={loginAddress}>
           Log in
         </a>
       )}

@@ -69,7 +69,7 @@ ${head.join("\n")}
 <header class="top">
 <a class="brand" href="/"><img src="/favicon.svg" width="36" height="36" alt="" /><span>Stampede</span></a>
 <nav aria-label="Pages"><ul class="nav">${links.map(link(path)).join("")}<li class="nav-admin" hidden><a href="/admin"${path === "/admin" ? ' aria-current="page"' : ""}>Admin</a></li></ul></nav>
-<div class="top-end" id="session"><span class="line" data-line="idle" role="status"><span></span></span><button class="icon" type="button" aria-label="Theme"></button><a class="button quiet small" href="/account">Log in</a></div>
+<div class="top-end" id="session"><span class="line" data-line="idle" role="status"><span></span></span><button class="icon" type="button" aria-label="Theme"></button><a class="button quiet small" href="/login">Log in</a></div>
 </header>
 <main id="app" tabindex="-1" data-page="${path}">
 ${body}

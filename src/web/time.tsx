@@ -30,8 +30,11 @@ document.addEventListener("visibilitychange", () => (tick.value = serverNow()));
 
 const two = (n: number): string => String(Math.floor(n)).padStart(2, "0");
 
-/** 3:07, 59:59, 1:00:00. */
+const hoursMax = 100;
+
+/** 3:07, 59:59, 1:00:00; days where hours would be too many to read. */
 export function clockText(seconds: number): string {
+  if (seconds >= hoursMax * 3600) return `${Math.floor(seconds / 86_400)} d`;
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds / 60) % 60)];
   return `${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
 }
@@ -63,7 +66,11 @@ export function Countdown({
   const seconds = at === null ? null : secondsUntil(at);
   const text = seconds === null ? "--:--" : clockText(seconds).padStart(5, "0");
   return (
-    <div class="countdown" data-near={seconds !== null && seconds <= 60 ? "" : undefined}>
+    <div
+      class="countdown"
+      data-near={seconds !== null && seconds <= 60 ? "" : undefined}
+      data-long={text.length > 5 ? "" : undefined}
+    >
       <p class="countdown-label">{label}</p>
       <p class="countdown-figures" role="timer" aria-live="off">
         <span aria-hidden="true">

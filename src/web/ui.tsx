@@ -2,12 +2,12 @@
  * The pages' foundation, for whoever builds one.
  *
  * A page is a folder here: `<name>/<name>.html` (its first paint: front matter in a comment, then the
- * content of <main>), `<name>/<name>.tsx` (its script) and `<name>/<name>.css` (its style, if any). The
+ * content of <main>), `<name>/<name>.tsx` (its script) and `<name>/*.css` (its style, if any). The
  * bundler finds it by that; nothing has to be registered. Front matter: `title: …`, `description: …`,
  * and `path: /…` where that is not `/<name>`. The script ends with `mount(<Page />)` of layout.tsx, which
  * renders over the first paint: give both the same boxes, so that nothing moves when data comes.
  *
- * - tokens and classes: base.css. Use its variables (`--space-*`, `--ink`, `--card`, `--accent`…); it
+ * - tokens and classes: style/. Use its variables (`--space-*`, `--ink`, `--card`, `--accent`…); it
  *   carries both themes. `.wide` is the page's measure, `.stack` and `.row` lay out, `.card` is a sheet
  *   of paper with a folded corner, `.display` the large type, `.sr` for screen readers alone, `.num`
  *   figures of equal width.
@@ -235,19 +235,30 @@ export function Table<Row>({
   );
 }
 
+/** `whole`: stands for the whole page, and its title is the page's. */
+const StateTitle = ({
+  whole = false,
+  text,
+}: {
+  readonly whole?: boolean;
+  readonly text: string;
+}) => (whole ? <h1 class="state-title">{text}</h1> : <h2>{text}</h2>);
+
 /** Nothing to show, and what to do about it. `animal` 0–11 picks one of the herd. */
 export const EmptyState = ({
   title,
   children,
   animal = 1,
+  whole = false,
 }: {
   readonly title: string;
   readonly children?: ComponentChildren;
   readonly animal?: number;
+  readonly whole?: boolean;
 }) => (
   <div class="state">
     <img class="state-picture" src={`/herd/${animal}.svg`} width="112" height="112" alt="" />
-    <h2>{title}</h2>
+    <StateTitle whole={whole} text={title} />
     <div class="state-text">{children}</div>
   </div>
 );
@@ -256,13 +267,15 @@ export const EmptyState = ({
 export const ErrorState = ({
   error,
   again,
+  whole = false,
 }: {
   readonly error: unknown;
   readonly again?: () => void;
+  readonly whole?: boolean;
 }) => (
   <div class="state" role="alert">
     <img class="state-picture" src="/herd/5.svg" width="112" height="112" alt="" />
-    <h2>That did not work</h2>
+    <StateTitle whole={whole} text="That did not work" />
     <div class="state-text">
       <p>{sentenceOf(error)}</p>
       {again && (

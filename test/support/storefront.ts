@@ -30,12 +30,13 @@ const hourMs = 3_600_000;
 export class Person {
   readonly name: string;
   readonly client: Client;
-  readonly #headers: Readonly<Record<string, string>>;
+  /** What a request in their name carries. */
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(name: string, client: Client, token: string | null) {
     this.name = name;
     this.client = client;
-    this.#headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+    this.headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   }
 
   ask(
@@ -45,7 +46,7 @@ export class Person {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Answer> {
     return this.client.ask(method, path, {
-      headers: { ...this.#headers, ...headers },
+      headers: { ...this.headers, ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
@@ -95,11 +96,12 @@ export async function newPerson(
   return new Person(name, client, token);
 }
 
+const nothing = (): Promise<void> => Promise.resolve();
+
 /** The platform inside the test; it leads when this resolves. */
 export async function openStorefront(url: string, clock: Clock) {
   const sql = openPool({ url });
   const shelf = new Shelf(sql);
-  const nothing = (): Promise<void> => Promise.resolve();
   const engine = new Engine({
     database: {
       connection: { url },

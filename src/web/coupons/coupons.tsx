@@ -154,12 +154,12 @@ function One({ of, one }: { readonly of: string; readonly one: ReturnType<typeof
     return (
       <div class="wide">
         {unknown ? (
-          <EmptyState title="No such coupon" animal={10}>
+          <EmptyState whole title="No such coupon" animal={10}>
             <p>There is no coupon called “{of}”.</p>
             <a href="/coupons">All coupons</a>
           </EmptyState>
         ) : (
-          <ErrorState error={now.error} again={() => void one.again()} />
+          <ErrorState whole error={now.error} again={() => void one.again()} />
         )}
       </div>
     );

@@ -104,8 +104,9 @@ function Verdict({ proof }: { readonly proof: Proof | null }) {
             {proof ? (
               <>
                 <Moment at={proof.sale.starts_at} /> to <Moment at={proof.sale.ends_at} short />
-                {proof.sale.status === "open" ? ", still open" : ""}. {count(proof.sale.attempts)}{" "}
-                attempts on record.
+                {proof.sale.status === "open" ? ", still open" : ""}.{" "}
+                {proof.sale.attempts >= proof.audit.sold &&
+                  `${count(proof.sale.attempts)} attempts on record.`}
               </>
             ) : (
               "Asking the records."
@@ -224,12 +225,12 @@ function ProofPage() {
     return (
       <div class="wide">
         {unknown ? (
-          <EmptyState title="No such sale" animal={7}>
+          <EmptyState whole title="No such sale" animal={7}>
             <p>There is no sale of this number.</p>
             <a href="/proof">The proof of the present one</a>
           </EmptyState>
         ) : (
-          <ErrorState error={now.error} again={() => void check()} />
+          <ErrorState whole error={now.error} again={() => void check()} />
         )}
       </div>
     );

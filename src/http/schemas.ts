@@ -1,0 +1,201 @@
+/**
+ * What the hourly sale, the coupons and the operations answer, and what is said of their
+ * parameters. Nothing is parsed by these on the way of a request: they are for the API's
+ * document, and the tests hold every answer against them.
+ */
+import { z } from "zod";
+import { timeShape } from "./fields.ts";
+import { textCharactersMax } from "./parse.ts";
+
+const count = z.int().min(0);
+const id = z.int().min(1);
+
+/** A name or id, as `parseText` takes it. */
+const text = z.string().min(1).max(textCharactersMax);
+
+// Parameters.
+
+export const idempotencyHeader = z.object({
+  "Idempotency-Key": z
+    .string()
+    .max(128)
+    .optional()
+    .describe(
+      "Up to 128 bytes. Remembers a success, not a refusal: the same key from the same user " +
+        "gets the same answer again, after a crash too.",
+    )
+    .meta({ example: "order-4711" }),
+});
+
+const code = z.uuid().describe("What a checkout returned");
+
+export const checkoutQuery = z.object({
+  user_id: text.describe("Who reserves"),
+  id: z
+    .union([z.int().min(1), z.literal("any")])
+    .describe("Number of the item in its sale, from 1; `any`: the next free one")
+    .meta({ example: "any" }),
+  item_id: z
+    .union([z.int().min(1), z.literal("any")])
+    .optional()
+    .describe("Taken where there is no `id`, for clients that call it so"),
+  sale_id: id.optional().describe("Without it: the sale that is open on the hourly schedule"),
+});
+
+export const codeQuery = z.object({ code });
+
+export const saleParam = z.object({ sale_id: id.describe("The sale, of either kind") });
+
+export const itemParam = saleParam.extend({ id: id.describe("Number of the item in its sale") });
+
+export const catalogueQuery = (limitMax: number) =>
+  z.object({
+    after: count.optional().describe("The page after this item").meta({ example: 0 }),
+    limit: z.int().min(1).max(limitMax).optional().describe("Items on a page").meta({ example: 2 }),
+    available: z.boolean().optional().describe("Only those with a free unit"),
+    q: z.string().optional().describe("Part of a name").meta({ example: "a" }),
+  });
+
+export const couponPageQuery = (limitMax: number) =>
+  z.object({
+    after: count.optional().describe("The page after the coupon of this id").meta({ example: 0 }),
+    limit: z.int().min(1).max(limitMax).optional().describe("Coupons on a page"),
+  });
+
+export const couponExample = "TEN_PERCENT";
+
+export const couponParam = z.object({
+  name: text.describe("Any text, percent-encoded").meta({ example: couponExample }),
+});
+
+export const claimantsQuery = (limitMax: number) =>
+  z.object({
+    claims_after: count.optional().describe("Claims to leave out").meta({ example: 0 }),
+    claims_limit: count.max(limitMax).optional().describe("Claims to list"),
+  });
+
+export const eventsHeader = z.object({
+  "Last-Event-ID": z
+    .string()
+    .optional()
+    .describe("Goes on after this event; browsers send it by themselves")
+    .meta({ example: "1-1" }),
+});
+
+// The hourly sale.
+
+const soldItem = z
+  .object({ id, name: z.string(), image_url: z.string(), price_cents: count })
+  .meta({ id: "SoldItem" });
+
+export const reservationShape = z
+  .object({
+    code: z.uuid(),
+    user_id: z.string(),
+    sale_id: id,
+    item: soldItem,
+    expires_at: timeShape.describe("Until then the unit is kept"),
+  })
+  .meta({ id: "Reservation" });
+
+export const orderShape = z
+  .object({
+    message: z.literal("Purchase successful"),
+    order_id: z.string(),
+    code: z.uuid(),
+    user_id: z.string(),
+    sale_id: id,
+    item: soldItem,
+    purchased_at: timeShape,
+    replayed: z.boolean().describe("Whether it had been bought before, and this is that order"),
+  })
+  .meta({ id: "Order" });
+
+export const saleShape = z
+  .object({
+    id,
+    title: z.string(),
+    kind: z.enum(["hourly", "product"]),
+    status: z.enum(["upcoming", "open", "closed"]),
+    starts_at: timeShape,
+    ends_at: timeShape,
+    stock: count,
+    per_user_limit: id,
+    reservation_ttl_ms: id,
+    sold: count,
+    reserved: count,
+    available: count,
+    attempts: count,
+  })
+  .meta({ id: "Sale" });
+
+export const currentShape = z.object({
+  now: timeShape,
+  current: saleShape.nullable(),
+  next: z.object({ starts_at: timeShape.nullable() }),
+});
+
+export const itemShape = soldItem
+  .extend({ colour: z.string(), stock: id, available: count })
+  .meta({ id: "Item" });
+
+export const itemPage = z.object({ items: z.array(itemShape), next_after: z.int().nullable() });
+
+export const auditShape = z
+  .object({
+    sale_id: id,
+    title: z.string(),
+    stock: count,
+    sold: count,
+    per_user_limit: id,
+    max_units_one_user: count,
+    oversold_items: count,
+    users_over_limit: count,
+    purchases_without_attempt: count,
+    purchases_without_reservation: count,
+    purchases_outside_window: count,
+    attempts_without_purchase: count,
+    duplicate_codes: count,
+    ok: z.boolean().describe("Whether every promise is kept"),
+  })
+  .meta({ id: "Audit" });
+
+// Coupons.
+
+export const couponShape = z
+  .object({
+    id,
+    name: z.string(),
+    amount: id,
+    remaining_amount: count,
+    created_at: timeShape,
+  })
+  .meta({ id: "Coupon" });
+
+export const couponPage = z.object({
+  coupons: z.array(couponShape),
+  next_after: z.int().nullable(),
+});
+
+export const claimedCoupon = couponShape.extend({
+  claimed_by: z.array(z.string()).describe("Users, in the order of their claims"),
+  next_claims_after: z.int().nullable(),
+});
+
+export const claimShape = z.object({
+  message: z.string(),
+  user_id: z.string(),
+  coupon_name: z.string(),
+  remaining_amount: count,
+  claimed_at: timeShape,
+});
+
+// Operations.
+
+export const healthShape = z.object({ status: z.literal("ok") });
+
+export const readyShape = z.object({
+  role: z.enum(["leader", "standby"]),
+  epoch: id.describe("Grows with every change of the leader"),
+  database: z.literal("up"),
+});

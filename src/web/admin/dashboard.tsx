@@ -1,0 +1,277 @@
+/** The live dashboard: how fast, how far, with what outcome, and whether everything is well. */
+import { computed, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useId } from "preact/hooks";
+import { serverNow, tick } from "../time.tsx";
+import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
+import { Chart } from "./chart.tsx";
+import { CsvLinks } from "./sales.tsx";
+import { askAgain, failure, oldMs, samples, type Stats, stats, type StatsSale } from "./stats.ts";
+import { outcomeOf } from "./words.ts";
+
+const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const rate = (n: number): string => decimals.format(n);
+const percent = (share: number): string => `${decimals.format(share)} %`;
+const mebibytes = (bytes: number): string => `${count(Math.round(bytes / 1_048_576))} MiB`;
+
+/** Old answers are called that; what is shown stays. */
+const isOld = computed(
+  () => stats.value !== null && tick.value - Date.parse(stats.value.now) > oldMs,
+);
+
+// --- Is everything well? ----------------------------------------------------------------------
+
+function Fact({
+  title,
+  children,
+  note,
+}: {
+  readonly title: string;
+  readonly children: ComponentChildren;
+  readonly note?: ComponentChildren;
+}) {
+  return (
+    <div class="fact">
+      <dt>{title}</dt>
+      <dd>{children}</dd>
+      <dd class="fact-note">{note}</dd>
+    </div>
+  );
+}
+
+function Facts({ of }: { readonly of: Stats | null }) {
+  const blank = <Skeleton width="3em" />;
+  if (of === null)
+    return (
+      <dl class="facts">
+        {["Attempts a second", "Attempts", "Leader", "Database", "Reserved", "Waiting"].map(
+          (title) => (
+            <Fact key={title} title={title} note={"\u00a0"}>
+              {blank}
+            </Fact>
+          ),
+        )}
+      </dl>
+    );
+  const { attempts, database, reservations } = of;
+  const { last_10s, last_60s } = attempts.per_second;
+  return (
+    <dl class="facts">
+      <Fact title="Attempts a second" note={`${rate(last_60s)} over a minute`}>
+        {rate(last_10s)}
+      </Fact>
+      <Fact title="Attempts" note="since the first">
+        {count(attempts.total)}
+      </Fact>
+      <Fact title="Leader" note={`epoch ${count(of.epoch)}, ${mebibytes(of.memory_bytes)}`}>
+        {isOld.value ? <Badge tone="bad">No word</Badge> : <Badge tone="good">Selling</Badge>}
+      </Fact>
+      <Fact
+        title="Database"
+        note={
+          database.latency_ms === null ? "no answer" : `answers in ${rate(database.latency_ms)} ms`
+        }
+      >
+        {database.state === "up" ? <Badge tone="good">Up</Badge> : <Badge tone="bad">Down</Badge>}
+      </Fact>
+      <Fact
+        title="Reserved"
+        note={`${count(reservations.expiring)} end within ${reservations.expiring_within_ms / 1000} s`}
+      >
+        {count(reservations.live)}
+      </Fact>
+      <Fact title="Waiting" note="to be decided">
+        {count(of.waiting)}
+      </Fact>
+    </dl>
+  );
+}
+
+// --- Curves -----------------------------------------------------------------------------------
+
+const rates = computed<[number[], number[], number[]]>(() => [
+  samples.value.map(({ at }) => at),
+  samples.value.map((one) => one.rate),
+  samples.value.map((one) => one.rate10),
+]);
+
+const chosenId = signal<number | null>(null);
+/** The sale that was chosen; else one that is open, the latest first; else the latest. */
+const chosen = computed<StatsSale | null>(() => {
+  const all = (stats.value?.sales ?? []).toSorted((a, b) => b.starts_at.localeCompare(a.starts_at));
+  return (
+    all.find(({ id }) => id === chosenId.value) ??
+    all.find(({ status }) => status === "open") ??
+    all[0] ??
+    null
+  );
+});
+const sellThrough = computed<[number[], (number | null)[], (number | null)[]]>(() => {
+  const sale = chosen.value;
+  const share = (which: 0 | 1) => (one: (typeof samples.value)[number]) => {
+    const units = sale === null ? undefined : one.sales.get(sale.id)?.[which];
+    return sale === null || units === undefined || sale.stock === 0
+      ? null
+      : (units / sale.stock) * 100;
+  };
+  return [
+    samples.value.map(({ at }) => at),
+    samples.value.map(share(0)),
+    samples.value.map(share(1)),
+  ];
+});
+
+function Speed({ of }: { readonly of: Stats | null }) {
+  const now = of?.attempts.per_second;
+  return (
+    <section class="card panel" aria-label="Attempts a second">
+      <div class="panel-head">
+        <h2>Attempts a second</h2>
+        <p class="num panel-figure">{now === undefined ? "–" : rate(now.last_1s)}</p>
+      </div>
+      <Chart
+        label={
+          now === undefined
+            ? "Attempts a second"
+            : `Attempts a second: ${rate(now.last_1s)} now, ${rate(now.last_60s)} over the last minute`
+        }
+        curves={[
+          { colour: "--accent", isFilled: true },
+          { colour: "--free", isDashed: true },
+        ]}
+        data={rates}
+        unit={rate}
+      />
+      <p class="panel-note">
+        <i class="key accent" /> each second <i class="key free" /> over ten. Since this page was
+        opened.
+      </p>
+    </section>
+  );
+}
+
+const statusWords = { open: "open", upcoming: "coming", closed: "over" };
+
+function SellThrough({ of }: { readonly of: Stats | null }) {
+  const id = useId();
+  const sale = chosen.value;
+  const share = sale === null || sale.stock === 0 ? 0 : (sale.sold / sale.stock) * 100;
+  return (
+    <section class="card panel" aria-label="Sell-through">
+      <div class="panel-head">
+        <h2>Sell-through</h2>
+        <p class="num panel-figure">{sale === null ? "–" : percent(share)}</p>
+      </div>
+      <Chart
+        label={
+          sale === null
+            ? "No sale"
+            : `${sale.title}: ${count(sale.sold)} of ${count(sale.stock)} sold, ${percent(share)}`
+        }
+        curves={[
+          { colour: "--accent", isFilled: true },
+          { colour: "--held", isDashed: true },
+        ]}
+        data={sellThrough}
+        unit={percent}
+        max={100}
+      />
+      <p class="panel-note">
+        <i class="key accent" /> sold <i class="key held" /> sold or reserved
+        {sale && `: ${count(sale.sold)} and ${count(sale.reserved)} of ${count(sale.stock)}`}
+      </p>
+      <div class="panel-sale">
+        <label for={id}>Sale</label>
+        <select
+          id={id}
+          value={sale === null ? "" : String(sale.id)}
+          onChange={(event) => (chosenId.value = Number(event.currentTarget.value))}
+        >
+          {of?.sales.map((one) => (
+            <option key={one.id} value={String(one.id)}>
+              {one.title} ({statusWords[one.status]})
+            </option>
+          ))}
+        </select>
+        {sale && <CsvLinks id={sale.id} title={sale.title} />}
+      </div>
+    </section>
+  );
+}
+
+// --- Outcomes and reservations ----------------------------------------------------------------
+
+function Outcomes({ of }: { readonly of: Stats | null }) {
+  const all = Object.entries(of?.attempts.by_outcome ?? {}).toSorted(([, a], [, b]) => b - a);
+  const total = all.reduce((sum, [, n]) => sum + n, 0);
+  const most = all[0]?.[1] ?? 1;
+  return (
+    <section class="card panel" aria-label="Outcomes">
+      <h2>Outcomes</h2>
+      {of !== null && all.length === 0 && (
+        <p class="soft">No attempts since this process started.</p>
+      )}
+      <ul class="bars">
+        {all.map(([word, n]) => {
+          const { words, tone } = outcomeOf(word);
+          return (
+            <li key={word}>
+              <span>{words}</span>
+              <span class="num">
+                {count(n)} <span class="soft">{percent((n / total) * 100)}</span>
+              </span>
+              <i class={tone} style={{ transform: `scaleX(${n / most})` }} aria-hidden="true" />
+            </li>
+          );
+        })}
+      </ul>
+      <p class="panel-note">Since this process started.</p>
+    </section>
+  );
+}
+
+function Expiring({ of }: { readonly of: Stats | null }) {
+  const next = of?.reservations.next ?? [];
+  void tick.value;
+  return (
+    <section class="card panel" aria-label="Reservations about to expire">
+      <h2>About to expire</h2>
+      {of !== null && next.length === 0 && (
+        <p class="soft">No reservation runs out within ten seconds.</p>
+      )}
+      <ul class="ending">
+        {next.map((one) => (
+          <li key={`${one.sale_id} ${one.item_id} ${one.user_id} ${one.expires_at}`}>
+            <span class="ending-who">{one.user_id}</span>
+            <span class="soft">
+              sale {one.sale_id}, item {one.item_id}
+            </span>
+            <span class="num">
+              {Math.max(0, Math.ceil((Date.parse(one.expires_at) - serverNow()) / 1000))} s
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+export function Dashboard() {
+  const of = stats.value;
+  if (of === null && failure.value !== null)
+    return <ErrorState error={failure.value} again={askAgain} />;
+  return (
+    <div class="stack">
+      <p class="stale" role="status">
+        {isOld.value && "No fresh figures at the moment; these are old."}
+      </p>
+      <Facts of={of} />
+      <div class="panels">
+        <Speed of={of} />
+        <SellThrough of={of} />
+        <Outcomes of={of} />
+        <Expiring of={of} />
+      </div>
+    </div>
+  );
+}

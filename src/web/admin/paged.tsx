@@ -1,0 +1,90 @@
+/** A list that comes in pages, as a table: asked for, shown, gone on with, asked for again. */
+import { type Signal, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { sentenceOf } from "../problems.ts";
+import { Button, type Column, ErrorState, Skeleton, Table } from "../ui.tsx";
+
+export type Page<Row> = { readonly rows: readonly Row[]; readonly next: number | null };
+
+export type Paged<Row> = {
+  /** Null until the first page has come. */
+  readonly rows: Signal<readonly Row[] | null>;
+  readonly next: Signal<number | null>;
+  readonly failure: Signal<unknown>;
+  readonly busy: Signal<boolean>;
+  /** From the start; what is shown stays until the answer is here. */
+  readonly again: () => Promise<void>;
+  readonly more: () => Promise<void>;
+};
+
+export function paged<Row>(ask: (after: number | null) => Promise<Page<Row>>): Paged<Row> {
+  const rows = signal<readonly Row[] | null>(null);
+  const next = signal<number | null>(null);
+  const failure = signal<unknown>(null);
+  const busy = signal(false);
+  let asks = 0;
+  const run = async (isMore: boolean): Promise<void> => {
+    const mine = ++asks;
+    busy.value = true;
+    try {
+      const page = await ask(isMore ? next.peek() : null);
+      if (mine !== asks) return;
+      rows.value = [...(isMore ? (rows.peek() ?? []) : []), ...page.rows];
+      next.value = page.next;
+      failure.value = null;
+    } catch (error) {
+      if (mine === asks) failure.value = error;
+    } finally {
+      if (mine === asks) busy.value = false;
+    }
+  };
+  return { rows, next, failure, busy, again: () => run(false), more: () => run(true) };
+}
+
+const blanks = 6;
+
+export function PagedTable<Row>({
+  list,
+  caption,
+  columns,
+  keyOf,
+  empty,
+  moreWords = "Show more",
+}: {
+  readonly list: Paged<Row>;
+  readonly caption: string;
+  readonly columns: readonly Column<Row>[];
+  readonly keyOf: (row: Row) => string | number;
+  readonly empty: ComponentChildren;
+  readonly moreWords?: string;
+}) {
+  const { rows, next, failure, busy } = list;
+  const listed = rows.value;
+  if (listed === null && failure.value !== null)
+    return <ErrorState error={failure.value} again={() => void list.again()} />;
+  if (listed === null)
+    return (
+      <div class="blanks" aria-hidden="true">
+        {Array.from({ length: blanks }, (_, i) => (
+          <Skeleton key={i} height="40px" />
+        ))}
+      </div>
+    );
+  return (
+    <>
+      {listed.length === 0 && next.value === null ? (
+        empty
+      ) : (
+        <Table caption={caption} columns={columns} rows={listed} keyOf={keyOf} />
+      )}
+      {failure.value !== null && <p role="alert">{sentenceOf(failure.value)}</p>}
+      {next.value !== null && (
+        <div class="row">
+          <Button look="quiet" busy={busy.value} onClick={() => void list.more()}>
+            {moreWords}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}

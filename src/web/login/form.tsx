@@ -1,0 +1,133 @@
+/**
+ * Logging in and registering, in one form. Whoever registers is logged in with it.
+ *
+ * What is wrong with a new name or password is said beside its field before anything is sent, by the
+ * server's own rules; what the server refuses is said above the button, and keeps what was typed.
+ */
+import { signal } from "@preact/signals";
+import { complaintOfPassword, complaintOfUsername } from "../../accounts/rules.ts";
+import { send } from "../api.ts";
+import { Problem, sentenceOf } from "../problems.ts";
+import { loggedIn } from "../session.ts";
+import { Button, Field } from "../ui.tsx";
+
+type Way = "log in" | "register";
+
+const way = signal<Way>("log in");
+const username = signal("");
+const password = signal("");
+const wrong = signal<{ readonly name?: string; readonly password?: string; readonly all?: string }>(
+  {},
+);
+const busy = signal(false);
+
+function choose(chosen: Way): void {
+  way.value = chosen;
+  wrong.value = {};
+}
+
+/** What is wrong before asking; null when nothing is. */
+function complaints(): typeof wrong.value | null {
+  const [name, secret] = [username.value.trim(), password.value];
+  const isNew = way.value === "register";
+  const ofName = name === "" ? "is missing" : isNew ? complaintOfUsername(name) : null;
+  const ofPassword = secret === "" ? "is missing" : isNew ? complaintOfPassword(secret) : null;
+  if (ofName === null && ofPassword === null) return null;
+  return {
+    ...(ofName !== null && { name: `The user name ${ofName}.` }),
+    ...(ofPassword !== null && { password: `The password ${ofPassword}.` }),
+  };
+}
+
+async function enter(): Promise<boolean> {
+  const found = complaints();
+  wrong.value = found ?? {};
+  if (found !== null || busy.value) return false;
+  busy.value = true;
+  try {
+    const body = { username: username.value.trim(), password: password.value };
+    if (way.value === "register") await send("POST", "/api/auth/register", { body });
+    loggedIn(await send("POST", "/api/auth/login", { body }));
+    password.value = "";
+    return true;
+  } catch (error) {
+    const taken = error instanceof Problem && error.code === "user_exists";
+    wrong.value = taken ? { name: sentenceOf(error) } : { all: sentenceOf(error) };
+    return false;
+  } finally {
+    busy.value = false;
+  }
+}
+
+const ways = [
+  { of: "log in", words: "Log in" },
+  { of: "register", words: "New here" },
+] as const;
+
+/** `then` is called once somebody is logged in. */
+export function LoginForm({ then }: { readonly then?: () => void }) {
+  const isNew = way.value === "register";
+  return (
+    <>
+      <div class="enter-ways" role="group" aria-label="Log in or register">
+        {ways.map(({ of, words }) => (
+          <button
+            key={of}
+            type="button"
+            aria-pressed={way.value === of ? "true" : "false"}
+            onClick={() => choose(of)}
+          >
+            {words}
+          </button>
+        ))}
+      </div>
+      <form
+        class="enter-form"
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          void enter().then((entered) => entered && then?.());
+        }}
+      >
+        <Field
+          label="User name"
+          value={username}
+          error={wrong.value.name}
+          autocomplete="username"
+          spellcheck={false}
+          maxLength={64}
+          required
+        />
+        <Field
+          label="Password"
+          type="password"
+          value={password}
+          hint={isNew ? "Eight characters or more." : "The one you registered with."}
+          error={wrong.value.password}
+          autocomplete={isNew ? "new-password" : "current-password"}
+          maxLength={256}
+          required
+        />
+        <p class="enter-wrong" role="alert">
+          {wrong.value.all}
+        </p>
+        <Button type="submit" busy={busy.value}>
+          {isNew ? "Register and log in" : "Log in"}
+        </Button>
+      </form>
+    </>
+  );
+}
+
+/** The page of this site that an address asks to go back to; "/account" for anything else. */
+export function backFrom(search: string): string {
+  const asked = new URLSearchParams(search).get("back") ?? "";
+  const base = "http://here.invalid";
+  if (!asked.startsWith("/") || !URL.canParse(asked, base)) return "/account";
+  const { origin, pathname, search: query, hash } = new URL(asked, base);
+  return origin === base && pathname !== "/login" ? pathname + query + hash : "/account";
+}
+
+/** Where to log in and come back to the page that asks. */
+export const loginAddress = (): string =>
+  `/login?back=${encodeURIComponent(location.pathname + location.search + location.hash)}`;

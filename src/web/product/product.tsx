@@ -1,0 +1,81 @@
+/** One product (`?id=`): its picture, its price, and the counter where it is bought. */
+import { effect } from "@preact/signals";
+import { mount } from "../layout.tsx";
+import { tellOfDemo } from "../login/demo.tsx";
+import { Problem } from "../problems.ts";
+import type { Product } from "../shop/data.ts";
+import { askTime } from "../shop/data.ts";
+import { EmptyState, ErrorState, LinkButton, money, Skeleton } from "../ui.tsx";
+import { Counter } from "./buy.tsx";
+import { follow, product, sale } from "./counter.ts";
+
+function Price({ of }: { readonly of: Product }) {
+  const cents = sale.value?.price_cents ?? of.price_cents;
+  return (
+    <p class="product-price">
+      {money(cents)}
+      {of.price_cents > cents && (
+        <s>
+          <span class="sr">instead of </span>
+          {money(of.price_cents)}
+        </s>
+      )}
+    </p>
+  );
+}
+
+const isUnknown = (error: unknown): boolean =>
+  error instanceof Problem && (error.status === 404 || error.status === 400);
+
+function Page() {
+  const now = product.state.value;
+  if (now.is === "failed")
+    return (
+      <div class="wide product-body">
+        {isUnknown(now.error) ? (
+          <EmptyState title="No such product" animal={9}>
+            <p>It may have been taken out of the shop.</p>
+            <LinkButton href="/shop">To the shop</LinkButton>
+          </EmptyState>
+        ) : (
+          <ErrorState error={now.error} again={() => void product.again()} />
+        )}
+      </div>
+    );
+  const of = now.is === "here" ? now.value : null;
+  return (
+    <div class="wide product-body">
+      <p>
+        <a href="/shop">The shop</a>
+      </p>
+      <article class="product">
+        {of === null ? (
+          <span class="product-picture" />
+        ) : (
+          <img class="product-picture" src={of.image_url} width="600" height="600" alt="" />
+        )}
+        <div class="product-text">
+          <h1>{of?.name ?? <Skeleton width="80%" />}</h1>
+          {of === null ? (
+            <p class="product-price">
+              <Skeleton width="4em" />
+            </p>
+          ) : (
+            <Price of={of} />
+          )}
+          {of === null ? <section class="card counter" /> : <Counter />}
+          <p class="product-about">{of?.description}</p>
+        </div>
+      </article>
+    </div>
+  );
+}
+
+effect(() => {
+  const now = product.state.value;
+  if (now.is === "here") document.title = `${now.value.name} · Stampede`;
+});
+askTime().catch(() => undefined);
+follow();
+mount(<Page />);
+tellOfDemo();

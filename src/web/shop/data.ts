@@ -1,0 +1,103 @@
+/** What the shop's API answers, and the moments and states that pages make of it. */
+import { get } from "../api.ts";
+import { setServerTime } from "../time.tsx";
+
+export type SaleState = "active" | "upcoming" | "ended";
+
+export type SaleHead = {
+  readonly id: number;
+  readonly title: string;
+  readonly status: SaleState;
+  readonly starts_at: string;
+  readonly ends_at: string;
+  readonly per_user_limit: number;
+  readonly reservation_ttl_ms: number;
+  readonly stock: number;
+  readonly sold: number;
+  readonly available: number;
+};
+export type SaleItem = {
+  /** Number within the sale. */
+  readonly id: number;
+  readonly product_id: number;
+  readonly name: string;
+  readonly image_url: string;
+  readonly price_cents: number;
+  readonly stock: number;
+  readonly available: number;
+  readonly sold: number;
+};
+export type FlashSale = SaleHead & {
+  readonly reserved: number;
+  readonly items: readonly SaleItem[];
+};
+/** The sale that a product is in; the figures are those of its item. */
+export type ProductSale = SaleHead & { readonly item_id: number; readonly price_cents: number };
+
+export type Product = {
+  readonly id: number;
+  readonly name: string;
+  readonly description: string;
+  readonly image_url: string;
+  readonly price_cents: number;
+  readonly created_at: string;
+  readonly flash_sale: ProductSale | null;
+};
+export type ProductPage = {
+  readonly products: readonly Product[];
+  readonly next_after: number | null;
+};
+export type SalePage = {
+  readonly flash_sales: readonly FlashSale[];
+  readonly next_after: number | null;
+};
+
+export type Order = {
+  readonly order_id: string;
+  readonly codes: readonly string[];
+  readonly flash_sale_id: number;
+  readonly flash_sale_title: string;
+  readonly product_id: number;
+  readonly item: {
+    readonly id: number;
+    readonly name: string;
+    readonly image_url: string;
+    readonly price_cents: number;
+  };
+  readonly quantity: number;
+  readonly total_cents: number;
+  readonly purchased_at: string;
+};
+export type OrderPage = {
+  readonly purchases: readonly Order[];
+  readonly next_after: number | null;
+};
+
+/** Sets the page's clock by the server's. */
+export async function askTime(): Promise<void> {
+  const sentAt = Date.now();
+  const { server_time } = await get<{ readonly server_time: string }>("/api/flash-sales/status");
+  setServerTime(server_time, sentAt, Date.now());
+}
+
+/** By the clock: what the server said may be some seconds old. */
+export function stateAt(
+  { starts_at, ends_at }: Pick<SaleHead, "starts_at" | "ends_at">,
+  now: number,
+): SaleState {
+  return now < Date.parse(starts_at) ? "upcoming" : now < Date.parse(ends_at) ? "active" : "ended";
+}
+
+/** How much there is of something, in a few words. */
+export function leftWords({
+  stock,
+  sold,
+  available,
+}: Omit<SaleItem, "id" | "name" | "product_id" | "image_url" | "price_cents">): string {
+  if (sold >= stock) return "Sold out";
+  if (available === 0) return "All on hold";
+  if (available === 1) return "The last one";
+  return available <= 5 ? `Only ${available} left` : `${available} left`;
+}
+
+export const productAddress = (id: number): string => `/product?id=${id}`;
