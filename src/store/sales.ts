@@ -136,16 +136,18 @@ export async function countAttempts(
   return row?.count ?? 0;
 }
 
-/** Notes how many attempts have named a sale up to `seq`, so that nobody counts them again. */
+/**
+ * Notes how many attempts have named a sale up to `seq`, so that nobody counts them again.
+ * @param settled whether this was the last time
+ */
 export async function tallyAttempts(
   sql: Sql,
   saleId: number,
-  attempts: number,
-  seq: number,
+  { attempts, seq, settled }: { attempts: number; seq: number; settled: boolean },
 ): Promise<void> {
   await sql`
-    update sales set attempts = ${attempts}, attempts_seq = ${seq}
-    where id = ${saleId} and attempts_seq < ${seq}`;
+    update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
+    where id = ${saleId} and attempts_seq <= ${seq} and not settled`;
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */
