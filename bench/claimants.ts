@@ -15,6 +15,8 @@ import { quantile } from "./report.ts";
 const path = "/api/coupons/claim";
 const wrongMax = 10;
 
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
 const claiming = claimingSchema.parse(JSON.parse(process.argv[2] ?? ""));
 const { hostname, port, connections, coupon, amount, claimSecondsMax, soldOutSeconds } = claiming;
 
@@ -23,7 +25,8 @@ let phase: Phase = "claims";
 let users = 0;
 const answers: Record<string, number> = {};
 const winners: number[] = [];
-const remainders = new Set<number>();
+/** What the winners were told; looked at in the end, so as to take no time from the claims. */
+const told: string[] = [];
 const claimMs: number[] = [];
 const refusalMs: number[] = [];
 const wrong: string[] = [];
@@ -54,10 +57,11 @@ function usage(): { server: number; database: number; crowd: number } {
 
 /** One connection: somebody else asks each time. */
 async function claimOnAndOn(connection: HttpConnection): Promise<void> {
-  while (phase !== "over") {
+  for (;;) {
     // One request at a time on each connection: that is what a connection is here.
     // oxlint-disable-next-line no-await-in-loop
     await claim(connection);
+    if (phase === "over") return;
   }
 }
 
@@ -84,16 +88,23 @@ async function claim(connection: HttpConnection): Promise<void> {
 }
 
 function win(user: number, body: string): void {
-  const made = claimSchema.parse(JSON.parse(body));
   winners.push(user);
-  const fits = made.user_id === userOf(user) && made.coupon_name === coupon;
-  if (!fits) complain(`a claim was answered with another: ${body}`);
-  const { remaining_amount: left } = made;
-  if (left < 0 || left >= amount || remainders.has(left)) {
-    complain(`${left} of ${amount} were said to remain, which was not so or was said before`);
-  }
-  remainders.add(left);
+  told.push(body);
   if (winners.length === amount) endClaims();
+}
+
+/** Everybody was told of a claim of their own, and each of another remainder. */
+function checkTold(): void {
+  const remainders = new Set<number>();
+  told.forEach((body, i) => {
+    const { user_id, coupon_name, remaining_amount: left } = claimSchema.parse(JSON.parse(body));
+    const fits = user_id === userOf(winners[i] ?? -1) && coupon_name === coupon;
+    if (!fits) complain(`a claim was answered with another: ${body}`);
+    if (left < 0 || left >= amount || remainders.has(left)) {
+      complain(`${left} of ${amount} were said to remain, which was not so or was said before`);
+    }
+    remainders.add(left);
+  });
 }
 
 /** When the coupon is gone, or its time is over. */
@@ -124,12 +135,13 @@ function end(): void {
 }
 
 function complain(text: string): void {
-  if (wrong.length < wrongMax) wrong.push(text);
+  if (wrong.length < wrongMax && !wrong.includes(text)) wrong.push(text);
 }
 
 async function report(): Promise<never> {
   if (claims === null) throw new Error("the claims have not ended");
-  const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  const crowdSeconds = usage().crowd;
+  checkTold();
   const result: ClaimingReport = {
     gone: claims.acknowledged === amount,
     claims,
@@ -141,7 +153,7 @@ async function report(): Promise<never> {
     },
     answers,
     winners,
-    crowdSeconds: usage().crowd,
+    crowdSeconds,
     wrong,
   };
   await Bun.write(Bun.stdout, `${JSON.stringify(result)}\n`);

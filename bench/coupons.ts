@@ -15,48 +15,39 @@ import {
   ways,
 } from "./baseline.ts";
 import { complaintsOf } from "./complaints.ts";
-import { median, meets, number, table, type Target, word } from "./report.ts";
+import { judge, type Side } from "./coupontable.ts";
+import { number } from "./report.ts";
 import { type Bench, type Found, type Plan, type Scenario, within } from "./scenario.ts";
 import { type Home, makeHome, Stampede } from "./stampede.ts";
-import { claimAll, connections, type Contender, type Round } from "./stampeding.ts";
+import { claimAll, connections, type Contender } from "./stampeding.ts";
 
 const couponAmount = 10_000;
 /** Of the coupons beside it. */
 const smallestAmount = 200;
-const pools = [5, 10, 20, 50];
-const poolTrySeconds = 1;
-const soldOutSeconds = 1;
+const pools = [2, 3, 5, 10, 20, 50];
+/** How many of them are tried again. */
+const poolsAgain = 2;
+const poolTrySeconds = 0.4;
+const soldOutSeconds = 0.5;
 /** No coupon takes longer; what is claimed by then counts. */
 const claimSecondsMax = 10;
 const startSeconds = 5;
 const stampedeSeconds = 0.5;
 const overheadSeconds = 0.4;
 
-const target: Target = { is: "≥", bound: 10 };
-/** Share of the machine that others may take before the figures mean little. */
-const othersMax = 0.05;
-/** Share of a core from which on the crowd may be what is measured. */
-const crowdShareMax = 0.9;
 const verifySecondsMax = 60;
 
 export const coupons: Scenario = {
   name: "coupons",
   seconds: ({ couponRounds, couponSeconds }: Plan) =>
     2 * startSeconds +
-    ways.length * pools.length * (poolTrySeconds + overheadSeconds) +
+    ways.length * (pools.length + poolsAgain) * (poolTrySeconds + overheadSeconds) +
     (couponRounds + 1) *
       (stampedeSeconds +
         soldOutSeconds +
         overheadSeconds +
         ways.length * (couponSeconds + soldOutSeconds + overheadSeconds)),
   run,
-};
-
-/** A contender, the size of its coupons, and how they went. */
-type Side = {
-  readonly who: Contender;
-  readonly amount: number;
-  readonly rounds: Round[];
 };
 
 async function run(bench: Bench): Promise<Found> {
@@ -88,7 +79,7 @@ async function run(bench: Bench): Promise<Found> {
   const { errors, warnings } = await complaintsOf(home);
   wrong.push(...errors);
 
-  const judged = judge(sides);
+  const judged = judge(sides, claimSecondsMax);
   return {
     database: again.database,
     lines: [
@@ -116,39 +107,48 @@ const sideOf = (stampede: Stampede): Side => ({
   rounds: [],
 });
 
+type Tried = { readonly pool: number; readonly rate: number };
+
 /** Tries the pools for a moment each, and starts the server with the best of them. */
 async function bestPool(
-  { owned, progress, plan }: Bench,
+  bench: Bench,
   home: Home,
   { way, name, postmasterPid }: { way: Way; name: string; postmasterPid: number },
 ): Promise<{ side: Side; line: string; wrong: readonly string[] }> {
-  const start = async (connectionsOfPool: number) => {
-    const baseline = await startBaseline(owned, home, { way, connections: connectionsOfPool });
+  const start = async (pool: number) => {
+    const baseline = await startBaseline(bench.owned, home, { way, connections: pool });
     const { port, pid } = baseline;
     // Nothing left is what the second way looks at first.
     const toWinners = way === "update" ? "already_claimed" : "sold_out";
-    const named = `${name}, pool of ${connectionsOfPool}`;
+    const named = `${name}, pool of ${pool}`;
     const who: Contender = { name: named, port, pid, postmasterPid, toWinners };
     return { who, baseline };
   };
-  const rates: { readonly pool: number; readonly rate: number }[] = [];
   const wrong: string[] = [];
-  for (const pool of pools) {
+  const attempt = async (pool: number, time: number): Promise<Tried> => {
     const label = `coupons: ${name}, trying a pool of ${pool}`;
-    // oxlint-disable-next-line no-await-in-loop
-    const round = await progress.step(label, poolTrySeconds + overheadSeconds, async () => {
+    const round = await bench.progress.step(label, poolTrySeconds + overheadSeconds, async () => {
       const { who, baseline } = await start(pool);
-      const coupon = { name: `POOL_${pool}`, amount: couponAmount };
+      const coupon = { name: `POOL_${pool}_${time}`, amount: couponAmount };
       const bounds = { claimSecondsMax: poolTrySeconds, soldOutSeconds: 0 };
-      const tried = await claimAll(owned, who, { ...coupon, ...bounds });
+      const tried = await claimAll(bench.owned, who, { ...coupon, ...bounds });
       await baseline.stop();
       return tried;
     });
-    rates.push({ pool, rate: round.claimRate });
     wrong.push(...round.wrong);
-  }
-  const best = rates.reduce((most, one) => (one.rate > most.rate ? one : most));
-  const hundreds = Math.round((best.rate * plan.couponSeconds) / 100) * 100;
+    return { pool, rate: round.claimRate };
+  };
+  // The best of them again, and the better time counts: what disturbs only ever slows.
+  const once: Tried[] = [];
+  for (const pool of pools) once.push(await attempt(pool, 1));
+  const again: Tried[] = [];
+  for (const { pool } of byRate(once).slice(0, poolsAgain)) again.push(await attempt(pool, 2));
+  const rates = once.map((first) => {
+    const second = again.find(({ pool }) => pool === first.pool);
+    return second !== undefined && second.rate > first.rate ? second : first;
+  });
+  const best = byRate(rates)[0] ?? { pool: 1, rate: 0 };
+  const hundreds = Math.round((best.rate * bench.plan.couponSeconds) / 100) * 100;
   const amount = Math.min(couponAmount, Math.max(smallestAmount, hundreds));
   const shown = rates.map(({ pool, rate }) => `${pool}: ${number(rate)}`).join(", ");
   return {
@@ -157,6 +157,8 @@ async function bestPool(
     wrong,
   };
 }
+
+const byRate = (tried: readonly Tried[]): Tried[] => tried.toSorted((a, b) => b.rate - a.rate);
 
 /**
  * Fills the rounds of every side, after one that warms up and counts for its correctness alone.
@@ -208,91 +210,7 @@ async function verify(
     if (stored !== told.attempts) {
       wrong.push(`coupons: ${stored} attempts are stored of ${told.attempts} requests`);
     }
-    return { line: `verify: ${line} Attempts stored: ${number(stored)}, every request.`, wrong };
+    const all = stored === told.attempts ? "every request" : `NOT ${number(told.attempts)}`;
+    return { line: `Verify says: ${line}. Attempts stored: ${number(stored)}, ${all}.`, wrong };
   });
-}
-
-function judge([stampede, ...others]: readonly Side[]): Pick<Found, "lines" | "verdicts"> {
-  if (stampede === undefined) return { lines: [], verdicts: [] };
-  const rate = (side: Side): number => median(side.rounds.map((round) => round.claimRate));
-  const better = others.reduce((most, one) => (rate(one) > rate(most) ? one : most));
-  // Neighbours in time are compared with each other, and the median is taken of that.
-  const ratio = (of: (round: Round) => number): number[] =>
-    stampede.rounds.map((round, i) => {
-      const beside = better.rounds[i];
-      return of(round) / (beside === undefined ? Number.NaN : of(beside));
-    });
-  const rates = ratio((round) => round.claimRate);
-  const factor = median(rates);
-  const lines = table(
-    [
-      "",
-      "coupon of",
-      "claims/s",
-      "p50 ms",
-      "p99 ms",
-      "CPU µs/claim",
-      "PostgreSQL's",
-      "sold out/s",
-      "p99 ms",
-    ],
-    [
-      ...[stampede, ...others].map(row),
-      [
-        "Stampede ÷ better",
-        "",
-        number(factor, 1),
-        "",
-        number(median(ratio(({ report }) => report.claims.p99Ms)), 2),
-        number(median(ratio(({ serverUs, databaseUs }) => serverUs + databaseUs)), 2),
-        "",
-        number(median(ratio((round) => round.refusalRate)), 1),
-      ],
-      ["target", "", `${target.is} ${target.bound}`],
-      ["", "", word(meets(factor, target))],
-    ],
-  );
-  const by = rates.map((value) => number(value, 1)).join(" ");
-  return {
-    lines: [
-      ...lines,
-      `Claims/s, Stampede ÷ better, by coupon: ${by}`,
-      ...circumstances([stampede, ...others]),
-    ],
-    verdicts: [{ what: "coupon claims/s ÷ a transaction a claim", met: meets(factor, target) }],
-  };
-}
-
-function row({ who, amount, rounds }: Side): string[] {
-  const mid = (digits: number, of: (round: Round) => number): string =>
-    number(median(rounds.map(of)), digits);
-  return [
-    who.name,
-    number(amount),
-    mid(0, (round) => round.claimRate),
-    mid(2, ({ report }) => report.claims.p50Ms),
-    mid(2, ({ report }) => report.claims.p99Ms),
-    mid(1, ({ serverUs, databaseUs }) => serverUs + databaseUs),
-    mid(1, ({ databaseUs }) => databaseUs),
-    mid(0, (round) => round.refusalRate),
-    mid(2, ({ report }) => report.refusals.p99Ms ?? Number.NaN),
-  ];
-}
-
-/** What may have stood in the way of the figures. */
-function circumstances(sides: readonly Side[]): string[] {
-  const rounds = sides.flatMap((side) => side.rounds);
-  const others = median(rounds.map((round) => round.others));
-  const crowd = median(sides[0]?.rounds.map((round) => round.crowdShare) ?? []);
-  const late = sides.filter((side) => side.rounds.some(({ report }) => !report.gone));
-  return [
-    `The crowd took ${number(crowd * 100)} % of a core while it claimed from Stampede` +
-      (crowd > crowdShareMax ? ": it is the crowd that was measured." : "."),
-    `Other programs took ${number(others * 100)} % of the machine meanwhile` +
-      (others > othersMax ? ": do not rely on these figures." : "."),
-    ...late.map(
-      ({ who }) =>
-        `${who.name}: not every coupon was gone in ${claimSecondsMax} s; those claimed by then count.`,
-    ),
-  ];
 }

@@ -19,7 +19,8 @@ export class HttpConnection {
   readonly #host: string;
   #socket: Socket | null = null;
   #waiting: Waiting | null = null;
-  #received: Buffer = Buffer.alloc(0);
+  /** An answer of which only a part has come. */
+  #begun: Buffer | null = null;
 
   private constructor(host: string) {
     this.#host = host;
@@ -57,11 +58,13 @@ export class HttpConnection {
   }
 
   #take(chunk: Buffer): void {
-    this.#received =
-      this.#received.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#received, chunk]);
-    const end = this.#received.indexOf(headEnd);
-    if (end < 0) return;
-    const head = this.#received.toString("latin1", 0, end);
+    const received = this.#begun === null ? chunk : Buffer.concat([this.#begun, chunk]);
+    const end = received.indexOf(headEnd);
+    if (end < 0) {
+      this.#begun = Buffer.from(received);
+      return;
+    }
+    const head = received.toString("latin1", 0, end);
     const length = lengthHeader.exec(head)?.[1];
     if (length === undefined) {
       this.#fail(new Error(`an answer without a length: ${head}`));
@@ -69,12 +72,15 @@ export class HttpConnection {
     }
     const from = end + headEnd.length;
     const to = from + Number(length);
-    if (this.#received.length < to) return;
+    if (received.length < to) {
+      this.#begun = Buffer.from(received);
+      return;
+    }
     const answer = {
       status: Number(head.slice(9, 12)),
-      body: this.#received.toString("utf8", from, to),
+      body: received.toString("utf8", from, to),
     };
-    this.#received = Buffer.alloc(0);
+    this.#begun = null;
     const waiting = this.#waiting;
     this.#waiting = null;
     waiting?.resolve(answer);

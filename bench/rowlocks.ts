@@ -4,9 +4,8 @@
  * address; ends when its standard input does.
  * `bun bench/rowlocks.ts '{"way":"update",…}'` (`RowLocks`)
  *
- * As quick as this way can be on the same runtime: bodies are parsed, and little more; statements are
- * prepared once on each connection (by the driver), and nothing is waited for but the
- * database.
+ * As quick as this way can be on the same runtime: bodies are parsed, and little more; statements
+ * are prepared once on each connection (by the driver); nothing is waited for but the database.
  */
 import postgres, { type TransactionSql } from "postgres";
 import { z } from "zod";
@@ -33,13 +32,13 @@ class NotFound extends Error {}
 
 /** Inserts, then takes one if there is one: what was inserted goes if there is none. */
 async function insertThenUpdate(tx: TransactionSql, user: string, coupon: string): Promise<Claim> {
-  const [claim] = await tx<{ claimed_at: Date }[]>`
+  const [made] = await tx<{ claimed_at: Date }[]>`
     insert into claims (user_id, coupon_name) values (${user}, ${coupon}) returning claimed_at`;
   const [left] = await tx<{ remaining_amount: number }[]>`
     update coupons set remaining_amount = remaining_amount - 1
     where name = ${coupon} and remaining_amount > 0 returning remaining_amount`;
-  if (claim === undefined || left === undefined) throw new SoldOut();
-  return { remaining: left.remaining_amount, at: claim.claimed_at };
+  if (made === undefined || left === undefined) throw new SoldOut();
+  return { remaining: left.remaining_amount, at: made.claimed_at };
 }
 
 /** Locks the coupon, looks whether there is one, and takes it. */
@@ -48,11 +47,11 @@ async function lockThenInsert(tx: TransactionSql, user: string, coupon: string):
     select remaining_amount from coupons where name = ${coupon} for update`;
   if (found === undefined) throw new NotFound();
   if (found.remaining_amount <= 0) throw new SoldOut();
-  const [claim] = await tx<{ claimed_at: Date }[]>`
+  const [made] = await tx<{ claimed_at: Date }[]>`
     insert into claims (user_id, coupon_name) values (${user}, ${coupon}) returning claimed_at`;
   await tx`update coupons set remaining_amount = remaining_amount - 1 where name = ${coupon}`;
-  if (claim === undefined) throw new Error("nothing was inserted");
-  return { remaining: found.remaining_amount - 1, at: claim.claimed_at };
+  if (made === undefined) throw new Error("nothing was inserted");
+  return { remaining: found.remaining_amount - 1, at: made.claimed_at };
 }
 
 const decide = { update: insertThenUpdate, lock: lockThenInsert }[way];

@@ -27,7 +27,7 @@ const fullPlan: Plan = {
   warmUpSeconds: 3,
   soldOutRuns: 3,
   couponRounds: 5,
-  couponSeconds: 2,
+  couponSeconds: 0.8,
   attempts: 1_000_000,
   wholeSecondsMax: 15 * 60,
 };
@@ -38,7 +38,7 @@ const quickPlan: Plan = {
   warmUpSeconds: 2,
   soldOutRuns: 1,
   couponRounds: 3,
-  couponSeconds: 1,
+  couponSeconds: 0.5,
   attempts: 200_000,
   wholeSecondsMax: 5 * 60,
 };

@@ -69,6 +69,7 @@ CREATE TABLE "sales" (
 	"item_count" integer NOT NULL,
 	"attempts" bigint DEFAULT 0 NOT NULL,
 	"attempts_seq" bigint DEFAULT 0 NOT NULL,
+	"settled" boolean DEFAULT false NOT NULL,
 	CONSTRAINT "sales_limit" UNIQUE("id","per_user_limit"),
 	CONSTRAINT "sales_window" CHECK ("sales"."starts_at" < "sales"."ends_at"),
 	CONSTRAINT "sales_limit_positive" CHECK ("sales"."per_user_limit" > 0)

@@ -208,6 +208,19 @@ describe("an hourly sale", () => {
     await shop.stop();
   });
 
+  test("keeps its attempts when nobody led at its end", async () => {
+    const url = await postgres.newDatabase();
+    const clock = new Clock(at("2030-05-05T10:40:00Z"));
+    const shop = await openShop(url, { clock });
+    await shop.client.reserveAndBuy("ann", 1);
+    const { id } = await shop.client.openSale();
+    await shop.stop();
+    clock.now = at("2030-05-05T14:20:00Z");
+    const later = await openShop(url, { clock });
+    expect(await later.client.sale(id)).toMatchObject({ status: "closed", sold: 1, attempts: 2 });
+    await later.stop();
+  });
+
   test("may be as short as a minute", async () => {
     const schedule = { cron: "* * * * *", timeZone: "UTC" };
     const clock = new Clock(at("2030-05-05T10:40:20Z"));

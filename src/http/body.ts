@@ -7,6 +7,8 @@ import { Invalid, parseText, textCharactersMax } from "./parse.ts";
 import { problem } from "./problems.ts";
 import { bodyBytesMax } from "./server.ts";
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** A name or id, as `parseText` takes it. */
 export const textField = z
   .string({
@@ -29,7 +31,7 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   if (bytes.byteLength > bodyBytesMax) return problem("payload_too_large");
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(utf8.decode(bytes));
   } catch {
     return problem("invalid_request", { detail: "body is not JSON" });
   }

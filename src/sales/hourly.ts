@@ -88,7 +88,7 @@ export class HourlySales {
   async #tally(): Promise<void> {
     const seq = await this.#writer.read((state) => state.seq);
     if (seq - this.#talliedSeq < tallyEveryAttempts) return;
-    await this.#tallyWhere(() => true);
+    await this.#tallyWhere(() => true, false);
     this.#talliedSeq = seq;
   }
 
@@ -97,7 +97,7 @@ export class HourlySales {
     const over = ({ sale }: SaleState): boolean => now >= sale.endsAt + settleAfterMs;
     const due = await this.#writer.read((state) => [...state.sales.values()].some(over));
     if (!due) return;
-    await this.#tallyWhere(over);
+    await this.#tallyWhere(over, true);
     await this.#writer.read((state) => {
       for (const sale of state.sales.values()) {
         if (!over(sale)) continue;
@@ -108,14 +108,16 @@ export class HourlySales {
     });
   }
 
-  async #tallyWhere(wanted: (sale: SaleState) => boolean): Promise<void> {
+  async #tallyWhere(wanted: (sale: SaleState) => boolean, settled: boolean): Promise<void> {
     const { seq, counts } = await this.#writer.read((state) => ({
       seq: state.seq,
       counts: [...state.sales.values()]
         .filter(wanted)
         .map(({ sale, attempts }) => ({ id: sale.id, attempts })),
     }));
-    for (const { id, attempts } of counts) await tallyAttempts(this.#sql, id, attempts, seq);
+    for (const { id, attempts } of counts) {
+      await tallyAttempts(this.#sql, id, { attempts, seq, settled });
+    }
   }
 }
 

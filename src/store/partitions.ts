@@ -58,17 +58,16 @@ async function dropPartitions(sql: Sql, present: number, before: number): Promis
 async function makePartition(sql: Sql, number: number): Promise<void> {
   const name = `attempts_p${number}`;
   const from = number * partitionRows + 1;
-  await sql.begin(async (tx) => {
-    // Two leaders in quick succession may both get here: the second waits and finds it made.
-    await tx`select pg_advisory_xact_lock(hashtext('stampede partitions'))`;
-    const [found] = await tx`select to_regclass(${name}) as name`;
-    if (found?.["name"] != null) return;
-    // Attaching a ready table, unlike PARTITION OF, does not lock the journal's writer out.
-    await tx.unsafe(
-      `create table ${name} (like attempts including defaults including constraints)`,
-    );
-    await tx.unsafe(
-      `alter table attempts attach partition ${name} for values from (${from}) to (${from + partitionRows})`,
-    );
-  });
+  // Two leaders in quick succession may both get here: the second waits and finds it made.
+  // Attaching a ready table, unlike PARTITION OF, does not lock the journal's writer out.
+  // One statement: a connection that is cut in the middle of `sql.begin` ends the process.
+  await sql.unsafe(`
+    do $$ begin
+      perform pg_advisory_xact_lock(hashtext('stampede partitions'));
+      if to_regclass('${name}') is null then
+        create table ${name} (like attempts including defaults including constraints);
+        alter table attempts attach partition ${name}
+          for values from (${from}) to (${from + partitionRows});
+      end if;
+    end $$`);
 }

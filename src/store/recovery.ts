@@ -7,7 +7,7 @@ import { check } from "../ledger/check.ts";
 import { restore, type EffectiveAttempt } from "../ledger/restore.ts";
 import { addSale, emptyState, trimLapsed, type LedgerState } from "../ledger/state.ts";
 import { recoverCoupons } from "./coupons.ts";
-import { countAttempts, loadSales, type StoredSale } from "./sales.ts";
+import { countAttempts, loadSales, tallyAttempts, type StoredSale } from "./sales.ts";
 
 /** A sale stays in memory this long after its end, for clients that are still asking. */
 export const settleAfterMs = 10 * 60_000;
@@ -27,11 +27,16 @@ export async function recover(sql: Sql, now: number): Promise<Recovered> {
   const state = emptyState(last?.seq ?? 0, last?.at.getTime() ?? 0);
 
   const unsettledSince = new Date(now - settleAfterMs).toISOString();
-  const known = await sql<{ id: number; item_count: number; settled: boolean }[]>`
-    select id, item_count, ends_at <= ${unsettledSince} as settled from sales`;
-  for (const row of known) if (row.settled) state.settled.set(row.id, row.item_count);
+  const known = await sql<KnownSale[]>`
+    select id, item_count, ends_at <= ${unsettledSince} as over, settled,
+           attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+    from sales order by id`;
+  for (const row of known.filter(({ over }) => over)) {
+    state.settled.set(row.id, row.item_count);
+    if (!row.settled) await settleLate(sql, row, state.seq);
+  }
 
-  const ids = known.filter((row) => !row.settled).map((row) => row.id);
+  const ids = known.filter(({ over }) => !over).map(({ id }) => id);
   const sales = await loadSales(sql, ids);
   for (const stored of sales) {
     const { sale, attempts, attemptsSeq } = stored;
@@ -46,6 +51,22 @@ export async function recover(sql: Sql, now: number): Promise<Recovered> {
     throw new Error(`the journal does not add up: ${complaints.slice(0, 5).join("; ")}`);
   }
   return { state, sales };
+}
+
+type KnownSale = {
+  id: number;
+  item_count: number;
+  over: boolean;
+  settled: boolean;
+  attempts: number;
+  attempts_seq: number;
+};
+
+/** Counts the attempts of a sale that was over before anybody who led could settle it. */
+async function settleLate(sql: Sql, sale: KnownSale, seq: number): Promise<void> {
+  const { id, attempts, attempts_seq: since } = sale;
+  const all = attempts + (await countAttempts(sql, id, since, seq));
+  await tallyAttempts(sql, id, { attempts: all, seq, settled: true });
 }
 
 type EffectiveRow = {

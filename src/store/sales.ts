@@ -2,7 +2,7 @@
  * The sales and their items as they are stored, and what the records say of sales and codes
  * that the ledger does not hold. Everything here may be asked of any process, leader or not.
  */
-import type { ISql, Sql } from "postgres";
+import type { Sql } from "postgres";
 import type { ArchivedCode } from "../ledger/commands.ts";
 import type { Sale } from "../ledger/state.ts";
 
@@ -51,34 +51,28 @@ type SaleRow = {
  * @param seq number of the last attempt made so far: none before it can name this sale
  */
 export async function storeSale(sql: Sql, sale: NewSale, seq: number): Promise<number> {
-  return await sql.begin(async (tx) => {
-    const [row] = await tx<{ id: number }[]>`
+  // One statement: a connection that is cut in the middle of `sql.begin` ends the process.
+  const [row] = await sql<{ id: number }[]>`
+    with made as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
                          item_count, attempts_seq)
       values (${sale.kind}, ${sale.title}, ${isoTime(sale.startsAt)}, ${isoTime(sale.endsAt)},
               ${sale.perUserLimit}, ${sale.reservationTtlMs}, ${sale.items.length}, ${seq})
       on conflict (kind, starts_at) where kind = 'hourly' do nothing
-      returning id`;
-    if (row === undefined) return await idOfHour(tx, sale.startsAt);
-    await tx.unsafe(
-      `insert into items (sale_id, id, name, picture_seed, price_cents, stock)
-       select $1::int, id, name, "pictureSeed", "priceCents", stock
-       from json_to_recordset($2::text::json)
-         as t (id int, name text, "pictureSeed" text, "priceCents" int, stock int)`,
-      [row.id, JSON.stringify(sale.items)],
-    );
-    return row.id;
-  });
-}
-
-async function idOfHour(sql: ISql, startsAt: number): Promise<number> {
-  const id = await findHourly(sql, startsAt);
+      returning id),
+    listed as (
+      insert into items (sale_id, id, name, picture_seed, price_cents, stock)
+      select made.id, t.id, name, "pictureSeed", "priceCents", stock
+      from made, json_to_recordset(${JSON.stringify(sale.items)}::text::json)
+        as t (id int, name text, "pictureSeed" text, "priceCents" int, stock int))
+    select id from made`;
+  const id = row?.id ?? (await findHourly(sql, sale.startsAt));
   if (id === null) throw new Error("an hourly sale was refused as double, and is not there");
   return id;
 }
 
 /** The id of the hourly sale that starts at a time (ms), or null. */
-export async function findHourly(sql: ISql, startsAt: number): Promise<number | null> {
+export async function findHourly(sql: Sql, startsAt: number): Promise<number | null> {
   const [row] = await sql<{ id: number }[]>`
     select id from sales where kind = 'hourly' and starts_at = ${isoTime(startsAt)}`;
   return row?.id ?? null;
@@ -141,16 +135,18 @@ export async function countAttempts(
   return row?.count ?? 0;
 }
 
-/** Notes how many attempts have named a sale up to `seq`, so that nobody counts them again. */
+/**
+ * Notes how many attempts have named a sale up to `seq`, so that nobody counts them again.
+ * @param settled whether this was the last time
+ */
 export async function tallyAttempts(
   sql: Sql,
   saleId: number,
-  attempts: number,
-  seq: number,
+  { attempts, seq, settled }: { attempts: number; seq: number; settled: boolean },
 ): Promise<void> {
   await sql`
-    update sales set attempts = ${attempts}, attempts_seq = ${seq}
-    where id = ${saleId} and attempts_seq < ${seq}`;
+    update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
+    where id = ${saleId} and attempts_seq <= ${seq} and not settled`;
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */

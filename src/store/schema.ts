@@ -94,6 +94,8 @@ export const sales = pgTable(
     /** Attempts that named this sale, counted up to the attempt numbered `attempts_seq`. */
     attempts: bigint("attempts", { mode: "number" }).notNull().default(0),
     attemptsSeq: bigint("attempts_seq", { mode: "number" }).notNull().default(0),
+    /** Over for good, and its attempts counted for the last time. */
+    settled: boolean("settled").notNull().default(false),
   },
   (t) => [
     uniqueIndex("sales_one_an_hour")
