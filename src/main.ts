@@ -75,6 +75,16 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+/** More than a pipe takes at once: what `say` writes the exit would cut off. */
+async function sayAll(text: string): Promise<void> {
+  try {
+    await Bun.write(Bun.stdout, `${text}\n`);
+  } catch (error) {
+    // Whoever reads has had enough.
+    if (errorCode(error) !== "EPIPE") throw error;
+  }
+}
+
 /** In the executable the migrations lie beside the program. */
 const migrationsFolder = join(import.meta.dir, packed === undefined ? "../drizzle" : "drizzle");
 
@@ -346,11 +356,7 @@ async function run(args: string[]): Promise<number> {
       say(packageJson.version);
       return 0;
     case "openapi":
-      // More than a pipe takes at once: what `say` writes the exit would cut off.
-      await Bun.write(
-        Bun.stdout,
-        `${JSON.stringify(idleDocument(packageJson.version), null, 2)}\n`,
-      );
+      await sayAll(JSON.stringify(idleDocument(packageJson.version), null, 2));
       return 0;
     case "serve":
       await runServe(readConfig());
