@@ -76,8 +76,8 @@ export const shown = computed(() => {
 export function follow(): void {
   void refresh();
   setInterval(() => {
-    if (document.hidden || sales.peek() === null) return;
-    if (Date.now() - askedAt > everythingMs) void refresh();
+    if (document.hidden) return;
+    if (sales.peek() === null || Date.now() - askedAt > everythingMs) void refresh();
     // A question without an answer leaves the figures; the header tells of the lost connection.
     else if (shown.peek().open.length > 0) refreshFigures().catch(() => undefined);
   }, figuresMs);

@@ -18,8 +18,13 @@ const limitWords = (limit: number): string => (limit === 1 ? "One" : `Up to ${co
 
 /** What the night panel says. */
 function stage() {
-  if (sales.value === null)
-    return { word: "Flash sale", title: "The shop", text: "Asking what is on sale.", of: null };
+  if (sales.value === null) {
+    const text =
+      failure.value === null
+        ? "Asking what is on sale."
+        : "No word of what is on sale. Asking again.";
+    return { word: "Flash sale", title: "The shop", text, of: null };
+  }
   const { open, coming, over } = shown.value;
   const [now] = open;
   if (now !== undefined) {
