@@ -8,6 +8,7 @@ import { connection } from "./api.ts";
 import { line } from "./live.ts";
 import { notice, Notices } from "./notice.tsx";
 import { sentenceOf } from "./problems.ts";
+import { tellOfDemo } from "./demo.tsx";
 import { isAdmin, loadKnownUser, logOut, theme, toggleTheme, user } from "./session.ts";
 
 /** Logs in and comes back to this page. */
@@ -62,7 +63,10 @@ const place = (id: string): HTMLElement => {
 };
 
 export function mount(page: ComponentChild): void {
-  render(<Session />, place("session"));
+  const session = place("session");
+  // The link that stood there for the first paint.
+  session.replaceChildren();
+  render(<Session />, session);
   render(<Notices />, place("notices"));
   render(page, place("app"));
   effect(() => {
@@ -71,4 +75,5 @@ export function mount(page: ComponentChild): void {
   });
   // A page that is for accounts alone has called loadUser() itself.
   loadKnownUser();
+  tellOfDemo();
 }

@@ -5,7 +5,6 @@
 import { effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { mount } from "../layout.tsx";
-import { tellOfDemo } from "../login/demo.tsx";
 import { LoginForm } from "../login/form.tsx";
 import { notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
@@ -169,4 +168,3 @@ effect(() => {
 
 void loadUser();
 mount(<Account />);
-tellOfDemo();

@@ -5,7 +5,6 @@
  */
 import { effect, signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
-import { tellOfDemo } from "../login/demo.tsx";
 import { loginAddress } from "../login/form.tsx";
 import { isAdmin, loadUser, user } from "../session.ts";
 import { EmptyState, LinkButton } from "../ui.tsx";
@@ -33,7 +32,7 @@ function Admin() {
   if (user.value !== undefined && !isAdmin.value)
     return (
       <div class="wide admin-body">
-        <EmptyState title="For administrators" animal={6}>
+        <EmptyState title="For administrators" animal={6} whole>
           {user.value === null ? (
             <>
               <p>Log in with an account that may administer the shop.</p>
@@ -83,4 +82,3 @@ effect(() => {
 
 void loadUser();
 mount(<Admin />);
-tellOfDemo();

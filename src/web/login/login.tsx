@@ -2,7 +2,6 @@
 import { mount } from "../layout.tsx";
 import { loadUser, user } from "../session.ts";
 import { LinkButton } from "../ui.tsx";
-import { tellOfDemo } from "./demo.tsx";
 import { backFrom, LoginForm } from "./form.tsx";
 
 const back = backFrom(location.search);
@@ -35,4 +34,3 @@ function Login() {
 
 void loadUser();
 mount(<Login />);
-tellOfDemo();

@@ -1,7 +1,6 @@
 /** One product (`?id=`): its picture, its price, and the counter where it is bought. */
 import { effect } from "@preact/signals";
 import { mount } from "../layout.tsx";
-import { tellOfDemo } from "../login/demo.tsx";
 import { Problem } from "../problems.ts";
 import type { Product } from "../shop/data.ts";
 import { askTime } from "../shop/data.ts";
@@ -33,12 +32,12 @@ function Page() {
     return (
       <div class="wide product-body">
         {isUnknown(now.error) ? (
-          <EmptyState title="No such product" animal={9}>
+          <EmptyState title="No such product" animal={9} whole>
             <p>It may have been taken out of the shop.</p>
             <LinkButton href="/shop">To the shop</LinkButton>
           </EmptyState>
         ) : (
-          <ErrorState error={now.error} again={() => void product.again()} />
+          <ErrorState whole error={now.error} again={() => void product.again()} />
         )}
       </div>
     );
@@ -78,4 +77,3 @@ effect(() => {
 askTime().catch(() => undefined);
 follow();
 mount(<Page />);
-tellOfDemo();

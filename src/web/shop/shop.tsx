@@ -4,7 +4,6 @@
  */
 import { signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
-import { tellOfDemo } from "../login/demo.tsx";
 import { Countdown, Moment } from "../time.tsx";
 import { Badge, Button, count, EmptyState, ErrorState, Meter, Picture } from "../ui.tsx";
 import type { FlashSale } from "./data.ts";
@@ -190,4 +189,3 @@ const Shop = () => (
 
 follow();
 mount(<Shop />);
-tellOfDemo();

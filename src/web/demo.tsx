@@ -6,8 +6,8 @@
  */
 import { signal } from "@preact/signals";
 import { render } from "preact";
-import { get, storage } from "../api.ts";
-import { setServerTime } from "../time.tsx";
+import { get, storage } from "./api.ts";
+import { setServerTime } from "./time.tsx";
 
 type Meta = { readonly demo: boolean; readonly server_time: string };
 
