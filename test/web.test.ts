@@ -1,6 +1,6 @@
 /**
  * The pages in a browser, against the program itself: what a visitor sees and can do. Without a
- * Chromium on the machine these tests are skipped.
+ * Chromium on the machine these tests say so and are skipped; where CI is set, they fail.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
@@ -12,6 +12,11 @@ import { until } from "./support/wait.ts";
 useLeftovers();
 const executablePath =
   Bun.which("chromium") ?? Bun.which("chromium-browser") ?? Bun.which("google-chrome");
+if (executablePath === null) {
+  const advice = "The browser tests need Chromium: apt-get install chromium, or Google Chrome.";
+  if (process.env["CI"] !== undefined) throw new Error(advice);
+  process.stderr.write(`${advice}\n`);
+}
 const narrow = { width: 360, height: 740 };
 const wide = { width: 1440, height: 900 };
 /** What is called good: https://web.dev/articles/cls */
