@@ -21,6 +21,15 @@ export const batchRowsMax = 4_096;
 /** Commands that wait to be decided; more are refused at once. */
 export const queueCommandsMax = 32_768;
 
+/**
+ * Turns of the event loop between a commit and the next batch: the replies just given are
+ * written in the first, and what their clients ask next is read in the others. Measured on
+ * 64 connections against none: two turns make batches 40% larger and 10% more requests a
+ * second; four take another tenth off PostgreSQL's time a row, more than four nothing. With
+ * nothing to do a turn takes microseconds.
+ */
+const turnsBeforeSending = 4;
+
 /** There is no writer at the moment; the caller may try again. */
 export class UnavailableError extends Error {}
 
@@ -142,10 +151,13 @@ export class Writer {
   #schedule(): void {
     if (this.#scheduled || this.#inFlight !== null || this.#ended !== null) return;
     this.#scheduled = true;
-    // Two turns: the replies just given are written in the first, and what their clients
-    // ask next is read in the second. Measured: batches 40% larger, 10% more requests a
-    // second on 64 connections; while the queue is empty it costs some microseconds.
-    setImmediate(() => setImmediate(() => this.#send()));
+    let turns = turnsBeforeSending;
+    const turn = (): void => {
+      turns -= 1;
+      if (turns === 0) this.#send();
+      else setImmediate(turn);
+    };
+    setImmediate(turn);
   }
 
   #send(): void {

@@ -118,16 +118,15 @@ function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients)
       const handler = methods[request.method];
       if (handler === undefined)
         return problem("method_not_allowed", { headers: { Allow: allow } });
-      const length = headers.get("Content-Length");
+      // Most requests have no body, and each look at a header costs them.
+      const length = request.body === null ? "0" : headers.get("Content-Length");
       if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
       if (served.leaderOnly && engine.role.name === "standby") {
         // How long it may take is for the leader to say, and for `forward`.
         server.timeout(request, 0);
         return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
       }
-      if (length === null && headers.has("Transfer-Encoding")) {
-        return measured(request, handler, server);
-      }
+      if (length === null) return measured(request, handler, server);
       return handler(request, server);
     };
     let answered: Response | Promise<Response>;
@@ -140,8 +139,11 @@ function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients)
       if (id === null && answered.status < 500) return answered;
       return withId(answered, id ?? crypto.randomUUID());
     }
-    const safe = answered.catch((error: unknown) => failure(error, id ?? crypto.randomUUID(), log));
-    return id === null ? safe : safe.then((response) => withId(response, id));
+    // Without an id to carry, a rejection may as well go to the server's own `error`.
+    if (id === null) return answered;
+    return answered
+      .catch((error: unknown) => failure(error, id, log))
+      .then((response) => withId(response, id));
   };
 }
 
