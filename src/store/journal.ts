@@ -210,38 +210,41 @@ export class Journal {
   async commit(at: number): Promise<void> {
     this.#addCouponFigures();
     let shape = 0;
+    let lastRows = 0;
     const arrays: string[] = [];
     this.#kinds.forEach((rows, i) => {
       if (rows.count === 0) return;
       shape |= 1 << i;
+      lastRows = rows.count;
       arrays.push(...rows.take());
     });
     const { sql, backendPid } = this.#session;
     const parameters = [this.#base, new Date(at).toISOString(), backendPid, ...arrays];
-    const [row] = await sql.unsafe<{ pid: number }[]>(
-      this.#statement(shape),
-      parameters.map(String),
-      {
-        prepare: true,
-      },
-    );
-    if (row?.pid !== backendPid) {
+    const { count } = await sql.unsafe(this.#statement(shape), parameters.map(String), {
+      prepare: true,
+    });
+    if (count !== lastRows) {
       throw new DeposedError("the connection that holds the leader's lock was replaced");
     }
   }
 
-  /** The statement for the kinds of rows in `shape`, a bit each. */
+  /**
+   * The statement for the kinds of rows in `shape`, a bit each: the last kind's, and the
+   * others' beside it. A flood is of one kind, and then it is a plain insert.
+   */
   #statement(shape: number): string {
     let statement = this.#statements.get(shape);
     if (statement === undefined) {
       let first = 4;
       const parts = this.#kinds.flatMap((rows, i) => {
         if ((shape & (1 << i)) === 0) return [];
-        const part = `w${i} as (${rows.statement(first)})`;
+        const part = rows.statement(first);
         first += rows.types.length;
         return [part];
       });
-      statement = `with ${parts.join(", ")} select pg_backend_pid() as pid`;
+      const beside = parts.slice(0, -1).map((part, i) => `w${i} as (${part})`);
+      const start = beside.length === 0 ? "" : `with ${beside.join(", ")} `;
+      statement = start + (parts.at(-1) ?? "");
       this.#statements.set(shape, statement);
     }
     return statement;
