@@ -136,6 +136,7 @@ async function runServe(config: Config): Promise<void> {
     serve({
       routes,
       pages: [...pageRoutes(), ...docsRoutes],
+      missingPage,
       engine,
       host: config.host,
       port: config.port,
@@ -176,6 +177,12 @@ async function listen<T>(database: Database, port: number, start: () => T): Prom
 
 const pageRoutes = (): PageRoute[] =>
   Array.from(pages, ([path, page]) => ({ path, handle: (request) => servePage(page, request) }));
+
+const missingPage = (request: Request): Response => {
+  const page = pages.get("/missing");
+  if (page === undefined) throw new Error("the pages have no /missing");
+  return servePage(page, request, 404);
+};
 
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 

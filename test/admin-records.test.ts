@@ -264,6 +264,35 @@ describe("attempts", () => {
   });
 });
 
+test("how a sale sold over time: from the first purchase to the last, in some 200 points", async () => {
+  const curve = z.object({
+    sale_id: z.literal(1),
+    starts_at: z.iso.datetime(),
+    points: z.array(z.object({ at: z.iso.datetime(), sold: z.int() })),
+  });
+  const { points } = read(await admin.get("/api/admin/sales/1/curve"), curve);
+  expect(points.map(({ sold }) => sold)).toEqual([1, ...upTo(200).map((n) => n * 125)]);
+  expect(told(await admin.get("/api/admin/sales/999/curve"))).toBe("404 sale_not_found");
+});
+
+test("who looks for a page where none is gets one; a program gets a problem", async () => {
+  const { client } = server;
+  const look = { headers: { Accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
+  const page = await client.get("/nothing/here", look);
+  expect(page.status).toBe(404);
+  expect(page.headers.get("Content-Type")).toStartWith("text/html");
+  expect(page.text).toContain("<h1");
+  for (const answer of [
+    await client.get("/nothing/here"),
+    await client.get("/nothing/here", { headers: { Accept: "application/json" } }),
+    await client.ask("POST", "/nothing/here", look),
+    await client.get("/sales/999", look),
+  ]) {
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get("Content-Type")).toBe("application/problem+json");
+  }
+});
+
 test("live figures", async () => {
   const { client } = server;
   const { code } = await client.reserve("dora");

@@ -49,6 +49,7 @@ test("every path of theirs is for administrators alone", async () => {
     ["GET", "attempts"],
     ["GET", "sales/1/attempts.csv"],
     ["GET", "sales/1/purchases.csv"],
+    ["GET", "sales/1/curve"],
   ] as const) {
     const address = `/api/admin/${path}`;
     expect([path, told(await ann.ask(method, address))]).toEqual([path, "403 forbidden"]);

@@ -62,6 +62,8 @@ const forwardTimeoutMs = 5_000;
 export function serve(options: {
   readonly routes: readonly Route[];
   readonly pages?: readonly PageRoute[];
+  /** For people who are lost; without it, and for programs, a problem. */
+  readonly missingPage?: (request: Request) => Response;
   readonly engine: Engine;
   readonly host: string;
   readonly port: number;
@@ -88,7 +90,7 @@ export function serve(options: {
     reusePort: false,
     maxRequestBodySize: bodyBytesSentMax,
     routes: table,
-    fetch: (request) => withRequestId(request, problem("not_found")),
+    fetch: (request) => withRequestId(request, missing(request, options.missingPage)),
     error: (error) => failure(error, crypto.randomUUID(), log),
   });
 }
@@ -185,6 +187,13 @@ function withId(response: Response, id: string): Response {
 function withRequestId(request: Request, response: Response): Response {
   const id = sane(request.headers.get("X-Request-Id"));
   return id === null ? response : withId(response, id);
+}
+
+function missing(request: Request, page?: (request: Request) => Response): Response {
+  const looks = request.method === "GET" || request.method === "HEAD";
+  // A browser asks for text/html by name; programs take anything, or JSON.
+  const wantsPage = looks && /\btext\/html\b/.test(request.headers.get("Accept") ?? "");
+  return wantsPage && page !== undefined ? page(request) : problem("not_found");
 }
 
 /** Has the leader answer. The answer streams through, whatever its length. */

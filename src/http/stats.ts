@@ -1,11 +1,14 @@
 /** The live figures that an administrator watches: made when asked for, from counters alone. */
+import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../accounts.ts";
 import { expire, type LedgerState, type SaleState } from "../ledger/state.ts";
 import { withAdmin } from "./accounts.ts";
-import { time, timeShape } from "./fields.ts";
+import { soldOverTime, type SoldBy } from "../store/sales.ts";
+import { idIn, idParam, time, timeShape } from "./fields.ts";
 import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
-import { json } from "./problems.ts";
+import { Fresh } from "./fresh.ts";
+import { json, problem } from "./problems.ts";
 import type { Route } from "./server.ts";
 import { liveFigures, showSale } from "./views.ts";
 
@@ -15,6 +18,7 @@ const soonMs = 10_000;
 const deadlinesMax = 20_000;
 const nextMax = 20;
 const databaseWaitMaxMs = 2_000;
+const curvePointsMax = 200;
 
 const count = z.int().min(0);
 const stats = z.object({
@@ -45,11 +49,20 @@ const stats = z.object({
   memory_bytes: count,
 });
 
+const curve = z.object({
+  sale_id: z.int(),
+  starts_at: timeShape,
+  points: z
+    .array(z.object({ at: timeShape, sold: count }))
+    .describe("Units sold by a time, from the first purchase to the last"),
+});
+
 export function statsRoutes(
   sales: FlashSales,
   accounts: Accounts,
   context: FlashSalesContext,
 ): Route[] {
+  const curves = new Fresh<readonly SoldBy[]>();
   return [
     {
       path: "/api/admin/stats",
@@ -64,7 +77,37 @@ export function statsRoutes(
         },
       },
     },
+    {
+      path: "/api/admin/sales/:id/curve",
+      methods: {
+        GET: {
+          handle: withAdmin(accounts, (request) => curveOf(request, curves, context)),
+          summary: "How a sale sold over time",
+          description: `About ${curvePointsMax} points, closer where it sold faster.`,
+          auth: "admin",
+          path: idParam("The sale, of either kind"),
+          answers: { 200: curve },
+          refusals: ["sale_not_found", "unauthorized", "forbidden"],
+        },
+      },
+    },
   ];
+}
+
+async function curveOf(
+  request: BunRequest,
+  curves: Fresh<readonly SoldBy[]>,
+  { sql, shelf, clock }: FlashSalesContext,
+): Promise<Response> {
+  const id = idIn(request, "id");
+  const shown = id === null ? null : await shelf.find(id);
+  if (id === null || shown === null) return problem("sale_not_found");
+  const points = await curves.get(id, clock(), () => soldOverTime(sql, id, curvePointsMax));
+  return json({
+    sale_id: id,
+    starts_at: time(shown.stored.sale.startsAt),
+    points: (points ?? []).map(({ at, sold }) => ({ at: time(at), sold })),
+  });
 }
 
 async function figures(sales: FlashSales, context: FlashSalesContext): Promise<Response> {

@@ -228,3 +228,27 @@ export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | n
 }
 
 const isoTime = (ms: number): string => new Date(ms).toISOString();
+
+/** How many units were sold by a time (ms since the Unix epoch). */
+export type SoldBy = { readonly at: number; readonly sold: number };
+
+/**
+ * How a sale sold, first purchase to last: every so many-th purchase, so that the curve is as
+ * fine where it is steep as where it is flat.
+ * @param pointsMax about so many are returned
+ */
+export async function soldOverTime(
+  sql: Sql,
+  saleId: number,
+  pointsMax: number,
+): Promise<readonly SoldBy[]> {
+  const rows = await sql<{ at: Date; sold: number }[]>`
+    select at, sold from (
+      select purchased_at as at, row_number() over (order by seq)::int as sold,
+             count(*) over ()::int as total
+      from purchases where sale_id = ${saleId}
+    ) one
+    where sold = 1 or sold = total or sold % greatest(1, total / ${pointsMax}) = 0
+    order by sold`;
+  return rows.map(({ at, sold }) => ({ at: at.getTime(), sold }));
+}

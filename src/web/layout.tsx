@@ -72,6 +72,10 @@ export function mount(page: ComponentChild): void {
   effect(() => {
     for (const item of document.querySelectorAll<HTMLElement>(".nav-admin"))
       item.hidden = !isAdmin.value;
+    // On a phone the links are wider than the screen.
+    document
+      .querySelector(".nav [aria-current]")
+      ?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
   });
   // A page that is for accounts alone has called loadUser() itself.
   loadKnownUser();

@@ -87,9 +87,19 @@ export function Dialog({
 /** Rendered once a page, by layout.tsx. */
 export function Notices() {
   const asked = question.value;
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    list.current?.showPopover();
+    return notices.subscribe(() => {
+      // What is shown last lies on top: above a dialog that was opened meanwhile.
+      if (document.querySelector("dialog[open]") === null) return;
+      list.current?.hidePopover();
+      list.current?.showPopover();
+    });
+  }, []);
   return (
     <>
-      <div class="notices" role="status" aria-live="polite">
+      <div ref={list} popover="manual" class="notices" role="status" aria-live="polite">
         {notices.value.map(({ id, text, tone }) => (
           <p key={id} class={`notice ${tone}`}>
             <span>{text}</span>

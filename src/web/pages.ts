@@ -100,10 +100,10 @@ export const pages: ReadonlyMap<string, Page> = new Map([
 ]);
 
 /** The answer to GET or HEAD of a page. */
-export function servePage({ body, gzip, headers }: Page, request: Request): Response {
-  if (request.headers.get("If-None-Match") === headers["ETag"])
+export function servePage({ body, gzip, headers }: Page, request: Request, status = 200): Response {
+  if (status === 200 && request.headers.get("If-None-Match") === headers["ETag"])
     return new Response(null, { status: 304, headers });
   if (/\bgzip\b/.test(request.headers.get("Accept-Encoding") ?? ""))
-    return new Response(gzip, { headers: { ...headers, "Content-Encoding": "gzip" } });
-  return new Response(body, { headers });
+    return new Response(gzip, { status, headers: { ...headers, "Content-Encoding": "gzip" } });
+  return new Response(body, { status, headers });
 }

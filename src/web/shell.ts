@@ -3,7 +3,8 @@
  * stands before any script has run or any figure has come.
  *
  * A page's file begins with what goes into its head, as a comment of `key: value` lines: `title` and
- * `description`, and `path` where that is not `/<name>`. The rest is the content of `<main id="app">`.
+ * `description`, `path` where that is not `/<name>`, and `under`, the link that leads to it where
+ * it has none of its own. The rest is the content of `<main id="app">`.
  */
 
 export type PageHead = { readonly path: string; readonly title: string; readonly body: string };
@@ -41,14 +42,21 @@ export function shell(parts: ShellParts): { readonly path: string; readonly html
     ...preload.map((href) => `<link rel="modulepreload" href="${href}" />`),
     `<script src="${script}" type="module"></script>`,
   ];
-  return { path, html: page(path, title, field("description") ?? title, head, body) };
+  const at = field("under") ?? path;
+  return { path, html: page(path, at, title, field("description") ?? title, head, body) };
 }
 
-const link = (at: string) => (one: { readonly path: string; readonly word: string }) =>
-  `<li><a href="${one.path}"${one.path === at ? ' aria-current="page"' : ""}>${one.word}</a></li>`;
+const link =
+  (path: string, at: string) => (one: { readonly path: string; readonly word: string }) =>
+    `<li><a href="${one.path}"${current(one.path, path, at)}>${one.word}</a></li>`;
+
+/** A page below the link is not the one that the link leads to, but the visitor is in its part. */
+const current = (link: string, path: string, at: string): string =>
+  link === at ? ` aria-current="${link === path ? "page" : "true"}"` : "";
 
 const page = (
   path: string,
+  at: string,
   title: string,
   description: string,
   head: readonly string[],
@@ -68,7 +76,7 @@ ${head.join("\n")}
 <a class="skip" href="#app">Skip to the content</a>
 <header class="top">
 <a class="brand" href="/"><img src="/favicon.svg" width="36" height="36" alt="" /><span>Stampede</span></a>
-<nav aria-label="Pages"><ul class="nav">${links.map(link(path)).join("")}<li class="nav-admin" hidden><a href="/admin"${path === "/admin" ? ' aria-current="page"' : ""}>Admin</a></li></ul></nav>
+<nav aria-label="Pages"><ul class="nav">${links.map(link(path, at)).join("")}<li class="nav-admin" hidden><a href="/admin"${current("/admin", path, at)}>Admin</a></li></ul></nav>
 <div class="top-end" id="session"><span class="line" data-line="idle" role="status"><span></span></span><button class="icon" type="button" aria-label="Theme"></button><a class="button quiet small" href="/login">Log in</a></div>
 </header>
 <main id="app" tabindex="-1" data-page="${path}">

@@ -1,12 +1,22 @@
 /** The live dashboard: how fast, how far, with what outcome, and whether everything is well. */
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { serverNow, tick } from "../time.tsx";
 import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
 import { Chart } from "./chart.tsx";
 import { CsvLinks } from "./sales.tsx";
-import { askAgain, failure, oldMs, samples, type Stats, stats, type StatsSale } from "./stats.ts";
+import {
+  askAgain,
+  askPast,
+  failure,
+  oldMs,
+  type Past,
+  samples,
+  type Stats,
+  stats,
+  type StatsSale,
+} from "./stats.ts";
 import { outcomeOf } from "./words.ts";
 
 const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -106,18 +116,40 @@ const chosen = computed<StatsSale | null>(() => {
     null
   );
 });
+const chosenNow = computed(() => chosen.value?.id ?? null);
+
+/** What the records say of the chosen sale; the page goes on from there with what it sees. */
+const past = signal<{ readonly saleId: number; readonly curve: Past } | null>(null);
+effect(() => {
+  const saleId = chosenNow.value;
+  if (saleId === null || past.peek()?.saleId === saleId) return;
+  askPast(saleId).then(
+    (curve) => {
+      if (chosenNow.peek() === saleId) past.value = { saleId, curve };
+    },
+    // The figures beside it say what is wrong, and the curve grows from here.
+    () => undefined,
+  );
+});
+
 const sellThrough = computed<[number[], (number | null)[], (number | null)[]]>(() => {
   const sale = chosen.value;
-  const share = (which: 0 | 1) => (one: (typeof samples.value)[number]) => {
-    const units = sale === null ? undefined : one.sales.get(sale.id)?.[which];
-    return sale === null || units === undefined || sale.stock === 0
-      ? null
-      : (units / sale.stock) * 100;
-  };
+  if (sale === null) return [[], [], []];
+  const share = (units: number | undefined) =>
+    units === undefined || sale.stock === 0 ? null : (units / sale.stock) * 100;
+  const seen = samples.value;
+  const opened = Date.parse(sale.starts_at) / 1000;
+  const since = seen.find(({ sales }) => sales.has(sale.id))?.at ?? Number.POSITIVE_INFINITY;
+  const known = past.value?.saleId === sale.id ? past.value.curve : [];
+  const before = known.filter(({ at }) => at < since);
+  const live = seen.filter(({ at }) => at >= opened);
   return [
-    samples.value.map(({ at }) => at),
-    samples.value.map(share(0)),
-    samples.value.map(share(1)),
+    [...before, ...live].map(({ at }) => at),
+    [
+      ...before.map(({ sold }) => share(sold)),
+      ...live.map(({ sales }) => share(sales.get(sale.id)?.[0])),
+    ],
+    [...before.map(() => null), ...live.map(({ sales }) => share(sales.get(sale.id)?.[1]))],
   ];
 });
 
@@ -178,7 +210,8 @@ function SellThrough({ of }: { readonly of: Stats | null }) {
       />
       <p class="panel-note">
         <i class="key accent" /> sold <i class="key held" /> sold or reserved
-        {sale && `: ${count(sale.sold)} and ${count(sale.reserved)} of ${count(sale.stock)}`}
+        {sale &&
+          `. Of ${count(sale.stock)}, ${count(sale.sold)} sold and ${count(sale.reserved)} reserved`}
       </p>
       <div class="panel-sale">
         <label for={id}>Sale</label>

@@ -97,4 +97,18 @@ export function watch(isWatched: boolean): void {
   timer = setInterval(() => void ask(), everyMs);
 }
 
+type Curve = {
+  readonly starts_at: string;
+  readonly points: readonly { readonly at: string; readonly sold: number }[];
+};
+/** How a sale sold before the page began to watch it; times in seconds since the Unix epoch. */
+export type Past = readonly { readonly at: number; readonly sold: number }[];
+
+/** From nothing at the opening to the last purchase on record. */
+export async function askPast(saleId: number): Promise<Past> {
+  const { starts_at, points } = await get<Curve>(`/api/admin/sales/${saleId}/curve`);
+  const told = points.map(({ at, sold }) => ({ at: Date.parse(at) / 1000, sold }));
+  return [{ at: Date.parse(starts_at) / 1000, sold: 0 }, ...told];
+}
+
 export const askAgain = (): void => void ask();

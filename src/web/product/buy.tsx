@@ -189,7 +189,7 @@ export function Counter() {
   const state = saleState.value;
   if (of === null || state === null)
     return (
-      <section class="card counter" aria-label="Buy">
+      <section class="card counter idle" aria-label="Buy">
         <Badge>In no sale at present</Badge>
         <p>It can be bought in a flash sale. When the next one is announced, it stands here.</p>
         <p>
