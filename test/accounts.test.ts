@@ -14,7 +14,7 @@ import {
 } from "./support/accounts.ts";
 import { usePostgres } from "./support/postgres.ts";
 import { Clock } from "./support/shop.ts";
-import { inTurn } from "./support/wait.ts";
+import { inTurn, until } from "./support/wait.ts";
 
 const postgres = usePostgres();
 const noon = Date.parse("2026-06-01T12:00:00Z");
@@ -237,6 +237,90 @@ describe("a token", () => {
     expect((await client.me(headers)).status).toBe(200);
     clock.now += 30_000;
     expectRefusal(await client.me(headers), 401, "unauthorized");
+  });
+});
+
+describe("changing one's password", () => {
+  const better = "a better password";
+  const path = "/api/auth/password";
+  const change = (headers: Record<string, string>, current = password, next: unknown = better) =>
+    client.send("POST", path, { current_password: current, new_password: next }, { headers });
+
+  test("ends every session but the one that it came by, also where they were just used", async () => {
+    const name = await newUser();
+    const [phone, desk] = [await client.enter(name, password), await client.enter(name, password)];
+    const other = await client.enter(await newUser(), password);
+    await inTurn([phone, desk, other], async ({ headers }) => {
+      expect((await client.me(headers)).status).toBe(200);
+    });
+    const cookie = { Cookie: `stampede_token=${desk.token}` };
+    const changed = await change({ ...cookie, "Sec-Fetch-Site": "same-origin" });
+    expect([changed.status, changed.text]).toEqual([204, ""]);
+    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expect((await client.me(cookie)).json()).toEqual(desk.user);
+    expect((await client.me(other.headers)).status).toBe(200);
+    expectRefusal(await client.login(name, password), 401, "invalid_credentials");
+    const anew = await client.enter(name, better);
+    clock.now += 60_000;
+    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expect((await client.me(cookie)).status).toBe(200);
+    expect((await client.me(anew.headers)).status).toBe(200);
+  });
+
+  test("ends a session that begins with the old one at the same time", async () => {
+    const name = await newUser();
+    const { headers, user } = await client.enter(name, password);
+    const waiting = (wanted: number) =>
+      until(`${wanted} to wait`, async () => {
+        const rows = await shop.sql`
+          select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`;
+        return rows.length === wanted;
+      });
+    // The login is the first to go on, and has begun before the change could see its session.
+    const [login, changed] = await shop.sql
+      .begin(async (sql) => {
+        await sql`select 1 from users where id = ${user.id} for update`;
+        const entering = client.login(name, password);
+        await waiting(1);
+        const changing = change(headers);
+        await waiting(2);
+        return [entering, changing] as const;
+      })
+      .then((asked) => Promise.all(asked));
+    expect([login.status, changed.status]).toEqual([200, 204]);
+    const cookie = { Cookie: login.headers.get("Set-Cookie")?.split(";")[0] ?? "" };
+    expectRefusal(await client.me(cookie), 401, "unauthorized");
+    expect((await client.me(headers)).status).toBe(200);
+  });
+
+  test("needs the current one, and a new one by the rules", async () => {
+    const name = await newUser();
+    const { headers, token } = await client.enter(name, password);
+    const wrong = await change(headers, "not the password");
+    expectRefusal(wrong, 401, "invalid_credentials");
+    expect(wrong.text).toBe((await client.login(name, "not the password")).text);
+    await inTurn(["s3cret!", "", 12_345_678, null, "🔑".repeat(257)], async (bad) => {
+      const refused = await change(headers, password, bad);
+      expectRefusal(refused, 400, "invalid_request");
+      expect(refused.text).toContain('"new_password ');
+      expect(refused.text).not.toContain("s3cret");
+    });
+    expectRefusal(await change(headers, ""), 400, "invalid_request");
+    expectRefusal(await change({}), 401, "unauthorized");
+    const cookie = { Cookie: `stampede_token=${token}` };
+    const fromElsewhere = await change({ ...cookie, "Sec-Fetch-Site": "cross-site" });
+    expectRefusal(fromElsewhere, 403, "cross_site");
+    await client.enter(name, password);
+  });
+
+  test("by a leader that was deposed changes nothing", async () => {
+    const name = await newUser();
+    const { headers } = await client.enter(name, password);
+    await shop.beginTerm("others");
+    expectRefusal(await change(headers), 503, "unavailable");
+    await shop.beginTerm("us");
+    await client.enter(name, password);
   });
 });
 

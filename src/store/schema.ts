@@ -256,6 +256,8 @@ export const users = pgTable(
     username: text("username").notNull(),
     /** argon2id, with its parameters and salt. */
     passwordHash: text("password_hash").notNull(),
+    /** Goes up with every change of the password. */
+    passwordVersion: integer("password_version").notNull().default(1),
     role: userRole("role").notNull().default("user"),
     disabled: boolean("disabled").notNull().default(false),
     createdAt: time("created_at").notNull().defaultNow(),
@@ -264,7 +266,10 @@ export const users = pgTable(
   (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username})`)],
 );
 
-/** Logins that count: a token names its row here, and counts as long as the row is there. */
+/**
+ * Logins that count: a token names its row here, and counts as long as the row is there and the
+ * password that it began with is its user's.
+ */
 export const sessions = pgTable(
   "sessions",
   {
@@ -272,6 +277,7 @@ export const sessions = pgTable(
     userId: integer("user_id")
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
+    passwordVersion: integer("password_version").notNull().default(1),
     expiresAt: time("expires_at").notNull(),
   },
   (t) => [
