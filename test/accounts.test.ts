@@ -2,6 +2,8 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
 import { tokenLifeMs } from "../src/accounts/tokens.ts";
+import { allowances } from "../src/accounts/limits.ts";
+import { migrate } from "../src/store/migrations.ts";
 import { nobodysHash } from "../src/accounts/passwords.ts";
 import {
   type AccountClient,
@@ -12,9 +14,9 @@ import {
   openAccountShop,
   tokenSecret,
 } from "./support/accounts.ts";
-import { usePostgres } from "./support/postgres.ts";
+import { lookInto, migrationsFolder, usePostgres } from "./support/postgres.ts";
 import { Clock } from "./support/shop.ts";
-import { inTurn, until } from "./support/wait.ts";
+import { inTurn, until, upTo } from "./support/wait.ts";
 
 const postgres = usePostgres();
 const noon = Date.parse("2026-06-01T12:00:00Z");
@@ -69,6 +71,40 @@ describe("registering", () => {
     expect((await second.catch((error: unknown) => error)) as object).toMatchObject({
       code: "23505",
     });
+  });
+
+  test("takes A to Z alone for the same in either case, as logins and their limit do", async () => {
+    const add = (username: string) =>
+      shop.sql`
+        insert into users (username, password_hash) values (${username}, ${cheapHash(password)})
+        on conflict do nothing returning username`;
+    const name = newName();
+    const twice = [`${name}Ä`, `${name}ä`, `${name}İ`, `${name}i`, `${name}ß`, `${name}ẞ`];
+    await inTurn(twice, async (one) => expect((await add(one)).length).toBe(1));
+    await inTurn(twice, async (one) => {
+      expect((await client.enter(one, password)).user.username).toBe(one);
+      const cased = one.replace("user", "USER");
+      expect((await add(cased)).length).toBe(0);
+      expect((await client.enter(cased, password)).user.username).toBe(one);
+    });
+    await inTurn(upTo(allowances.loginOfAccountFromAddress.times), () =>
+      client.login(`${name}İ`, "not the password"),
+    );
+    expectRefusal(await client.login(`${name}İ`, password), 429, "too_many_attempts");
+    await client.enter(`${name}i`, password);
+  });
+
+  test("does so in a database of any locale", async () => {
+    const turkish = await postgres.newDatabase(
+      "template template0 locale_provider icu icu_locale 'tr'",
+    );
+    await migrate({ url: turkish }, migrationsFolder);
+    const [row] = await lookInto(turkish)`select lower('I') as i`;
+    expect(row).toEqual({ i: "ı" });
+    const there = (await openAccountShop(turkish, { clock })).client;
+    expect((await there.register("INGRID", password)).status).toBe(201);
+    expectRefusal(await there.register("ingrid", password), 409, "user_exists");
+    await there.enter("ingrid", password);
   });
 
   test("of many who register one name at once, one gets it", async () => {

@@ -262,8 +262,8 @@ export const users = pgTable(
     disabled: boolean("disabled").notNull().default(false),
     createdAt: time("created_at").notNull().defaultNow(),
   },
-  // Two names that differ in case alone would be two people that nobody can tell apart.
-  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username})`)],
+  // As `sameName` of accounts/rules.ts has it, whatever the database's locale.
+  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username} collate "C")`)],
 );
 
 /**

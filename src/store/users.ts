@@ -7,6 +7,7 @@
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
  */
 import type { Sql } from "postgres";
+import { sameName } from "../accounts/rules.ts";
 import { errorCode } from "./client.ts";
 
 export type UserRole = "user" | "admin";
@@ -35,7 +36,7 @@ const storedUser = ({ id, username, role, disabled, created_at }: UserRow): Stor
   createdAt: created_at,
 });
 
-/** Null when there is a user of this name, upper and lower case being the same. */
+/** Null when there is a user of this name, by `sameName`. */
 export async function insertUser(
   sql: Sql,
   user: { readonly username: string; readonly passwordHash: string; readonly role: UserRole },
@@ -43,13 +44,14 @@ export async function insertUser(
   const [row] = await sql<UserRow[]>`
     insert into users (username, password_hash, role)
     values (${user.username}, ${user.passwordHash}, ${user.role})
-    on conflict (lower(username)) do nothing
+    on conflict (lower(username collate "C")) do nothing
     returning id, username, role, disabled, created_at`;
   return row === undefined ? null : storedUser(row);
 }
 
 export async function hasUser(sql: Sql, username: string): Promise<boolean> {
-  const rows = await sql`select 1 from users where lower(username) = lower(${username})`;
+  const rows =
+    await sql`select 1 from users where lower(username collate "C") = ${sameName(username)}`;
   return rows.length > 0;
 }
 
@@ -58,7 +60,7 @@ export type Credentials = StoredUser & { readonly passwordHash: string };
 export async function findCredentials(sql: Sql, username: string): Promise<Credentials | null> {
   const [row] = await sql<(UserRow & { password_hash: string })[]>`
     select id, username, role, disabled, created_at, password_hash
-    from users where lower(username) = lower(${username})`;
+    from users where lower(username collate "C") = ${sameName(username)}`;
   return row === undefined ? null : { ...storedUser(row), passwordHash: row.password_hash };
 }
 
@@ -69,7 +71,7 @@ export async function listUsers(
 ): Promise<StoredUser[]> {
   const rows = await sql<UserRow[]>`
     select id, username, role, disabled, created_at from users
-    where id > ${after} and position(lower(${q}) in lower(username)) > 0
+    where id > ${after} and position(${sameName(q)} in lower(username collate "C")) > 0
     order by id limit ${limit}`;
   return rows.map(storedUser);
 }
@@ -173,7 +175,7 @@ export async function replacePassword(
 ): Promise<string | null> {
   const [row] = await sql<{ username: string }[]>`
     update users set password_hash = ${passwordHash}, password_version = password_version + 1
-    where lower(username) = lower(${username})
+    where lower(username collate "C") = ${sameName(username)}
     returning username`;
   return row?.username ?? null;
 }
