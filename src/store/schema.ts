@@ -91,6 +91,8 @@ export const sales = pgTable(
     perUserLimit: integer("per_user_limit").notNull(),
     reservationTtlMs: integer("reservation_ttl_ms").notNull(),
     itemCount: integer("item_count").notNull(),
+    /** The last attempt that was made before this sale was stored: none up to it is on this sale. */
+    storedAfterSeq: bigint("stored_after_seq", { mode: "number" }).notNull().default(0),
     /** Attempts that named this sale, counted up to the attempt numbered `attempts_seq`. */
     attempts: bigint("attempts", { mode: "number" }).notNull().default(0),
     attemptsSeq: bigint("attempts_seq", { mode: "number" }).notNull().default(0),
