@@ -177,6 +177,7 @@ describe("CSV", () => {
     const refused = await admin.get(path);
     expect(told(refused)).toBe("503 overloaded");
     expect(refused.headers.get("Retry-After")).toBe("5");
+    expect(refused.headers.get("X-Request-Id")).toMatch(/^\S{8,}$/);
     for (const stop of stops) stop.abort();
     await until("room for an export", async () => {
       const response = await download(path);
