@@ -2,11 +2,11 @@
  * Accounts: registering, logging in and out, and telling who sends a request.
  *
  * A login makes a session, a row in PostgreSQL; the token names it. A session counts until the
- * token's time is over, somebody logs out of it, or its user is disabled; what the user may do
- * is read with it and not from the token. All of this is the leader's: it keeps what it has
- * read of sessions in memory, for the length of its term, and drops it there before it answers
- * that something was changed. What is changed behind its back, in PostgreSQL by hand, counts
- * after `cacheAgeMaxMs`.
+ * token's time is over, somebody logs out of it, its user is disabled, or gets another password
+ * by another session; what the user may do is read with it and not from the token. All of this
+ * is the leader's: it keeps what it has read of sessions in memory, for the length of its term,
+ * and drops it there before it answers that something was changed. What is changed behind its
+ * back, in PostgreSQL by hand or by `stampede user password`, counts after `cacheAgeMaxMs`.
  */
 import type { Sql } from "postgres";
 import type { Clients } from "./accounts/clients.ts";
@@ -14,8 +14,9 @@ import { networkOf } from "./accounts/clients.ts";
 import { AttemptLimits } from "./accounts/limits.ts";
 import type { Passwords } from "./accounts/passwords.ts";
 import { SessionCache } from "./accounts/cache.ts";
-import { tokenLifeMs, Tokens } from "./accounts/tokens.ts";
+import { tokenLifeMs, Tokens, type TokenClaims } from "./accounts/tokens.ts";
 import {
+  changePassword,
   changeUser,
   endSession,
   findCredentials,
@@ -26,6 +27,7 @@ import {
   isAway,
   listUsers,
   startSession,
+  type Credentials,
   type StoredUser,
   type UserChange,
   type UserRole,
@@ -51,6 +53,9 @@ export type AccountsOptions = {
   readonly clock: () => number;
 };
 
+/** An attempt with a password that counts as a failed login. */
+export type Refused = { readonly word: "invalid_credentials" } | TooMany;
+
 export type TooMany = { readonly word: "too_many_attempts"; readonly retryAfterMs: number };
 
 export type LoginOutcome =
@@ -61,8 +66,9 @@ export type LoginOutcome =
       /** Of the token. */
       readonly lifeMs: number;
     }
-  | { readonly word: "invalid_credentials" }
-  | TooMany;
+  | Refused;
+
+export type PasswordOutcome = { readonly word: "changed" | "unauthorized" } | Refused;
 
 export type RegisterOutcome =
   | { readonly word: "registered"; readonly account: Account }
@@ -73,7 +79,10 @@ export type ChangeOutcome =
   | { readonly word: "changed"; readonly user: StoredUser }
   | { readonly word: "user_not_found" | "forbidden" | "own_account" | "last_admin" };
 
-type NewAccount = { readonly username: string; readonly password: string; readonly role: UserRole };
+type GivenCredentials = { readonly username: string; readonly password: string };
+type NewAccount = GivenCredentials & { readonly role: UserRole };
+
+const notLeading = "this process does not lead any more";
 
 /**
  * Makes an account; null when the name is taken. That name and password keep to the rules is
@@ -127,32 +136,72 @@ export class Accounts {
     return account;
   }
 
-  async login(
-    { username, password }: { readonly username: string; readonly password: string },
-    address: string,
-  ): Promise<LoginOutcome> {
+  async login(credentials: GivenCredentials, address: string): Promise<LoginOutcome> {
     this.#cacheOfTerm();
+    return await this.#verified(credentials, address, async (user) => {
+      const begun = await this.#begin(user);
+      if (begun !== null) this.#limits.succeeded(credentials.username, networkOf(address));
+      return begun;
+    });
+  }
+
+  /**
+   * Changes the password of whoever sends a request. Their other sessions end; the one that the
+   * request came by stays.
+   */
+  async changePassword(
+    request: Request,
+    { id, username }: Account,
+    { present, next }: { readonly present: string; readonly next: string },
+    address: string,
+  ): Promise<PasswordOutcome> {
+    const cache = this.#cacheOfTerm();
+    const claims = await this.#claimsOf(request);
+    if (claims === null) return { word: "unauthorized" };
+    const { sessionId } = claims;
+    const { epoch } = cache;
+    return await this.#verified({ username, password: present }, address, async (user) => {
+      const passwordHash = await this.#options.passwords.hash(next);
+      try {
+        const changed = await this.#ask((sql) =>
+          changePassword(sql, { epoch, sessionId }, user, passwordHash),
+        );
+        if (changed === "term_over") throw new UnavailableError(notLeading);
+        return changed === "changed" ? { word: changed } : null;
+      } finally {
+        // Also when nobody knows whether it was done.
+        cache.dropUser(id);
+      }
+    });
+  }
+
+  /**
+   * Goes on with a user whose password was given. That it was not, or that `go` comes to
+   * nothing, counts as a failed login.
+   */
+  async #verified<T>(
+    { username, password }: GivenCredentials,
+    address: string,
+    go: (user: Credentials) => Promise<T | null>,
+  ): Promise<T | Refused> {
     const { passwords, clock } = this.#options;
-    const from = networkOf(address);
-    const attempt = this.#limits.login(username, from, clock());
+    const attempt = this.#limits.login(username, networkOf(address), clock());
     if (typeof attempt === "number") return tooMany(attempt);
     let failed = false;
     try {
       const user = await this.#ask((sql) => findCredentials(sql, username));
       // Also without a user: the answer takes the same time.
       const matches = await passwords.verify(password, user?.passwordHash ?? null);
-      const begun = user !== null && matches ? await this.#begin(user) : null;
-      failed = begun === null;
-      if (begun === null) return { word: "invalid_credentials" };
-      this.#limits.succeeded(username, from);
-      return begun;
+      const done = user !== null && matches ? await go(user) : null;
+      failed = done === null;
+      return done ?? { word: "invalid_credentials" };
     } finally {
       if (!failed) attempt.giveBack(clock());
     }
   }
 
   async register(
-    { username, password }: { readonly username: string; readonly password: string },
+    { username, password }: GivenCredentials,
     address: string,
   ): Promise<RegisterOutcome> {
     this.#cacheOfTerm();
@@ -172,15 +221,14 @@ export class Accounts {
 
   /** Ends the session of a request's token, if it has one. */
   async logout(request: Request): Promise<void> {
-    const token = credentialOf(request)?.token;
-    if (token === undefined) return;
+    if (credentialOf(request) === null) return;
     const cache = this.#cacheOfTerm();
-    const claims = await this.#tokens.verify(token, this.#options.clock());
+    const claims = await this.#claimsOf(request);
     if (claims === null) return;
     const { sessionId } = claims;
     try {
       const done = await this.#ask((sql) => endSession(sql, cache.epoch, sessionId));
-      if (!done) throw new UnavailableError("this process does not lead any more");
+      if (!done) throw new UnavailableError(notLeading);
     } finally {
       // Also when nobody knows whether it was done.
       cache.dropSession(sessionId);
@@ -201,8 +249,7 @@ export class Accounts {
     const by = { epoch: cache.epoch, adminId: admin.id };
     try {
       const changed = await this.#ask((sql) => changeUser(sql, by, id, change));
-      if (changed === "term_over")
-        throw new UnavailableError("this process does not lead any more");
+      if (changed === "term_over") throw new UnavailableError(notLeading);
       if (changed === "not_admin") return { word: "forbidden" };
       if (changed === "user_not_found") return { word: "user_not_found" };
       return { word: "changed", user: changed };
@@ -211,7 +258,12 @@ export class Accounts {
     }
   }
 
-  async #begin(user: Parameters<typeof startSession>[2]): Promise<LoginOutcome | null> {
+  async #claimsOf(request: Request): Promise<TokenClaims | null> {
+    const token = credentialOf(request)?.token;
+    return token === undefined ? null : await this.#tokens.verify(token, this.#options.clock());
+  }
+
+  async #begin(user: Credentials): Promise<LoginOutcome | null> {
     const now = this.#options.clock();
     const expiresAt = now + tokenLifeMs;
     const id = crypto.randomUUID();

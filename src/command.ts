@@ -13,6 +13,8 @@ export const usage = (version: string): string => `Stampede ${version}: a flash-
   stampede user create NAME [--role admin]
                                 make an account; asks for its password, or reads it
                                 from standard input
+  stampede user password NAME   give an account a new password, asked for in the same way;
+                                its sessions end
   stampede openapi              print the API's document, OpenAPI 3.1
   stampede --help, --version
 
@@ -38,7 +40,8 @@ export const isUsageError = (error: unknown): error is Error =>
 export type Call =
   | { readonly command: "serve" | "migrate" | "seed" | "openapi" | "help" | "version" }
   | { readonly command: "verify"; readonly sale: number | undefined }
-  | { readonly command: "user create"; readonly name: string; readonly role: UserRole };
+  | { readonly command: "user create"; readonly name: string; readonly role: UserRole }
+  | { readonly command: "user password"; readonly name: string };
 
 /** @throws UsageError, or an error of `parseArgs`: see `isUsageError` */
 export function parseCall(args: string[]): Call {
@@ -83,10 +86,18 @@ const isPlain = (command: string): command is (typeof plainCommands)[number] =>
 
 const plainCommands = ["serve", "migrate", "seed", "openapi"] as const;
 
-function parseUserCall([verb, name, ...rest]: string[], role = "user"): Call {
-  if (verb !== "create" || name === undefined || rest.length > 0) {
-    throw new UsageError("It is: stampede user create NAME [--role admin].");
+function parseUserCall([verb, name, ...rest]: string[], given: string | undefined): Call {
+  const isKnown = verb === "create" || verb === "password";
+  if (!isKnown || name === undefined || rest.length > 0) {
+    throw new UsageError(
+      "It is: stampede user create NAME [--role admin], or stampede user password NAME.",
+    );
   }
+  if (verb === "password") {
+    if (given !== undefined) throw new UsageError("--role belongs to user create.");
+    return { command: "user password", name };
+  }
+  const role = given ?? "user";
   const complaint = complaintOfUsername(name);
   if (complaint !== null) throw new UsageError(`The name ${complaint}.`);
   if (role !== "user" && role !== "admin") {

@@ -4,7 +4,9 @@
  */
 import { join } from "node:path";
 import pino from "pino";
+import type { Sql } from "postgres";
 import { createAccount } from "./accounts.ts";
+import { cacheAgeMaxMs } from "./accounts/cache.ts";
 import { openAccounts } from "./accounts/open.ts";
 import { Passwords } from "./accounts/passwords.ts";
 import { complaintOfPassword } from "./accounts/rules.ts";
@@ -34,7 +36,7 @@ import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
 import { packed } from "./store/embedded/packed.ts";
 import type { Announcement } from "./store/leadership.ts";
 import { migrate } from "./store/migrations.ts";
-import type { UserRole } from "./store/users.ts";
+import { replacePassword, type UserRole } from "./store/users.ts";
 import { CancelledError, readPassword } from "./terminal.ts";
 import { verify } from "./verify.ts";
 import { docsRoutes } from "./web/docs.ts";
@@ -45,7 +47,8 @@ const stopMaxMs = 8_000;
 
 class ListenError extends Error {}
 
-class TakenError extends Error {}
+/** The account is there already, or is not there. */
+class AccountError extends Error {}
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -253,7 +256,12 @@ async function runSeed(config: Config): Promise<void> {
   }
 }
 
-async function runUserCreate(config: Config, name: string, role: UserRole): Promise<void> {
+/** Does something with a password that is asked for. */
+async function withPassword(
+  config: Config,
+  name: string,
+  use: (sql: Sql, password: string) => Promise<void>,
+): Promise<void> {
   const password = await readPassword(name);
   if (password === null) throw new UsageError("The two passwords are not the same.");
   const complaint = complaintOfPassword(password);
@@ -261,14 +269,30 @@ async function runUserCreate(config: Config, name: string, role: UserRole): Prom
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
   try {
-    const account = await createAccount(sql, new Passwords(), { username: name, password, role });
-    if (account === null) throw new TakenError(`There is an account ${name} already.`);
-    say(`Made the account ${account.username}, role ${account.role}.`);
+    await use(sql, password);
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();
   }
 }
+
+const runUserCreate = (config: Config, name: string, role: UserRole): Promise<void> =>
+  withPassword(config, name, async (sql, password) => {
+    const account = await createAccount(sql, new Passwords(), { username: name, password, role });
+    if (account === null) throw new AccountError(`There is an account ${name} already.`);
+    say(`Made the account ${account.username}, role ${account.role}.`);
+  });
+
+const runUserPassword = (config: Config, name: string): Promise<void> =>
+  withPassword(config, name, async (sql, password) => {
+    const changed = await replacePassword(sql, name, await new Passwords().hash(password));
+    if (changed === null) throw new AccountError(`There is no account ${name}.`);
+    const seconds = cacheAgeMaxMs / 1000;
+    say(
+      `Changed the password of ${changed}, and ended its sessions; a server that runs ` +
+        `knows of it within ${seconds} seconds.`,
+    );
+  });
 
 async function run(args: string[]): Promise<number> {
   const call = parseCall(args);
@@ -296,6 +320,9 @@ async function run(args: string[]): Promise<number> {
     case "user create":
       await runUserCreate(readConfig(), call.name, call.role);
       return 0;
+    case "user password":
+      await runUserPassword(readConfig(), call.name);
+      return 0;
     default:
       return call satisfies never;
   }
@@ -312,7 +339,7 @@ function explain(error: unknown): { readonly text: string; readonly exitCode: nu
     error instanceof EmbeddedError ||
     error instanceof ListenError ||
     error instanceof SeedError ||
-    error instanceof TakenError
+    error instanceof AccountError
   ) {
     return { text: error.message, exitCode: 1 };
   }

@@ -1,6 +1,7 @@
 /**
  * `stampede seed --demo`: a shop to look at. Makes what is missing and changes nothing that is
- * there, so that it may be run again.
+ * there, so that it may be run again. An account that is there keeps its password; where that
+ * keeps the demo's administrator out, no sale can be made, and then nothing is.
  *
  * Accounts and products are rows that no leader keeps in memory: they are written here. Sales
  * and coupons belong to the leader, so they are asked for over HTTP, of whoever leads: a
@@ -14,6 +15,7 @@ import type { Passwords } from "./accounts/passwords.ts";
 import { itemTraits } from "./sales/pictures.ts";
 import { demoProducts, demoSales, demoSeedPrefix, markDemo } from "./store/demo.ts";
 import { insertProduct } from "./store/products.ts";
+import { findCredentials } from "./store/users.ts";
 
 /** That of the seed's accounts; it is published, which is why production refuses it. */
 const password = "Satu123";
@@ -42,16 +44,43 @@ export type SeedOptions = {
 };
 
 export async function seedDemo(options: SeedOptions): Promise<void> {
+  const missing = await missingSales(options);
+  const shut = await shutAccounts(options);
+  if (missing.length > 0 && shut.includes("admin")) {
+    throw new SeedError(
+      "There is an account admin that the demo's password does not open, so the demo's sales " +
+        "cannot be made; nothing was changed. Use an empty database.",
+    );
+  }
   const made = [
     ...(await makeAccounts(options)),
     ...(await makeProducts(options)),
     ...(await makeCoupons(options)),
-    ...(await makeSales(options)),
+    ...(await makeSales(options, missing)),
   ];
   if (made.length === 0) options.say("The demo is there already; nothing was changed.");
   else options.say(`Made ${made.join(", ")}.`);
-  const names = accounts.map(({ username }) => username).join(", ");
-  options.say(`Accounts: ${names}, password ${password}. Never let them near the internet.`);
+  const names = accounts.map(({ username }) => username);
+  const open = names.filter((name) => !shut.includes(name));
+  if (open.length > 0) {
+    const entry = `${open.join(", ")}, password ${password}`;
+    options.say(`Accounts: ${entry}. Never let them near the internet.`);
+  }
+  if (shut.length > 0) {
+    options.say(`Not opened by the demo's password, and left as they are: ${shut.join(", ")}.`);
+  }
+}
+
+/** Those of the demo's names that somebody has whom the demo's password does not let in. */
+async function shutAccounts({ sql, passwords }: SeedOptions): Promise<string[]> {
+  const shut: string[] = [];
+  for (const { username } of accounts) {
+    const user = await findCredentials(sql, username);
+    if (user === null) continue;
+    const isOpen = !user.disabled && (await passwords.verify(password, user.passwordHash));
+    if (!isOpen) shut.push(username);
+  }
+  return shut;
 }
 
 async function makeAccounts({ sql, passwords }: SeedOptions): Promise<string[]> {
@@ -99,30 +128,28 @@ async function makeCoupons(options: SeedOptions): Promise<string[]> {
   return made;
 }
 
-async function makeSales(options: SeedOptions): Promise<string[]> {
-  const { sql, clock } = options;
+type When = "past" | "open" | "coming";
+
+async function missingSales({ sql, clock }: SeedOptions): Promise<When[]> {
   const now = clock();
-  const sales = await demoSales(sql);
-  const has = (is: (sale: { startsAt: number; endsAt: number }) => boolean) => sales.some(is);
-  const missing = {
-    past: !has(({ endsAt }) => endsAt <= now),
-    open: !has(({ startsAt, endsAt }) => startsAt <= now && now < endsAt),
-    coming: !has(({ startsAt }) => startsAt > now),
-  };
-  if (!missing.past && !missing.open && !missing.coming) return [];
-  const admin = await logIn(options, "admin");
-  if (admin === null) {
-    throw new SeedError(
-      "There is an account admin that is not the demo's, so the demo's sales cannot be made. " +
-        "Use an empty database.",
-    );
+  const there = new Set<When>();
+  for (const { startsAt, endsAt } of await demoSales(sql)) {
+    there.add(endsAt <= now ? "past" : startsAt <= now ? "open" : "coming");
   }
+  return (["past", "open", "coming"] as const).filter((when) => !there.has(when));
+}
+
+async function makeSales(options: SeedOptions, missing: readonly When[]): Promise<string[]> {
+  if (missing.length === 0) return [];
+  const now = options.clock();
+  const admin = await logIn(options, "admin");
+  if (admin === null) throw new SeedError("The demo's administrator cannot log in.");
   const made: string[] = [];
-  if (missing.past) {
+  if (missing.includes("past")) {
     await makePastSale(options, admin);
     made.push("a sale that is over");
   }
-  if (missing.open) {
+  if (missing.includes("open")) {
     const window = { startsAt: now, endsAt: now + 24 * hourMs };
     await announce(options, admin, {
       title: "Flash sale of the day",
@@ -132,7 +159,7 @@ async function makeSales(options: SeedOptions): Promise<string[]> {
     });
     made.push("an open sale");
   }
-  if (missing.coming) {
+  if (missing.includes("coming")) {
     const window = { startsAt: now + 2 * hourMs, endsAt: now + 4 * hourMs };
     await announce(options, admin, { title: "Late show", ...window, first: 12, count: 6 });
     made.push("a sale to come");

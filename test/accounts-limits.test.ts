@@ -64,6 +64,29 @@ describe("a limit", () => {
     await client.enter(name, password, { headers });
   });
 
+  test("counts the current password of a change of it like a login", async () => {
+    const { name } = await newUser();
+    const headers = newAddress();
+    const { headers: known } = await client.enter(name, password, { headers });
+    const change = (current: string) =>
+      client.send(
+        "POST",
+        "/api/auth/password",
+        { current_password: current, new_password: password },
+        { headers: { ...headers, ...known } },
+      );
+    await inTurn(upTo(loginOfAccountFromAddress.times), () => change(password));
+    await inTurn(upTo(loginOfAccountFromAddress.times - 1), async () => {
+      expectRefusal(await change("not the password"), 401, "invalid_credentials");
+    });
+    const guess = await client.login(name, "not the password", { headers });
+    expectRefusal(guess, 401, "invalid_credentials");
+    const refused = await change(password);
+    expectRefusal(refused, 429, "too_many_attempts");
+    expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(0);
+    expectRefusal(await client.login(name, password, { headers }), 429, "too_many_attempts");
+  });
+
   test("is the same for names that nobody has", async () => {
     const headers = newAddress();
     const name = newName();

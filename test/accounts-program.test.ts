@@ -1,4 +1,4 @@
-/** Accounts in the program itself: its processes, its secrets, and `user create`. */
+/** Accounts in the program itself: its processes, its secrets, `user create` and `user password`. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { AccountClient, expectRefusal } from "./support/accounts.ts";
@@ -18,9 +18,9 @@ const environment = (env: Environment): Environment => ({
   ...env,
 });
 
-/** Runs `user create` with something on its standard input. */
-async function userCreate(args: readonly string[], input: string, env: Environment) {
-  const command = Bun.spawn([process.execPath, program, "user", "create", ...args], {
+/** Runs a command of `user` with something on its standard input. */
+async function userCommand(args: readonly string[], input: string, env: Environment) {
+  const command = Bun.spawn([process.execPath, program, "user", ...args], {
     cwd: newFolder(),
     env: environment(env),
     stdio: [new Blob([input]), "pipe", "pipe"],
@@ -34,6 +34,9 @@ async function userCreate(args: readonly string[], input: string, env: Environme
   if (input.trim() !== "") expect(output + log).not.toContain(input.trim());
   return { exitCode, output, log };
 }
+
+const userCreate = (args: readonly string[], input: string, env: Environment) =>
+  userCommand(["create", ...args], input, env);
 
 const accountsOf = (server: TestServer): AccountClient => new AccountClient(() => server.url);
 
@@ -105,6 +108,47 @@ describe("user create", () => {
     const [row] = await lookInto(env.DATABASE_URL)<{ password_hash: string }[]>`
       select password_hash from users where username = 'anna'`;
     expect(await Bun.password.verify("good password", row?.password_hash ?? "")).toBe(true);
+  });
+});
+
+describe("user password", () => {
+  const better = "a better password";
+
+  test("lets in by the new one, ends all sessions, and makes no account", async () => {
+    const env = { DATABASE_URL: await postgres.newDatabase() };
+    const server = await startServer(env);
+    const client = accountsOf(server);
+    await client.register("Anna", password);
+    const { headers } = await client.enter("Anna", password);
+    expect((await client.me(headers)).status).toBe(200);
+    const changed = await userCommand(["password", "anna"], `${better}\n`, env);
+    expect(changed).toMatchObject({ exitCode: 0, log: "" });
+    expect(changed.output).toContain("Changed the password of Anna");
+    expectRefusal(await client.login("anna", password), 401, "invalid_credentials");
+    const anew = await client.enter("anna", better);
+    expect(await server.stop()).toBe(0);
+
+    // What the first server may still have had in memory, the next one reads.
+    await using next = await startServer(env);
+    expectRefusal(await accountsOf(next).me(headers), 401, "unauthorized");
+    expect((await accountsOf(next).me(anew.headers)).status).toBe(200);
+    expect(await userCommand(["password", "berta"], password, env)).toMatchObject({
+      exitCode: 1,
+      log: "stampede: There is no account berta.\n",
+    });
+    await inTurn(
+      [
+        [["password"], password, "user password NAME"],
+        [["password", "anna", "x"], password, "user password NAME"],
+        [["password", "anna", "--role", "admin"], password, "--role belongs to user create."],
+        [["password", "anna"], "s3cret!", "The password has fewer than 8 characters."],
+      ] as const,
+      async ([args, input, complaint]) => {
+        const refused = await userCommand(args, input, env);
+        expect(refused.exitCode).toBe(2);
+        expect(refused.log).toContain(complaint);
+      },
+    );
   });
 });
 

@@ -2,6 +2,8 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
 import { tokenLifeMs } from "../src/accounts/tokens.ts";
+import { allowances } from "../src/accounts/limits.ts";
+import { migrate } from "../src/store/migrations.ts";
 import { nobodysHash } from "../src/accounts/passwords.ts";
 import {
   type AccountClient,
@@ -12,9 +14,9 @@ import {
   openAccountShop,
   tokenSecret,
 } from "./support/accounts.ts";
-import { usePostgres } from "./support/postgres.ts";
+import { lookInto, migrationsFolder, usePostgres } from "./support/postgres.ts";
 import { Clock } from "./support/shop.ts";
-import { inTurn } from "./support/wait.ts";
+import { inTurn, until, upTo } from "./support/wait.ts";
 
 const postgres = usePostgres();
 const noon = Date.parse("2026-06-01T12:00:00Z");
@@ -69,6 +71,40 @@ describe("registering", () => {
     expect((await second.catch((error: unknown) => error)) as object).toMatchObject({
       code: "23505",
     });
+  });
+
+  test("takes A to Z alone for the same in either case, as logins and their limit do", async () => {
+    const add = (username: string) =>
+      shop.sql`
+        insert into users (username, password_hash) values (${username}, ${cheapHash(password)})
+        on conflict do nothing returning username`;
+    const name = newName();
+    const twice = [`${name}Ä`, `${name}ä`, `${name}İ`, `${name}i`, `${name}ß`, `${name}ẞ`];
+    await inTurn(twice, async (one) => expect((await add(one)).length).toBe(1));
+    await inTurn(twice, async (one) => {
+      expect((await client.enter(one, password)).user.username).toBe(one);
+      const cased = one.replace("user", "USER");
+      expect((await add(cased)).length).toBe(0);
+      expect((await client.enter(cased, password)).user.username).toBe(one);
+    });
+    await inTurn(upTo(allowances.loginOfAccountFromAddress.times), () =>
+      client.login(`${name}İ`, "not the password"),
+    );
+    expectRefusal(await client.login(`${name}İ`, password), 429, "too_many_attempts");
+    await client.enter(`${name}i`, password);
+  });
+
+  test("does so in a database of any locale", async () => {
+    const turkish = await postgres.newDatabase(
+      "template template0 locale_provider icu icu_locale 'tr'",
+    );
+    await migrate({ url: turkish }, migrationsFolder);
+    const [row] = await lookInto(turkish)`select lower('I') as i`;
+    expect(row).toEqual({ i: "ı" });
+    const there = (await openAccountShop(turkish, { clock })).client;
+    expect((await there.register("INGRID", password)).status).toBe(201);
+    expectRefusal(await there.register("ingrid", password), 409, "user_exists");
+    await there.enter("ingrid", password);
   });
 
   test("of many who register one name at once, one gets it", async () => {
@@ -237,6 +273,90 @@ describe("a token", () => {
     expect((await client.me(headers)).status).toBe(200);
     clock.now += 30_000;
     expectRefusal(await client.me(headers), 401, "unauthorized");
+  });
+});
+
+describe("changing one's password", () => {
+  const better = "a better password";
+  const path = "/api/auth/password";
+  const change = (headers: Record<string, string>, current = password, next: unknown = better) =>
+    client.send("POST", path, { current_password: current, new_password: next }, { headers });
+
+  test("ends every session but the one that it came by, also where they were just used", async () => {
+    const name = await newUser();
+    const [phone, desk] = [await client.enter(name, password), await client.enter(name, password)];
+    const other = await client.enter(await newUser(), password);
+    await inTurn([phone, desk, other], async ({ headers }) => {
+      expect((await client.me(headers)).status).toBe(200);
+    });
+    const cookie = { Cookie: `stampede_token=${desk.token}` };
+    const changed = await change({ ...cookie, "Sec-Fetch-Site": "same-origin" });
+    expect([changed.status, changed.text]).toEqual([204, ""]);
+    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expect((await client.me(cookie)).json()).toEqual(desk.user);
+    expect((await client.me(other.headers)).status).toBe(200);
+    expectRefusal(await client.login(name, password), 401, "invalid_credentials");
+    const anew = await client.enter(name, better);
+    clock.now += 60_000;
+    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expect((await client.me(cookie)).status).toBe(200);
+    expect((await client.me(anew.headers)).status).toBe(200);
+  });
+
+  test("ends a session that begins with the old one at the same time", async () => {
+    const name = await newUser();
+    const { headers, user } = await client.enter(name, password);
+    const waiting = (wanted: number) =>
+      until(`${wanted} to wait`, async () => {
+        const rows = await shop.sql`
+          select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`;
+        return rows.length === wanted;
+      });
+    // The login is the first to go on, and has begun before the change could see its session.
+    const [login, changed] = await shop.sql
+      .begin(async (sql) => {
+        await sql`select 1 from users where id = ${user.id} for update`;
+        const entering = client.login(name, password);
+        await waiting(1);
+        const changing = change(headers);
+        await waiting(2);
+        return [entering, changing] as const;
+      })
+      .then((asked) => Promise.all(asked));
+    expect([login.status, changed.status]).toEqual([200, 204]);
+    const cookie = { Cookie: login.headers.get("Set-Cookie")?.split(";")[0] ?? "" };
+    expectRefusal(await client.me(cookie), 401, "unauthorized");
+    expect((await client.me(headers)).status).toBe(200);
+  });
+
+  test("needs the current one, and a new one by the rules", async () => {
+    const name = await newUser();
+    const { headers, token } = await client.enter(name, password);
+    const wrong = await change(headers, "not the password");
+    expectRefusal(wrong, 401, "invalid_credentials");
+    expect(wrong.text).toBe((await client.login(name, "not the password")).text);
+    await inTurn(["s3cret!", "", 12_345_678, null, "🔑".repeat(257)], async (bad) => {
+      const refused = await change(headers, password, bad);
+      expectRefusal(refused, 400, "invalid_request");
+      expect(refused.text).toContain('"new_password ');
+      expect(refused.text).not.toContain("s3cret");
+    });
+    expectRefusal(await change(headers, ""), 400, "invalid_request");
+    expectRefusal(await change({}), 401, "unauthorized");
+    const cookie = { Cookie: `stampede_token=${token}` };
+    const fromElsewhere = await change({ ...cookie, "Sec-Fetch-Site": "cross-site" });
+    expectRefusal(fromElsewhere, 403, "cross_site");
+    await client.enter(name, password);
+  });
+
+  test("by a leader that was deposed changes nothing", async () => {
+    const name = await newUser();
+    const { headers } = await client.enter(name, password);
+    await shop.beginTerm("others");
+    expectRefusal(await change(headers), 503, "unavailable");
+    await shop.beginTerm("us");
+    await client.enter(name, password);
   });
 });
 

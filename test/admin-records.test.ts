@@ -7,7 +7,8 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Sql } from "postgres";
 import { streamOf } from "../src/http/records.ts";
-import { searchRowsMax } from "../src/store/exports.ts";
+import { connect } from "../src/store/client.ts";
+import { attemptsCsv, searchRowsMax } from "../src/store/exports.ts";
 import { lookInto, usePostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { jwtSecret, newPerson, type Person, read, told } from "./support/storefront.ts";
@@ -19,6 +20,7 @@ const unitsSold = 25_000;
 const nasty = '=1+1"\r\n,x';
 const exportGrowthMaxMb = 96;
 
+let url: string;
 let server: TestServer;
 let sql: Sql;
 let admin: Person;
@@ -47,7 +49,7 @@ async function fill(): Promise<void> {
 }
 
 beforeAll(async () => {
-  const url = await postgres.newRecords();
+  url = await postgres.newRecords();
   sql = lookInto(url);
   await fill();
   server = await startServer({ DATABASE_URL: url, JWT_SECRET: jwtSecret });
@@ -102,6 +104,45 @@ describe("CSV", () => {
     expect(head).toContain(`,"'=1+1""\r\n,x",`);
   });
 
+  test("of a sale that was stored late, without a look at what came before", async () => {
+    const lamp = { name: "Lamp", price_cents: 100 };
+    const made = z.object({ id: z.int() });
+    const product = read(await admin.post("/api/admin/products", lamp), made, 201);
+    const { id } = read(
+      await admin.post("/api/admin/flash-sales", {
+        title: "Lamps",
+        starts_at: new Date(Date.now() - 1_000).toISOString(),
+        ends_at: new Date(Date.now() + 3_600_000).toISOString(),
+        items: [{ product_id: product.id, stock: 5, price_cents: 50 }],
+      }),
+      made,
+      201,
+    );
+    expect((await admin.reserve(id, 1)).status).toBe(200);
+    expect(told(await admin.reserve(id, 1))).toBe("409 user_limit_reached");
+    const scans: unknown[] = [];
+    const watched = connect(
+      { url },
+      {
+        max: 1,
+        debug: (_connection, query) => {
+          if (query.includes("string_agg")) scans.push(query);
+        },
+      },
+    );
+    const lines = (await Array.fromAsync(attemptsCsv(watched, id))).join("").split("\r\n");
+    await watched.end();
+    expect(lines.map((line) => cells(line)[3])).toEqual([
+      "outcome",
+      "reserved",
+      "user_limit_reached",
+      undefined,
+    ]);
+    expect(scans).toHaveLength(1);
+    const answer = await admin.get(`/api/admin/sales/${id}/attempts.csv`);
+    expect(answer.text).toBe(lines.join("\r\n"));
+  });
+
   test("of every unit sold", async () => {
     const response = await download("/api/admin/sales/1/purchases.csv");
     const text = await response.text();
@@ -136,6 +177,7 @@ describe("CSV", () => {
     const refused = await admin.get(path);
     expect(told(refused)).toBe("503 overloaded");
     expect(refused.headers.get("Retry-After")).toBe("5");
+    expect(refused.headers.get("X-Request-Id")).toMatch(/^\S{8,}$/);
     for (const stop of stops) stop.abort();
     await until("room for an export", async () => {
       const response = await download(path);

@@ -4,6 +4,7 @@
  * opened twice.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
 import { storeSale } from "../src/store/sales.ts";
 import { accepted, audit, itemPage, readiness, refused } from "./support/contract.ts";
 import { newDataFolder } from "./support/leftovers.ts";
@@ -11,6 +12,7 @@ import { lookInto, usePostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { Clock, openShop, type Shop } from "./support/shop.ts";
 import { EventStream, stockNews } from "./support/sse.ts";
+import { jwtSecret, newPerson, read } from "./support/storefront.ts";
 import { inTurn, until, upTo } from "./support/wait.ts";
 
 const postgres = usePostgres();
@@ -26,12 +28,17 @@ const leads = (server: TestServer) =>
     return role === "leader" && epoch;
   });
 
+const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+
 describe("a leader and a standby", () => {
+  let database: string;
   let leader: TestServer;
   let standby: TestServer;
 
   beforeAll(async () => {
-    const environment = { DATABASE_URL: await postgres.newDatabase(), SALE_PER_USER_LIMIT: "3" };
+    database = await postgres.newDatabase();
+    const limits = { SALE_PER_USER_LIMIT: "3" };
+    const environment = { DATABASE_URL: database, JWT_SECRET: jwtSecret, ...limits };
     leader = await startServer(environment);
     standby = await startServer(environment);
   });
@@ -89,6 +96,35 @@ describe("a leader and a standby", () => {
     expect((await standby.client.get(picture)).text).toBe((await leader.client.get(picture)).text);
     const proof = accepted(await standby.client.get(`/sales/${id}/audit`), audit);
     expect(proof).toMatchObject({ ok: true, sold: ofLeader.sold });
+  });
+
+  test("show the same of a product sale that an administrator changes", async () => {
+    const admin = await newPerson(lookInto(database), leader.client, "boss", "admin");
+    const made = z.object({ id: z.int() });
+    const lamp = { name: "Lamp", price_cents: 100 };
+    const product = read(await admin.post("/api/admin/products", lamp), made, 201);
+    const terms = {
+      title: "Lamps",
+      starts_at: inHours(1),
+      ends_at: inHours(2),
+      items: [{ product_id: product.id, stock: 5, price_cents: 50 }],
+    };
+    const { id } = read(await admin.post("/api/admin/flash-sales", terms), made, 201);
+    expect(await standby.client.sale(id)).toMatchObject({ title: "Lamps", stock: 5 });
+    const items = [{ product_id: product.id, stock: 7, price_cents: 40 }];
+    const change = { title: "More lamps", items };
+    const path = `/api/admin/flash-sales/${id}`;
+    expect((await admin.ask("PATCH", path, change)).status).toBe(200);
+    await until(
+      "the standby's sale",
+      async () => {
+        const { title, stock, available } = await standby.client.sale(id);
+        return title === "More lamps" && stock === 7 && available === 7;
+      },
+      3_000,
+    );
+    const page = accepted(await standby.client.get(`/sales/${id}/items`), itemPage);
+    expect(page.items).toMatchObject([{ name: "Lamp", stock: 7, price_cents: 40 }]);
   });
 
   test("send the same events", async () => {

@@ -10,11 +10,15 @@ import { createAccount } from "../src/accounts.ts";
 import { Passwords } from "../src/accounts/passwords.ts";
 import { idleDocument, idleRoutes } from "../src/document.ts";
 import { refusalCodes } from "../src/http/openapi.ts";
-import { operationsOf } from "../src/http/server.ts";
-import type { Ask } from "./support/client.ts";
+import { operationsOf, serve, type Route } from "../src/http/server.ts";
+import { OverloadedError, UnavailableError } from "../src/writer.ts";
+import { idleEngine } from "./support/accounts.ts";
+import { type Ask, Client } from "./support/client.ts";
 import { type Call, DocumentedApi } from "./support/document.ts";
+import { atEnd } from "./support/leftovers.ts";
 import { lookInto, usePostgres } from "./support/postgres.ts";
 import { runProgram, startServer, type TestServer } from "./support/server.ts";
+import { quietLog } from "./support/shop.ts";
 import { inTurn } from "./support/wait.ts";
 
 const postgres = usePostgres();
@@ -230,6 +234,7 @@ describe("refusals are as the document says", () => {
     const late = { code: crypto.randomUUID() };
     const keyless: Call = { headers: { "Idempotency-Key": "" } };
     const noItem = { sale_id: undefined, id: 999_999 };
+    const foreign = { "Sec-Fetch-Site": "cross-site" };
     const blank: Call = { query: { user_id: " " } };
     const cases: readonly (readonly [string, Call, number, string])[] = [
       ["postCheckout", blank, 400, "invalid_request"],
@@ -249,6 +254,9 @@ describe("refusals are as the document says", () => {
       ["postApiCouponsClaim", keyless, 409, "already_claimed"],
       ["postApiCouponsClaim", { body: { coupon_name: "none" } }, 422, "idempotency_key_reused"],
       ["postApiAuthRegister", {}, 409, "user_exists"],
+      ["postApiAuthRegister", { headers: foreign }, 403, "cross_site"],
+      ["postApiAuthLogin", { headers: foreign }, 403, "cross_site"],
+      ["postApiAuthLogout", { headers: foreign }, 403, "cross_site"],
       ["postApiAuthLogin", { body: { password: "another" } }, 401, "invalid_credentials"],
       ["patchApiAdminUsersId", { headers: admin, path: { id: 1 } }, 409, "last_admin"],
       ["getApiProducts", { query: { limit: 0 } }, 400, "invalid_request"],
@@ -256,6 +264,53 @@ describe("refusals are as the document says", () => {
       ["postApiPurchases", { headers: admin, body: late }, 404, "code_not_found"],
     ];
     await inTurn(cases, ([id, call, status, code]) => expectRefusal(id, call, status, code));
+  });
+});
+
+/** The program's table in this process, which leads nothing and has no PostgreSQL. */
+function serveIdle(change: (route: Route) => Route): DocumentedApi {
+  const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+  const engine = idleEngine(lookInto(nowhere), nowhere, Date.now);
+  const routes = idleRoutes(version).map(change);
+  const idle = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
+  atEnd(() => idle.stop(true));
+  const client = new Client(() => `http://127.0.0.1:${idle.port}`);
+  return new DocumentedApi(client, document);
+}
+
+describe("answers of 500 and above are as the document says", () => {
+  test("where nobody leads and PostgreSQL is away", async () => {
+    const idle = serveIdle((route) => route);
+    const answered: string[] = [];
+    await inTurn(idle.operations, async ({ operationId, path }) => {
+      if (path === "/events") return;
+      const { status } = await idle.call(operationId, { headers: { Authorization: "Bearer x" } });
+      if (status !== 503) answered.push(path);
+    });
+    expect(answered).toEqual(["/health", "/metrics", "/openapi.json"]);
+  });
+
+  test.each([
+    ["unavailable", 503, new UnavailableError("test")],
+    ["overloaded", 503, new OverloadedError("test")],
+    ["internal", 500, new Error("test")],
+  ] as const)("%s, of every operation that may be", async (code, status, error) => {
+    const handle = (): Promise<Response> => Promise.reject(error);
+    const told = new Set<string>();
+    const failing = serveIdle((route) => {
+      const methods = Object.entries(route.methods).map(([method, operation]) => {
+        const id = `${method.toLowerCase()} ${route.path.replaceAll(/:(\w+)/g, "{$1}")}`;
+        if (refusalCodes(route, method, operation).includes(code)) told.add(id);
+        return [method, { ...operation, handle }] as const;
+      });
+      return { ...route, methods: Object.fromEntries(methods) };
+    });
+    expect(told.size).toBeGreaterThan(10);
+    await inTurn(failing.operations, async ({ operationId, method, path }) => {
+      if (!told.has(`${method} ${path}`)) return;
+      const answer = await failing.call(operationId);
+      expect([answer.status, answer.json()]).toMatchObject([status, { code }]);
+    });
   });
 });
 

@@ -121,7 +121,7 @@ test("every path of the table lets in whom it says, and nobody else", async () =
 
 test("everything of administrators is for them alone; the rest of an account's is for users", () => {
   const unlike = operationsOf(routes).filter(({ path, operation }) => {
-    const isPrivate = /^\/api\/(?:purchases|auth\/me)|\/checkout$/.test(path);
+    const isPrivate = /^\/api\/(?:purchases|auth\/(?:me|password))|\/checkout$/.test(path);
     const expected = path.startsWith("/api/admin/") ? "admin" : isPrivate ? "user" : undefined;
     return operation?.auth !== expected;
   });

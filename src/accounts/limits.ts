@@ -12,6 +12,7 @@
  * once do not slip through. What is counted is in memory, and bounded; it begins anew with
  * the process.
  */
+import { sameName } from "./rules.ts";
 
 const minuteMs = 60_000;
 
@@ -138,7 +139,7 @@ function takeAll(counted: readonly [Limit, string][], now: number): Attempt | nu
   return { giveBack };
 }
 
-const nameKey = (username: string): string => username.slice(0, nameCharactersMax).toLowerCase();
+const nameKey = (username: string): string => sameName(username.slice(0, nameCharactersMax));
 
 /** A name that the rules allow holds no space. */
 const pairKey = (name: string, address: string): string => `${address} ${name}`;

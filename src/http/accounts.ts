@@ -1,4 +1,4 @@
-/** Who may call a route; and registering, logging in and logging out. */
+/** Who may call a route; and registering, logging in and out, and changing one's password. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import {
@@ -6,6 +6,7 @@ import {
   tokenCookie,
   type Account,
   type Accounts,
+  type Refused,
   type TooMany,
 } from "../accounts.ts";
 import { complaintOfPassword, complaintOfUsername } from "../accounts/rules.ts";
@@ -81,9 +82,12 @@ const newAccount = z.object({
 });
 
 /** Names and passwords that the rules refuse are wrong like others; only not none at all. */
-const credentials = z.object({
-  username: textField,
-  password: ruled((text) => (text === "" ? "is blank" : null)),
+const givenPassword = ruled((text) => (text === "" ? "is blank" : null));
+const credentials = z.object({ username: textField, password: givenPassword });
+
+const newPassword = z.object({
+  current_password: givenPassword,
+  new_password: ruled(complaintOfPassword),
 });
 
 export const accountShape = z.object({
@@ -104,7 +108,13 @@ export function accountRoutes(accounts: Accounts): Route[] {
           summary: "Make an account",
           body: newAccount,
           answers: { 201: accountShape },
-          refusals: ["invalid_request", "user_exists", "too_many_attempts", "overloaded"],
+          refusals: [
+            "invalid_request",
+            "user_exists",
+            "cross_site",
+            "too_many_attempts",
+            "overloaded",
+          ],
         },
       },
     },
@@ -117,6 +127,7 @@ export function accountRoutes(accounts: Accounts): Route[] {
           summary: "Log in: a token for the Authorization header, and the same as a cookie",
           body: credentials,
           answers: { 200: login },
+          sends: ["Set-Cookie"],
           refusals: [
             "invalid_request",
             "invalid_credentials",
@@ -135,7 +146,31 @@ export function accountRoutes(accounts: Accounts): Route[] {
           handle: (request, server) => logOut(accounts, request, server),
           summary: "End the session of the token or cookie; good also without one",
           answers: { 204: null },
+          sends: ["Set-Cookie"],
           refusals: ["cross_site"],
+        },
+      },
+    },
+    {
+      path: "/api/auth/password",
+      leaderOnly: true,
+      methods: {
+        POST: {
+          handle: withUser(accounts, (request, server, me) =>
+            changePassword(accounts, request, server, me),
+          ),
+          summary: "Change one's password: every other session and token of the account ends",
+          auth: "user",
+          body: newPassword,
+          answers: { 204: null },
+          refusals: [
+            "invalid_request",
+            "unauthorized",
+            "invalid_credentials",
+            "cross_site",
+            "too_many_attempts",
+            "overloaded",
+          ],
         },
       },
     },
@@ -195,6 +230,34 @@ async function logIn(
       response.headers.set("Set-Cookie", cookie(token, seconds, secure));
       return response;
     }
+    default:
+      return refused(outcome);
+  }
+}
+
+async function changePassword(
+  accounts: Accounts,
+  request: Request,
+  server: Server<undefined>,
+  account: Account,
+): Promise<Response> {
+  const body = await readBody(request, newPassword);
+  if (body instanceof Response) return body;
+  const { address } = accounts.clients.of(request, server);
+  const given = { present: body.current_password, next: body.new_password };
+  const outcome = await accounts.changePassword(request, account, given, address);
+  switch (outcome.word) {
+    case "changed":
+      return new Response(null, { status: 204 });
+    case "unauthorized":
+      return unauthorized("unauthorized");
+    default:
+      return refused(outcome);
+  }
+}
+
+function refused(outcome: Refused): Response {
+  switch (outcome.word) {
     case "invalid_credentials":
       return unauthorized("invalid_credentials");
     case "too_many_attempts":

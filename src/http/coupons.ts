@@ -98,6 +98,7 @@ const couponMethods = (context: Context): Route["methods"] => ({
     summary: "Make a coupon, of which so many users may have one each",
     body: createBody,
     answers: { 201: couponShape },
+    sends: ["Location"],
     refusals: ["invalid_request", "coupon_exists", "overloaded"],
   },
 });

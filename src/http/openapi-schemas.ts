@@ -14,6 +14,8 @@ const examples: Readonly<Record<string, unknown>> = {
   user_id: "ann",
   username: "ann_b",
   password: "a good password",
+  current_password: "a good password",
+  new_password: "a better password",
   token: "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl",
   name: "Walking Lamp",
   coupon_name: "TEN_PERCENT",

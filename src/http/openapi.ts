@@ -1,7 +1,7 @@
 /**
  * `/openapi.json`: OpenAPI 3.1, made from the table of routes that is served and from the zod
- * schemas in it. What every operation of a kind may answer (503 of what needs the leader, 401
- * and 403 of what needs an account, 413 of what takes a body) is added here, once.
+ * schemas in it. What every operation of a kind may answer (503 of what needs the leader or the
+ * records, 401 and 403 of what needs an account, 413 of what takes a body) is added here, once.
  */
 import { tokenCookie } from "../accounts.ts";
 import { exampleOf, Schemas, type Schema } from "./openapi-schemas.ts";
@@ -132,11 +132,13 @@ function content(schema: Schema, schemas: Schemas, mediaType = "application/json
   return { [mediaType]: { schema, examples: Object.fromEntries(examples) } };
 }
 
-function answersOf({ answers, mediaType }: Operation, schemas: Schemas): Schema {
+function answersOf({ answers, mediaType, sends = [] }: Operation, schemas: Schemas): Schema {
+  const headers = Object.fromEntries(sends.map((name) => [name, sentHeaders[name]]));
   const described = Object.entries(answers).map(([status, answer]) => [
     status,
     {
       description: words[Number(status)] ?? "Done",
+      ...(sends.length === 0 ? {} : { headers }),
       ...(answer === null ? {} : { content: content(schemas.of(answer), schemas, mediaType) }),
     },
   ]);
@@ -145,22 +147,36 @@ function answersOf({ answers, mediaType }: Operation, schemas: Schemas): Schema 
 
 const words: Readonly<Record<number, string>> = { 200: "Done", 201: "Made", 204: "Done" };
 
+const text = { type: "string" };
+
+const sentHeaders = {
+  Location: { description: "Path of what was made", required: true, schema: text },
+  "Set-Cookie": {
+    description: `\`${tokenCookie}\`: HttpOnly, SameSite=Lax, and Secure where the client came over TLS`,
+    required: true,
+    schema: text,
+  },
+};
+
+/** Answered by a process from what it has; everything else asks the leader or PostgreSQL. */
+const alone = /^\/(?:health|metrics|openapi\.json|events)$/;
+
 /** The refusals of an operation, with those that everything of its kind has. */
 export function refusalCodes(
-  { leaderOnly }: Route,
+  { path }: Route,
   method: string,
   { auth, body, refusals }: Operation,
 ): ProblemCode[] {
   const codes = new Set<ProblemCode>(refusals);
   if (auth !== undefined) {
-    codes.add("unauthorized").add("unavailable");
+    codes.add("unauthorized");
     if (method !== "GET") codes.add("cross_site");
   }
   if (auth === "admin") codes.add("forbidden");
   if (body !== undefined) {
     codes.add("invalid_request").add("payload_too_large").add("unsupported_media_type");
   }
-  if (leaderOnly === true) codes.add("unavailable");
+  if (!alone.test(path)) codes.add("unavailable");
   codes.add("internal");
   return [...codes];
 }
@@ -185,9 +201,11 @@ class Refusals {
 
   #describe(status: number, codes: readonly ProblemCode[]): Schema {
     const headers = {
-      ...(codes.some((code) => retried.has(code)) ? { "Retry-After": retryAfter } : {}),
-      ...(status === 401 ? { "WWW-Authenticate": { schema: { type: "string" } } } : {}),
-      ...(status >= 500 ? { "X-Request-Id": { schema: { type: "string" } } } : {}),
+      ...(codes.some((code) => retried.has(code))
+        ? { "Retry-After": { ...retryAfter, required: status === 429 || status === 503 } }
+        : {}),
+      ...(status === 401 ? { "WWW-Authenticate": { required: true, schema: text } } : {}),
+      ...(status >= 500 ? { "X-Request-Id": { required: true, schema: text } } : {}),
     };
     const schema = {
       allOf: [

@@ -179,6 +179,8 @@ export function problem(code: ProblemCode, options: ProblemOptions = {}): Respon
   const status = options.status ?? problems[code].status;
   const detail = options.detail ?? problems[code].detail;
   const headers = new Headers({ "Content-Type": mediaType, ...options.headers });
+  // The server puts the request's own in its place, where there is one.
+  if (status >= 500) headers.set("X-Request-Id", crypto.randomUUID());
   const body: Record<string, unknown> = {
     type: `urn:stampede:problem:${code}`,
     title,

@@ -26,8 +26,6 @@ const searchesMax = 2;
 const exportsMax = 2;
 /** An export whose client reads nothing for so long is ended. */
 const exportIdleSeconds = 240;
-/** Attempts on an hourly sale are looked for from this long before it opened. */
-const announcedAheadMs = 3_600_000;
 
 const attempt = z.object({
   seq: z.int(),
@@ -153,10 +151,7 @@ class Records {
     if (this.#exports >= exportsMax) return problem("overloaded", { retryAfterMs: 5_000 });
     this.#exports += 1;
     server.timeout(request, exportIdleSeconds);
-    // A product sale may have been announced at any time.
-    const since = sale.kind === "hourly" ? sale.startsAt - announcedAheadMs : 0;
-    const parts =
-      which === "attempts" ? attemptsCsv(sql, sale.id, since) : purchasesCsv(sql, sale.id);
+    const parts = which === "attempts" ? attemptsCsv(sql, sale.id) : purchasesCsv(sql, sale.id);
     const body = streamOf(parts, () => {
       this.#exports -= 1;
     });

@@ -34,6 +34,8 @@ export type Operation = {
   /** Bodies of answers by status; null for an answer without one. JSON unless `mediaType`. */
   readonly answers: { readonly [status: number]: z.ZodType | null };
   readonly mediaType?: string;
+  /** Headers that every success carries, for whoever calls. */
+  readonly sends?: readonly ("Location" | "Set-Cookie")[];
   /** Its own; what every operation of its kind may answer is added in the document. */
   readonly refusals: readonly ProblemCode[];
   /** In place of a refusal's own status. */

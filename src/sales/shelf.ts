@@ -1,12 +1,14 @@
 /**
  * The sales as they are shown: titles, and each item's part of an answer, rendered once.
  * Sales that the ledger holds are put here by the leader and stay; others are read from the
- * records when somebody asks, and at most `othersMax` of them are kept.
+ * records when somebody asks, and at most `othersMax` of them are kept: those of the hourly
+ * schedule for good, product sales, which an administrator may change, for `productSaleMs`.
  */
 import type { Sql } from "postgres";
 import { loadSales, type Item, type StoredSale } from "../store/sales.ts";
 
 const othersMax = 8;
+const productSaleMs = 1_000;
 
 export type ShownSale = {
   readonly stored: StoredSale;
@@ -16,11 +18,16 @@ export type ShownSale = {
 
 export class Shelf {
   readonly #sql: Sql;
+  readonly #clock: () => number;
   readonly #held = new Map<number, ShownSale>();
-  readonly #others = new Map<number, ShownSale>();
+  readonly #others = new Map<number, { readonly shown: ShownSale; readonly goodUntil: number }>();
+  /** However many ask at once, a sale is read once. */
+  readonly #reading = new Map<number, Promise<ShownSale | null>>();
 
-  constructor(sql: Sql) {
+  /** @param clock ms since the Unix epoch */
+  constructor(sql: Sql, clock: () => number = Date.now) {
     this.#sql = sql;
+    this.#clock = clock;
   }
 
   /** Keeps a sale for as long as the ledger holds it. */
@@ -44,17 +51,32 @@ export class Shelf {
 
   /** Any sale, from the records if need be; null when there is none of that id. */
   async find(saleId: number): Promise<ShownSale | null> {
-    const known = this.#held.get(saleId) ?? this.#others.get(saleId);
-    if (known !== undefined) return known;
-    const [stored] = await loadSales(this.#sql, [saleId]);
-    if (stored === undefined) return null;
-    const shown = show(stored);
-    this.#others.set(saleId, shown);
-    for (const oldest of this.#others.keys()) {
-      if (this.#others.size <= othersMax) break;
-      this.#others.delete(oldest);
+    const held = this.#held.get(saleId);
+    if (held !== undefined) return held;
+    const known = this.#others.get(saleId);
+    if (known !== undefined && this.#clock() < known.goodUntil) return known.shown;
+    const reading = this.#reading.get(saleId) ?? this.#read(saleId);
+    this.#reading.set(saleId, reading);
+    return await reading;
+  }
+
+  async #read(saleId: number): Promise<ShownSale | null> {
+    const now = this.#clock();
+    try {
+      const [stored] = await loadSales(this.#sql, [saleId]);
+      this.#others.delete(saleId);
+      if (stored === undefined) return null;
+      const shown = show(stored);
+      const goodUntil = stored.sale.kind === "product" ? now + productSaleMs : Infinity;
+      this.#others.set(saleId, { shown, goodUntil });
+      for (const oldest of this.#others.keys()) {
+        if (this.#others.size <= othersMax) break;
+        this.#others.delete(oldest);
+      }
+      return shown;
+    } finally {
+      this.#reading.delete(saleId);
     }
-    return shown;
   }
 }
 

@@ -48,11 +48,11 @@ export async function markDemo(sql: Sql, username: string): Promise<void> {
     on conflict (name) do update set value = secrets.value || ',' || excluded.value`;
 }
 
-/** Whether one of the demo's accounts, whose password is published, lets people in. */
+/** Whether one of the demo's accounts lets people in by the password that is published. */
 export async function hasDemo(sql: Sql): Promise<boolean> {
   const [row] = await sql<{ demo: boolean }[]>`
     select exists (
       select from secrets s join users u on u.username = any(string_to_array(s.value, ','))
-      where s.name = 'demo' and not u.disabled) as demo`;
+      where s.name = 'demo' and not u.disabled and u.password_version = 1) as demo`;
   return row?.demo === true;
 }

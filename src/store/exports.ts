@@ -136,7 +136,7 @@ async function firstSeq(sql: Sql): Promise<number> {
  * Number of the first attempt made at a time (ms) or later; one more than the last when there
  * is none. Time never runs backwards in the journal, so halving finds it.
  */
-export async function firstAt(sql: Sql, at: number): Promise<number> {
+async function firstAt(sql: Sql, at: number): Promise<number> {
   let low = await firstSeq(sql);
   let high = (await lastSeq(sql)) + 1;
   while (low < high) {
@@ -153,19 +153,14 @@ type Page = { readonly csv: string; readonly rows: number; readonly last: number
 
 const lineEnd = "\r\n";
 
-/**
- * Every attempt that named a sale up to now, as pieces of a CSV file.
- * @param since ms; no earlier attempt is looked at
- */
-export async function* attemptsCsv(
-  sql: Sql,
-  saleId: number,
-  since: number,
-): AsyncGenerator<string, void> {
+/** Every attempt on a sale, from its being stored up to now, as pieces of a CSV file. */
+export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<string, void> {
   const columns = "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity";
   yield columns + lineEnd;
   const upTo = await lastSeq(sql);
-  let after = (await firstAt(sql, since)) - 1;
+  const [sale] = await sql<{ seq: number }[]>`
+    select stored_after_seq::float8 as seq from sales where id = ${saleId}`;
+  let after = Math.max(sale?.seq ?? 0, (await firstSeq(sql)) - 1);
   while (after < upTo) {
     const end = Math.min(after + exportScanRows, upTo);
     const [page] = await sql<Page[]>`

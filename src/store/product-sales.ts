@@ -70,10 +70,10 @@ export async function insertProductSale(
   const [row] = await sql<Written[]>`
     ${term(sql, epoch, announced)}, sale as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
-                         item_count, attempts_seq)
+                         item_count, stored_after_seq, attempts_seq)
       select 'product', ${terms.title}::text, ${isoTime(terms.startsAt)}::timestamptz,
              ${isoTime(terms.endsAt)}::timestamptz, ${terms.perUserLimit}::int,
-             ${terms.reservationTtlMs}::int, ${announced.length}::int, ${seq}::bigint
+             ${terms.reservationTtlMs}::int, ${announced.length}::int, ${seq}::bigint, ${seq}::bigint
       from term where not exists (select from missing)
       returning id
     ), stored as (

@@ -55,9 +55,9 @@ export async function storeSale(sql: Sql, sale: NewSale, seq: number): Promise<n
   const [row] = await sql<{ id: number }[]>`
     with made as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
-                         item_count, attempts_seq)
+                         item_count, stored_after_seq, attempts_seq)
       values (${sale.kind}, ${sale.title}, ${isoTime(sale.startsAt)}, ${isoTime(sale.endsAt)},
-              ${sale.perUserLimit}, ${sale.reservationTtlMs}, ${sale.items.length}, ${seq})
+              ${sale.perUserLimit}, ${sale.reservationTtlMs}, ${sale.items.length}, ${seq}, ${seq})
       on conflict (kind, starts_at) where kind = 'hourly' do nothing
       returning id),
     listed as (

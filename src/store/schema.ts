@@ -91,6 +91,8 @@ export const sales = pgTable(
     perUserLimit: integer("per_user_limit").notNull(),
     reservationTtlMs: integer("reservation_ttl_ms").notNull(),
     itemCount: integer("item_count").notNull(),
+    /** The last attempt that was made before this sale was stored: none up to it is on this sale. */
+    storedAfterSeq: bigint("stored_after_seq", { mode: "number" }).notNull().default(0),
     /** Attempts that named this sale, counted up to the attempt numbered `attempts_seq`. */
     attempts: bigint("attempts", { mode: "number" }).notNull().default(0),
     attemptsSeq: bigint("attempts_seq", { mode: "number" }).notNull().default(0),
@@ -256,15 +258,20 @@ export const users = pgTable(
     username: text("username").notNull(),
     /** argon2id, with its parameters and salt. */
     passwordHash: text("password_hash").notNull(),
+    /** Goes up with every change of the password. */
+    passwordVersion: integer("password_version").notNull().default(1),
     role: userRole("role").notNull().default("user"),
     disabled: boolean("disabled").notNull().default(false),
     createdAt: time("created_at").notNull().defaultNow(),
   },
-  // Two names that differ in case alone would be two people that nobody can tell apart.
-  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username})`)],
+  // As `sameName` of accounts/rules.ts has it, whatever the database's locale.
+  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username} collate "C")`)],
 );
 
-/** Logins that count: a token names its row here, and counts as long as the row is there. */
+/**
+ * Logins that count: a token names its row here, and counts as long as the row is there and the
+ * password that it began with is its user's.
+ */
 export const sessions = pgTable(
   "sessions",
   {
@@ -272,6 +279,7 @@ export const sessions = pgTable(
     userId: integer("user_id")
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
+    passwordVersion: integer("password_version").notNull().default(1),
     expiresAt: time("expires_at").notNull(),
   },
   (t) => [

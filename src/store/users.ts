@@ -7,6 +7,7 @@
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
  */
 import type { Sql } from "postgres";
+import { sameName } from "../accounts/rules.ts";
 import { errorCode } from "./client.ts";
 
 export type UserRole = "user" | "admin";
@@ -35,7 +36,7 @@ const storedUser = ({ id, username, role, disabled, created_at }: UserRow): Stor
   createdAt: created_at,
 });
 
-/** Null when there is a user of this name, upper and lower case being the same. */
+/** Null when there is a user of this name, by `sameName`. */
 export async function insertUser(
   sql: Sql,
   user: { readonly username: string; readonly passwordHash: string; readonly role: UserRole },
@@ -43,13 +44,14 @@ export async function insertUser(
   const [row] = await sql<UserRow[]>`
     insert into users (username, password_hash, role)
     values (${user.username}, ${user.passwordHash}, ${user.role})
-    on conflict (lower(username)) do nothing
+    on conflict (lower(username collate "C")) do nothing
     returning id, username, role, disabled, created_at`;
   return row === undefined ? null : storedUser(row);
 }
 
 export async function hasUser(sql: Sql, username: string): Promise<boolean> {
-  const rows = await sql`select 1 from users where lower(username) = lower(${username})`;
+  const rows =
+    await sql`select 1 from users where lower(username collate "C") = ${sameName(username)}`;
   return rows.length > 0;
 }
 
@@ -58,7 +60,7 @@ export type Credentials = StoredUser & { readonly passwordHash: string };
 export async function findCredentials(sql: Sql, username: string): Promise<Credentials | null> {
   const [row] = await sql<(UserRow & { password_hash: string })[]>`
     select id, username, role, disabled, created_at, password_hash
-    from users where lower(username) = lower(${username})`;
+    from users where lower(username collate "C") = ${sameName(username)}`;
   return row === undefined ? null : { ...storedUser(row), passwordHash: row.password_hash };
 }
 
@@ -69,7 +71,7 @@ export async function listUsers(
 ): Promise<StoredUser[]> {
   const rows = await sql<UserRow[]>`
     select id, username, role, disabled, created_at from users
-    where id > ${after} and position(lower(${q}) in lower(username)) > 0
+    where id > ${after} and position(${sameName(q)} in lower(username collate "C")) > 0
     order by id limit ${limit}`;
   return rows.map(storedUser);
 }
@@ -93,7 +95,7 @@ export async function startSession(
   // The lock has a disabling that goes on at the same time either seen here, or see this row.
   const rows = await sql`
     with known as materialized (
-      select id from users
+      select id, password_version from users
       where id = ${user.id} and not disabled and password_hash = ${user.passwordHash}
       for share
     ), surplus as (
@@ -105,8 +107,8 @@ export async function startSession(
         select id from sessions where expires_at < ${now} and user_id <> ${user.id}
         limit ${clearedPerLoginMax} for update skip locked)
     )
-    insert into sessions (id, user_id, expires_at)
-    select ${session.id}, known.id, ${expiresAt} from known
+    insert into sessions (id, user_id, password_version, expires_at)
+    select ${session.id}, known.id, known.password_version, ${expiresAt} from known
     returning id`;
   return rows.length > 0;
 }
@@ -116,7 +118,7 @@ export async function findSessionUser(sql: Sql, sessionId: string): Promise<Stor
   const [row] = await sql<UserRow[]>`
     select u.id, u.username, u.role, u.disabled, u.created_at
     from sessions s join users u on u.id = s.user_id
-    where s.id = ${sessionId} and not u.disabled`;
+    where s.id = ${sessionId} and not u.disabled and s.password_version = u.password_version`;
   return row === undefined ? null : storedUser(row);
 }
 
@@ -130,6 +132,52 @@ export async function endSession(sql: Sql, epoch: number, sessionId: string): Pr
     )
     select exists (select from term) as led`;
   return row?.led === true;
+}
+
+/**
+ * Gives a user who is enabled another password, if the one that was verified is still theirs.
+ * That ends every session of the user but one: a login with the old password that goes on at
+ * the same time has the old version, whichever of the two is done first.
+ */
+export async function changePassword(
+  sql: Sql,
+  by: { readonly epoch: number; readonly sessionId: string },
+  user: Credentials,
+  passwordHash: string,
+): Promise<"changed" | "term_over" | "outdated"> {
+  const [row] = await sql<{ led: boolean; changed: boolean }[]>`
+    with term as materialized (
+      select id from leader where id = 1 and epoch = ${by.epoch} for share
+    ), changed as (
+      update users
+      set password_hash = ${passwordHash}, password_version = password_version + 1
+      where id = ${user.id} and not disabled and password_hash = ${user.passwordHash}
+        and exists (select from term)
+      returning id, password_version
+    ), kept as (
+      update sessions set password_version = changed.password_version from changed
+      where sessions.id = ${by.sessionId} and sessions.user_id = changed.id
+    )
+    select exists (select from term) as led, exists (select from changed) as changed`;
+  if (row?.led !== true) return "term_over";
+  return row.changed ? "changed" : "outdated";
+}
+
+/**
+ * Gives a user another password whoever asks, and ends all sessions; the name as it is
+ * spelled, or null when there is no such user. What a leader has read of the sessions counts
+ * for `cacheAgeMaxMs` more.
+ */
+export async function replacePassword(
+  sql: Sql,
+  username: string,
+  passwordHash: string,
+): Promise<string | null> {
+  const [row] = await sql<{ username: string }[]>`
+    update users set password_hash = ${passwordHash}, password_version = password_version + 1
+    where lower(username collate "C") = ${sameName(username)}
+    returning username`;
+  return row?.username ?? null;
 }
 
 /** What is null or not there stays as it is. */

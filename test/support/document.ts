@@ -1,13 +1,16 @@
 /**
  * Calls the program by its own document: parameters and bodies from the document's examples,
- * and every answer held against what the document says of it: status, content type, body. An
- * answer with a field that the document does not name is wrong, too.
+ * and every answer held against what the document says of it: status, headers, content type,
+ * body. An answer with a field or one of `namedHeaders` that the document does not name is
+ * wrong, too.
  */
 import { expect } from "bun:test";
 import Ajv, { type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { z } from "zod";
 import type { Answer, Ask, Client } from "./client.ts";
+
+const namedHeaders = ["Location", "Set-Cookie", "Retry-After", "WWW-Authenticate"];
 
 const example = z.object({ example: z.unknown().optional() });
 const content = z.record(
@@ -127,8 +130,22 @@ export class DocumentedApi {
         ? said
         : this.#document.components.responses[at.split("/").at(-1) ?? ""];
     const known = z
-      .looseObject({ content: z.record(z.string(), z.unknown()).optional() })
+      .looseObject({
+        content: z.record(z.string(), z.unknown()).optional(),
+        headers: z.record(z.string(), z.looseObject({ required: z.boolean() })).default({}),
+      })
       .parse(response);
+    const must = Object.entries(known.headers)
+      .filter(([, { required }]) => required)
+      .map(([name]) => name);
+    const missing = must.filter((name) => !headers.has(name));
+    const unnamed = namedHeaders.filter((name) => headers.has(name) && !(name in known.headers));
+    expect({ operationId, status, missing, unnamed }).toEqual({
+      operationId,
+      status,
+      missing: [],
+      unnamed: [],
+    });
     if (known.content === undefined) {
       expect(text).toBe("");
       this.seen.add(`${operationId} ${status}`);

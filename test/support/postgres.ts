@@ -79,19 +79,22 @@ export class Postgres {
     return `postgres://${superuser}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** A new, empty database. */
-  newDatabase(): Promise<string> {
-    return this.copyOf(this.url("template1"));
-  }
-
-  /** A new database with all that is in another one, to which nobody may be connected. */
-  async copyOf(url: string): Promise<string> {
+  /**
+   * A new, empty database.
+   * @param options as `create database` takes them
+   */
+  async newDatabase(options = ""): Promise<string> {
     this.#databases += 1;
     const name = `t${this.#databases}`;
     const sql = connect({ url: this.url("postgres") }, { max: 1 });
-    await sql.unsafe(`create database ${name} template ${new URL(url).pathname.slice(1)}`);
+    await sql.unsafe(`create database ${name} ${options}`);
     await sql.end();
     return this.url(name);
+  }
+
+  /** A new database with all that is in another one, to which nobody may be connected. */
+  copyOf(url: string): Promise<string> {
+    return this.newDatabase(`template ${new URL(url).pathname.slice(1)}`);
   }
 
   /** A new database with the schema in it. */

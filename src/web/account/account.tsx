@@ -1,6 +1,6 @@
 /**
  * My purchases: what this account has bought in the shop, newest first, a page at a time.
- * Who is not logged in finds the form for it here.
+ * Who is not logged in finds the form for it here; who is, the one for another password.
  */
 import { effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
@@ -12,6 +12,7 @@ import { loadUser, logOut, user } from "../session.ts";
 import type { Order, OrderPage } from "../shop/data.ts";
 import { Moment } from "../time.tsx";
 import { Button, EmptyState, ErrorState, LinkButton, money, Picture, Skeleton } from "../ui.tsx";
+import { PasswordForm } from "./password.tsx";
 
 const perPage = 20;
 
@@ -149,7 +150,10 @@ function Account() {
       ) : known === undefined ? (
         <Blanks />
       ) : (
-        <Orders />
+        <>
+          <Orders />
+          <PasswordForm username={known.username} />
+        </>
       )}
     </div>
   );
