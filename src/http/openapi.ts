@@ -143,7 +143,12 @@ function answersOf({ answers, mediaType }: Operation, schemas: Schemas): Schema 
   return Object.fromEntries(described);
 }
 
-const words: Readonly<Record<number, string>> = { 200: "Done", 201: "Made", 204: "Done" };
+const words: Readonly<Record<number, string>> = {
+  200: "Done",
+  201: "Made",
+  204: "Done",
+  304: "As the client has it",
+};
 
 /** The refusals of an operation, with those that everything of its kind has. */
 export function refusalCodes(

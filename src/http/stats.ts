@@ -4,10 +4,10 @@ import type { Accounts } from "../accounts.ts";
 import { expire, type LedgerState, type SaleState } from "../ledger/state.ts";
 import { withAdmin } from "./accounts.ts";
 import { time, timeShape } from "./fields.ts";
+import { liveTotals, showSale } from "./figures.ts";
 import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
 import { json } from "./problems.ts";
 import type { Route } from "./server.ts";
-import { liveFigures, showSale } from "./views.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
@@ -78,7 +78,7 @@ async function figures(sales: FlashSales, context: FlashSalesContext): Promise<R
     waiting: [...waiting].length,
     sales: [...state.sales.values()].map((held) => ({
       id: held.sale.id,
-      figures: liveFigures(held, now),
+      figures: liveTotals(held, now),
     })),
     reservations: reservationsIn(state, now),
   }));

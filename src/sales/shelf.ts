@@ -10,6 +10,8 @@ const othersMax = 8;
 
 export type ShownSale = {
   readonly stored: StoredSale;
+  /** Units, of all items together. */
+  readonly stock: number;
   /** `{"id","name","image_url","price_cents"}` of an item of this sale, as JSON. */
   itemJson(itemId: number): string;
 };
@@ -18,6 +20,8 @@ export class Shelf {
   readonly #sql: Sql;
   readonly #held = new Map<number, ShownSale>();
   readonly #others = new Map<number, ShownSale>();
+  /** On their way from the records: a crowd that asks at once has them read once. */
+  readonly #coming = new Map<number, Promise<ShownSale | null>>();
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -46,6 +50,16 @@ export class Shelf {
   async find(saleId: number): Promise<ShownSale | null> {
     const known = this.#held.get(saleId) ?? this.#others.get(saleId);
     if (known !== undefined) return known;
+    const coming =
+      this.#coming.get(saleId) ??
+      this.#read(saleId).finally(() => {
+        this.#coming.delete(saleId);
+      });
+    this.#coming.set(saleId, coming);
+    return await coming;
+  }
+
+  async #read(saleId: number): Promise<ShownSale | null> {
     const [stored] = await loadSales(this.#sql, [saleId]);
     if (stored === undefined) return null;
     const shown = show(stored);
@@ -62,6 +76,7 @@ function show(stored: StoredSale): ShownSale {
   const rendered: string[] = [];
   return {
     stored,
+    stock: stored.items.reduce((units, item) => units + item.stock, 0),
     itemJson(itemId) {
       let json = rendered[itemId];
       if (json === undefined) {
