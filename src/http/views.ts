@@ -10,6 +10,7 @@ import { shownItem, type ShownSale } from "../sales/shelf.ts";
 import { auditSale } from "../store/audit.ts";
 import { findHourly, type Item } from "../store/sales.ts";
 import { wholeCatalogueRoutes } from "./catalogue.ts";
+import { takesGzip } from "./compressed.ts";
 import type { Events } from "./events.ts";
 import { time } from "./fields.ts";
 import { SaleFigures, type Figures, type FiguresContext } from "./figures.ts";
@@ -31,8 +32,8 @@ import type { Route } from "./server.ts";
 
 const itemsPerPageMax = 500;
 const itemsPerPage = 100;
-/** Pictures kept rendered. */
-const picturesMax = 2_000;
+/** Pictures kept rendered and compressed, 0.8 KB each: those of a sale, which all are looked at. */
+const picturesMax = 10_000;
 
 export type ViewContext = FiguresContext & {
   readonly schedule: Schedule;
@@ -117,7 +118,7 @@ function catalogueRoutes(views: Views): Route[] {
       path: "/sales/:sale_id/items/:id/image.svg",
       methods: {
         GET: {
-          handle: (r) => views.picture(param(r, "sale_id"), param(r, "id")),
+          handle: (r) => views.picture(r, param(r, "sale_id"), param(r, "id")),
           summary: "An item's picture",
           description: "Never changes.",
           path: itemParam,
@@ -137,7 +138,7 @@ class Views {
   readonly #context: ViewContext;
   readonly #figures: SaleFigures;
   readonly #audits = new Fresh<Awaited<ReturnType<typeof auditSale>>>();
-  readonly #pictures = new Map<string, string>();
+  readonly #pictures = new Map<string, Uint8Array<ArrayBuffer>>();
 
   constructor(context: ViewContext, figures: SaleFigures) {
     this.#context = context;
@@ -207,26 +208,32 @@ class Views {
     return json(showItem(found, item, await this.#figures.of(found, this.#context.clock())));
   }
 
-  async picture(saleId: string, itemId: string): Promise<Response> {
+  async picture(request: Request, saleId: string, itemId: string): Promise<Response> {
     const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
     const item = itemOf(found, itemId);
     if (item === undefined) return problem("item_not_found");
-    let svg = this.#pictures.get(item.pictureSeed);
-    if (svg === undefined) {
-      svg = itemPicture(item.pictureSeed, item.name);
-      this.#pictures.set(item.pictureSeed, svg);
-      const oldest = this.#pictures.keys().next().value;
-      if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
-    }
-    return new Response(svg, {
-      headers: {
-        "Content-Type": "image/svg+xml",
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-        "X-Content-Type-Options": "nosniff",
-      },
+    const packed = this.#pictureOf(item);
+    const headers = new Headers({
+      "Content-Type": "image/svg+xml",
+      "Cache-Control": "public, max-age=31536000, immutable",
+      "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+      "X-Content-Type-Options": "nosniff",
+      Vary: "Accept-Encoding",
     });
+    const isPacked = takesGzip(request.headers.get("Accept-Encoding"));
+    if (isPacked) headers.set("Content-Encoding", "gzip");
+    return new Response(isPacked ? packed : Bun.gunzipSync(packed), { headers });
+  }
+
+  #pictureOf({ pictureSeed, name }: Item): Uint8Array<ArrayBuffer> {
+    const known = this.#pictures.get(pictureSeed);
+    if (known !== undefined) return known;
+    const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
+    this.#pictures.set(pictureSeed, packed);
+    const oldest = this.#pictures.keys().next().value;
+    if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
+    return packed;
   }
 
   async audit(saleId: string): Promise<Response> {
