@@ -44,12 +44,15 @@ export function saleListRoutes(context: FiguresContext, figures: SaleFigures): R
   ];
 }
 
-type Counted = { readonly stock: number; readonly sold: number };
+type Counted = NonNullable<ListedSale["counted"]>;
+type Wanted = Omit<Parameters<typeof listSales>[1], "known">;
 
 class SaleList {
   readonly #context: FiguresContext;
   readonly #figures: SaleFigures;
+  /** Units of sales long over, which do not change any more. */
   readonly #counted = new Map<number, Counted>();
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(context: FiguresContext, figures: SaleFigures) {
     this.#context = context;
@@ -70,18 +73,39 @@ class SaleList {
     if (limit instanceof Invalid) return problem("invalid_request", limit);
 
     const now = this.#context.clock();
-    const found = await listSales(this.#context.sql, {
+    const found = await this.#read({
       kind,
       before,
       limit: limit + 1,
       endedBy: now - settleAfterMs,
-      known: [...this.#counted.keys()],
     });
     const page = found.slice(0, limit);
     return json({
       sales: await this.#show(page, now),
       next_before: found.length > limit ? (page.at(-1)?.head.id ?? null) : null,
     });
+  }
+
+  /** One at a time: a crowd that asks at once has the units counted once. */
+  #read(wanted: Wanted): Promise<ListedSale[]> {
+    const reading = this.#reading.then(async () => {
+      const found = await listSales(this.#context.sql, {
+        ...wanted,
+        known: [...this.#counted.keys()],
+      });
+      for (const { head, counted } of found) if (counted !== null) this.#keep(head.id, counted);
+      return found;
+    });
+    this.#reading = reading.catch(() => {
+      // Who asked is told; who asks next is not concerned.
+    });
+    return reading;
+  }
+
+  #keep(saleId: number, counted: Counted): void {
+    this.#counted.set(saleId, counted);
+    const oldest = this.#counted.keys().next().value;
+    if (this.#counted.size > countedSalesMax && oldest !== undefined) this.#counted.delete(oldest);
   }
 
   async #show(page: readonly ListedSale[], now: number) {
@@ -95,9 +119,9 @@ class SaleList {
       const { head, attempts } = listed;
       const onShelf = this.#context.shelf.held(head.id);
       const totals = live?.get(head.id);
-      const counted = totals === undefined ? this.#countedOf(listed) : null;
+      const counted = listed.counted ?? this.#counted.get(head.id);
       if (totals !== undefined && onShelf !== undefined) shown.push(showSale(onShelf, totals, now));
-      else if (counted !== null) {
+      else if (counted !== undefined) {
         const { stock, sold } = counted;
         const figures = { stock, sold, reserved: 0, available: stock - sold, attempts };
         shown.push(showHead(head, figures, now));
@@ -108,14 +132,5 @@ class SaleList {
       }
     }
     return shown;
-  }
-
-  /** The units of a sale long over, whose figures do not change any more; null of another. */
-  #countedOf({ head, counted }: ListedSale): Counted | null {
-    if (counted === null) return this.#counted.get(head.id) ?? null;
-    this.#counted.set(head.id, counted);
-    const oldest = this.#counted.keys().next().value;
-    if (this.#counted.size > countedSalesMax && oldest !== undefined) this.#counted.delete(oldest);
-    return counted;
   }
 }

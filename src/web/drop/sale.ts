@@ -118,9 +118,12 @@ let answered = 0;
 /** Items have changed, or may have, since it was asked what is free, and no event has said so. */
 let blind = false;
 
+let asking = 0;
+
 export async function askSale(): Promise<void> {
   const sentAt = Date.now();
-  const answer = await get<SaleNow>("/sale");
+  asking += 1;
+  const answer = await get<SaleNow>("/sale").finally(() => (asking -= 1));
   setServerTime(answer.now, sentAt, Date.now());
   const before = sale.value?.id;
   const fresh = answer.current?.id !== before;
@@ -265,9 +268,9 @@ function refresh(): Promise<void> {
 export function follow(): void {
   listen({
     onSale: (news) => {
-      if (news.sale?.id !== sale.value?.id || sale.value === undefined) {
-        quietly(askSale());
-      }
+      // The first answer of all is on its way: it says the same.
+      if (sale.value === undefined && asking > 0) return;
+      if (news.sale?.id !== sale.value?.id || sale.value === undefined) quietly(askSale());
     },
     onStock: take,
     onGap: () => {
