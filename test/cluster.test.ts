@@ -6,7 +6,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { storeSale } from "../src/store/sales.ts";
-import { accepted, audit, itemPage, readiness, refused } from "./support/contract.ts";
+import { accepted, audit, availability, itemPage, readiness, refused } from "./support/contract.ts";
 import { newDataFolder } from "./support/leftovers.ts";
 import { lookInto, usePostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
@@ -92,6 +92,19 @@ describe("a leader and a standby", () => {
     expect(accepted(await standby.client.get(items), itemPage)).toEqual(
       accepted(await leader.client.get(items), itemPage),
     );
+    const whole = `/sales/${id}/catalogue`;
+    expect((await standby.client.get(whole)).text).toBe((await leader.client.get(whole)).text);
+    const wanted = accepted(await leader.client.get(items), itemPage).items.map(
+      (one) => one.available,
+    );
+    await until("the event that tells of it", async () => {
+      const answer = await standby.client.get(`/sales/${id}/availability`);
+      return Bun.deepEquals(accepted(answer, availability).free, wanted);
+    });
+    expect((await standby.client.get("/sales")).json()).toEqual({
+      sales: [await leader.client.sale(id)],
+      next_before: null,
+    });
     const picture = `/sales/${id}/items/1/image.svg`;
     expect((await standby.client.get(picture)).text).toBe((await leader.client.get(picture)).text);
     const proof = accepted(await standby.client.get(`/sales/${id}/audit`), audit);

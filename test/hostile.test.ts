@@ -214,9 +214,12 @@ describe("a sale's id", () => {
   test.each(["0", "-1", "1.5", "2147483648", "9".repeat(30), "junk", "%00", "%ff", "1%20", "1'"])(
     "%s in a path is a sale that is not there",
     async (sale) => {
-      await inTurn(["", "/items", "/items/1", "/items/1/image.svg", "/audit"], async (rest) => {
-        refused(await client.get(`/sales/${sale}${rest}`), "sale_not_found");
-      });
+      await inTurn(
+        ["", "/items", "/items/1", "/items/1/image.svg", "/catalogue", "/availability", "/audit"],
+        async (rest) => {
+          refused(await client.get(`/sales/${sale}${rest}`), "sale_not_found");
+        },
+      );
     },
   );
 });

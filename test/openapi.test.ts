@@ -247,6 +247,8 @@ describe("refusals are as the document says", () => {
       ["deleteCheckout", { query: late }, 404, "code_not_found"],
       ["deleteCheckout", { query: { code: "x" } }, 400, "invalid_request"],
       ["getSalesSaleIdItems", { query: { limit: 0 } }, 400, "invalid_request"],
+      ["getSales", { query: { kind: "x" } }, 400, "invalid_request"],
+      ["getSales", { query: { before: 0 } }, 400, "invalid_request"],
       ["getApiCoupons", { query: { limit: 0 } }, 400, "invalid_request"],
       ["getApiCouponsName", { query: { claims_after: -1 } }, 400, "invalid_request"],
       ["postApiCoupons", {}, 409, "coupon_exists"],

@@ -10,14 +10,17 @@ import { openAccounts } from "../src/accounts/open.ts";
 import { createAccount } from "../src/accounts.ts";
 import { Passwords } from "../src/accounts/passwords.ts";
 import { accountRoutes } from "../src/http/accounts.ts";
+import { Events } from "../src/http/events.ts";
 import { platformRoutes } from "../src/http/platform.ts";
 import { operationsOf, type Route } from "../src/http/server.ts";
 import { userRoutes } from "../src/http/users.ts";
+import { viewRoutes } from "../src/http/views.ts";
 import { Shelf } from "../src/sales/shelf.ts";
 import { AccountClient, expectRefusal, idleEngine } from "./support/accounts.ts";
 import type { Answer, Ask } from "./support/client.ts";
 import { lookInto, usePostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
+import { hourly } from "./support/shop.ts";
 import { inTurn } from "./support/wait.ts";
 
 const postgres = usePostgres();
@@ -29,7 +32,7 @@ let client: AccountClient;
 let routes: Route[];
 const headersOf = new Map<Actor, NonNullable<Ask["headers"]>>([["nobody", {}]]);
 
-/** The table of the platform, as the program puts it together; nothing is served from it. */
+/** The table of the platform and of what is to be seen, as the program puts it together; nothing is served from it. */
 async function tableOf(url: string): Promise<Route[]> {
   const sql = lookInto(url);
   const engine = idleEngine(sql, url, Date.now);
@@ -40,10 +43,13 @@ async function tableOf(url: string): Promise<Route[]> {
     trustedProxies: new BlockList(),
     clock: Date.now,
   });
+  const shelf = new Shelf(sql);
+  const context = { engine, shelf, sql, clock: Date.now };
   return [
     ...accountRoutes(accounts),
     ...userRoutes(accounts),
-    ...platformRoutes(accounts, { engine, shelf: new Shelf(sql), sql, clock: Date.now }),
+    ...platformRoutes(accounts, context),
+    ...viewRoutes({ ...context, schedule: hourly, events: new Events(engine, shelf, Date.now) }),
   ];
 }
 

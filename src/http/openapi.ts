@@ -145,7 +145,12 @@ function answersOf({ answers, mediaType, sends = [] }: Operation, schemas: Schem
   return Object.fromEntries(described);
 }
 
-const words: Readonly<Record<number, string>> = { 200: "Done", 201: "Made", 204: "Done" };
+const words: Readonly<Record<number, string>> = {
+  200: "Done",
+  201: "Made",
+  204: "Done",
+  304: "As the client has it",
+};
 
 const text = { type: "string" };
 

@@ -56,6 +56,13 @@ export const catalogueQuery = (limitMax: number) =>
     q: z.string().optional().describe("Part of a name").meta({ example: "a" }),
   });
 
+export const saleListQuery = (limitMax: number) =>
+  z.object({
+    kind: z.enum(["hourly", "product"]).optional().describe("Without it: both"),
+    before: id.optional().describe("Those with a lower id").meta({ example: 1_000 }),
+    limit: z.int().min(1).max(limitMax).optional().describe("Sales on a page").meta({ example: 2 }),
+  });
+
 export const couponPageQuery = (limitMax: number) =>
   z.object({
     after: count.optional().describe("The page after the coupon of this id").meta({ example: 0 }),
@@ -129,6 +136,11 @@ export const saleShape = z
   })
   .meta({ id: "Sale" });
 
+export const saleList = z.object({
+  sales: z.array(saleShape),
+  next_before: z.int().nullable().describe("`before` of the next page; null on the last"),
+});
+
 export const currentShape = z.object({
   now: timeShape,
   current: saleShape.nullable(),
@@ -140,6 +152,45 @@ export const itemShape = soldItem
   .meta({ id: "Item" });
 
 export const itemPage = z.object({ items: z.array(itemShape), next_after: z.int().nullable() });
+
+export const wholeCatalogueShape = z
+  .object({
+    sale_id: id,
+    image_url: z
+      .string()
+      .describe("Of an item, with its number in place of `{id}`")
+      .meta({ example: "/sales/1/items/{id}/image.svg" }),
+    palette: z.array(z.string()).meta({ example: ["#f2b705"] }),
+    names: z.array(z.string()).meta({ example: ["Tom the Mint Zebra"] }),
+    price_cents: z.array(count).meta({ example: [3_199] }),
+    stock: z.array(id).meta({ example: [1] }),
+    colours: z
+      .array(count)
+      .describe("Each an index into `palette`")
+      .meta({ example: [0] }),
+  })
+  .meta({ id: "Catalogue" });
+
+export const availabilityShape = z
+  .object({
+    sale_id: id,
+    last_event_id: z
+      .string()
+      .nullable()
+      .describe(
+        "All that `/events` has said up to this event is in the figures, and nothing after it; " +
+          "null of a sale of which it does not speak",
+      )
+      .meta({ example: "1-42" }),
+    sold: count,
+    reserved: count,
+    available: count,
+    free: z
+      .array(count)
+      .describe("Free units of each item")
+      .meta({ example: [1] }),
+  })
+  .meta({ id: "Availability" });
 
 export const auditShape = z
   .object({

@@ -6,11 +6,11 @@ import { expire, type LedgerState, type SaleState } from "../ledger/state.ts";
 import { withAdmin } from "./accounts.ts";
 import { soldOverTime, type SoldBy } from "../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "./fields.ts";
+import { liveTotals, showSale } from "./figures.ts";
 import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
 import { Fresh } from "./fresh.ts";
 import { json, problem } from "./problems.ts";
 import type { Route } from "./server.ts";
-import { liveFigures, showSale } from "./views.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
@@ -121,7 +121,7 @@ async function figures(sales: FlashSales, context: FlashSalesContext): Promise<R
     waiting: [...waiting].length,
     sales: [...state.sales.values()].map((held) => ({
       id: held.sale.id,
-      figures: liveFigures(held, now),
+      figures: liveTotals(held, now),
     })),
     reservations: reservationsIn(state, now),
   }));

@@ -1,22 +1,23 @@
 /**
- * What is to be seen of sales: figures, catalogue, pictures, audit. The leader answers from
- * its ledger, at a moment when all of it is committed; everybody else, and the leader for
- * sales that are over, from the records, at most once a second a sale.
+ * What is to be seen of sales: figures, catalogue, pictures, audit. Of when the figures are,
+ * `figures.ts` tells.
  */
-import type { Sql } from "postgres";
 import { z } from "zod";
-import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
-import { advance, expire, type LedgerState, type SaleState } from "../ledger/state.ts";
 import { itemColour, itemPicture } from "../sales/pictures.ts";
 import { nextOpening, windowAt, type Schedule } from "../sales/schedule.ts";
-import { shownItem, type Shelf, type ShownSale } from "../sales/shelf.ts";
+import { shownItem, type ShownSale } from "../sales/shelf.ts";
 import { auditSale } from "../store/audit.ts";
-import { settleAfterMs } from "../store/recovery.ts";
-import { findHourly, readTaken, type Item } from "../store/sales.ts";
+import { findHourly, type Item } from "../store/sales.ts";
+import { wholeCatalogueRoutes } from "./catalogue.ts";
+import { takesGzip } from "./compressed.ts";
+import type { Events } from "./events.ts";
+import { time } from "./fields.ts";
+import { SaleFigures, type Figures, type FiguresContext } from "./figures.ts";
 import { Fresh } from "./fresh.ts";
 import { Invalid, parseSale, parseWhole, queryOf, queryValue } from "./parse.ts";
 import { json, problem } from "./problems.ts";
+import { saleListRoutes } from "./sale-list.ts";
 import {
   auditShape,
   catalogueQuery,
@@ -31,29 +32,17 @@ import type { Route } from "./server.ts";
 
 const itemsPerPageMax = 500;
 const itemsPerPage = 100;
-/** Pictures kept rendered. */
-const picturesMax = 2_000;
+/** Pictures kept rendered and compressed, 0.8 KB each: those of a sale, which all are looked at. */
+const picturesMax = 10_000;
 
-export type ViewContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
-  readonly sql: Sql;
+export type ViewContext = FiguresContext & {
   readonly schedule: Schedule;
-  readonly clock: () => number;
-};
-
-/** A sale's figures at one moment. */
-export type Figures = {
-  readonly sold: number;
-  readonly reserved: number;
-  readonly available: number;
-  readonly attempts: number;
-  /** Units of an item that are neither sold nor reserved. */
-  readonly availableOf: (item: Item) => number;
+  readonly events: Events;
 };
 
 export function viewRoutes(context: ViewContext): Route[] {
-  const views = new Views(context);
+  const figures = new SaleFigures(context);
+  const views = new Views(context, figures);
   return [
     {
       path: "/sale",
@@ -91,7 +80,9 @@ export function viewRoutes(context: ViewContext): Route[] {
         },
       },
     },
+    ...saleListRoutes(context, figures),
     ...catalogueRoutes(views),
+    ...wholeCatalogueRoutes(context, figures),
   ];
 }
 
@@ -127,7 +118,7 @@ function catalogueRoutes(views: Views): Route[] {
       path: "/sales/:sale_id/items/:id/image.svg",
       methods: {
         GET: {
-          handle: (r) => views.picture(param(r, "sale_id"), param(r, "id")),
+          handle: (r) => views.picture(r, param(r, "sale_id"), param(r, "id")),
           summary: "An item's picture",
           description: "Never changes.",
           path: itemParam,
@@ -145,12 +136,13 @@ const param = (request: { readonly params: Record<string, string> }, name: strin
 
 class Views {
   readonly #context: ViewContext;
-  readonly #figures = new Fresh<Figures>();
+  readonly #figures: SaleFigures;
   readonly #audits = new Fresh<Awaited<ReturnType<typeof auditSale>>>();
-  readonly #pictures = new Map<string, string>();
+  readonly #pictures = new Map<string, Uint8Array<ArrayBuffer>>();
 
-  constructor(context: ViewContext) {
+  constructor(context: ViewContext, figures: SaleFigures) {
     this.#context = context;
+    this.#figures = figures;
   }
 
   async current(): Promise<Response> {
@@ -158,9 +150,9 @@ class Views {
     const now = clock();
     const window = windowAt(schedule, now);
     const id =
-      (await this.#fromLedger((state) => currentSale(state, now)?.sale.id ?? null)) ??
+      (await this.#figures.fromLedger((state) => currentSale(state, now)?.sale.id ?? null)) ??
       (window === null ? null : await findHourly(sql, window.startsAt));
-    const current = id === null ? null : await this.#show(id, now);
+    const current = id === null ? null : await this.#figures.show(id, now);
     const next = nextOpening(schedule, now);
     return json({
       now: time(now),
@@ -171,7 +163,8 @@ class Views {
 
   async sale(saleId: string): Promise<Response> {
     const sale = parseSale(saleId);
-    const shown = typeof sale === "number" ? await this.#show(sale, this.#context.clock()) : null;
+    const shown =
+      typeof sale === "number" ? await this.#figures.show(sale, this.#context.clock()) : null;
     return shown === null ? problem("sale_not_found") : json(shown);
   }
 
@@ -187,11 +180,11 @@ class Views {
     if (only !== "true" && only !== "false") {
       return problem("invalid_request", { detail: "available is neither true nor false" });
     }
-    const found = await this.#find(saleId);
+    const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
 
     const wanted = search.toLowerCase();
-    const figures = await this.#figuresOf(found, this.#context.clock());
+    const figures = await this.#figures.of(found, this.#context.clock());
     const page: Item[] = [];
     let more = false;
     for (const item of found.stored.items.slice(after)) {
@@ -208,33 +201,39 @@ class Views {
   }
 
   async item(saleId: string, itemId: string): Promise<Response> {
-    const found = await this.#find(saleId);
+    const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
     const item = itemOf(found, itemId);
     if (item === undefined) return problem("item_not_found");
-    return json(showItem(found, item, await this.#figuresOf(found, this.#context.clock())));
+    return json(showItem(found, item, await this.#figures.of(found, this.#context.clock())));
   }
 
-  async picture(saleId: string, itemId: string): Promise<Response> {
-    const found = await this.#find(saleId);
+  async picture(request: Request, saleId: string, itemId: string): Promise<Response> {
+    const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
     const item = itemOf(found, itemId);
     if (item === undefined) return problem("item_not_found");
-    let svg = this.#pictures.get(item.pictureSeed);
-    if (svg === undefined) {
-      svg = itemPicture(item.pictureSeed, item.name);
-      this.#pictures.set(item.pictureSeed, svg);
-      const oldest = this.#pictures.keys().next().value;
-      if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
-    }
-    return new Response(svg, {
-      headers: {
-        "Content-Type": "image/svg+xml",
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-        "X-Content-Type-Options": "nosniff",
-      },
+    const packed = this.#pictureOf(item);
+    const headers = new Headers({
+      "Content-Type": "image/svg+xml",
+      "Cache-Control": "public, max-age=31536000, immutable",
+      "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+      "X-Content-Type-Options": "nosniff",
+      Vary: "Accept-Encoding",
     });
+    const isPacked = takesGzip(request.headers.get("Accept-Encoding"));
+    if (isPacked) headers.set("Content-Encoding", "gzip");
+    return new Response(isPacked ? packed : Bun.gunzipSync(packed), { headers });
+  }
+
+  #pictureOf({ pictureSeed, name }: Item): Uint8Array<ArrayBuffer> {
+    const known = this.#pictures.get(pictureSeed);
+    if (known !== undefined) return known;
+    const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
+    this.#pictures.set(pictureSeed, packed);
+    const oldest = this.#pictures.keys().next().value;
+    if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
+    return packed;
   }
 
   async audit(saleId: string): Promise<Response> {
@@ -244,79 +243,6 @@ class Views {
     const audit = await this.#audits.get(sale, clock(), () => auditSale(sql, sale));
     return audit === null ? problem("sale_not_found") : json(audit);
   }
-
-  async #find(saleId: string): Promise<ShownSale | null> {
-    const sale = parseSale(saleId);
-    return typeof sale === "number" ? await this.#context.shelf.find(sale) : null;
-  }
-
-  async #show(saleId: number, now: number) {
-    const found = await this.#context.shelf.find(saleId);
-    return found === null ? null : showSale(found, await this.#figuresOf(found, now), now);
-  }
-
-  async #figuresOf(found: ShownSale, now: number): Promise<Figures> {
-    const { sale, items } = found.stored;
-    const live = await this.#fromLedger((state) => {
-      const held = state.sales.get(sale.id);
-      return held === undefined ? null : liveFigures(held, advance(state, now));
-    });
-    if (live !== null) return live;
-    const figures = await this.#figures.get(sale.id, now, async () => {
-      const taken = await readTaken(
-        this.#context.sql,
-        found.stored,
-        now,
-        sale.endsAt + settleAfterMs,
-      );
-      const sold = sum(taken.sold.values());
-      const reserved = sum(taken.reserved.values());
-      return {
-        sold,
-        reserved,
-        available: sum(items.map((item) => item.stock)) - sold - reserved,
-        attempts: taken.attempts,
-        availableOf: ({ id, stock }: Item) =>
-          stock - (taken.sold.get(id) ?? 0) - (taken.reserved.get(id) ?? 0),
-      };
-    });
-    if (figures === null) throw new Error("the records gave no figures");
-    return figures;
-  }
-
-  /** What `use` finds in the ledger; null when this process does not lead. */
-  async #fromLedger<T>(use: (state: LedgerState) => T): Promise<T | null> {
-    const { role } = this.#context.engine;
-    return role.name === "leader" ? await role.writer.read(use) : null;
-  }
-}
-
-/** Figures by the ledger. Expiry is decided when somebody looks, here too. */
-export function liveFigures(held: SaleState, now: number): Figures {
-  expire(held, now);
-  const { sold, reserved, available, attempts } = held;
-  // A copy: the ledger goes on while the answer is being written.
-  const free = held.free.slice();
-  return { sold, reserved, available, attempts, availableOf: ({ id }) => free[id - 1] ?? 0 };
-}
-
-export function showSale({ stored }: ShownSale, figures: Figures, now: number) {
-  const { sale, title, items } = stored;
-  return {
-    id: sale.id,
-    title,
-    kind: sale.kind,
-    status: now < sale.startsAt ? "upcoming" : now < sale.endsAt ? "open" : "closed",
-    starts_at: time(sale.startsAt),
-    ends_at: time(sale.endsAt),
-    stock: sum(items.map((item) => item.stock)),
-    per_user_limit: sale.perUserLimit,
-    reservation_ttl_ms: sale.reservationTtlMs,
-    sold: figures.sold,
-    reserved: figures.reserved,
-    available: figures.available,
-    attempts: figures.attempts,
-  };
 }
 
 function showItem({ stored }: ShownSale, item: Item, figures: Figures) {
@@ -329,12 +255,3 @@ function itemOf({ stored }: ShownSale, itemId: string): Item | undefined {
   const number = parseSale(itemId);
   return typeof number === "number" ? stored.items[number - 1] : undefined;
 }
-
-/** RFC 3339 in UTC with milliseconds. */
-const time = (ms: number): string => new Date(ms).toISOString();
-
-const sum = (numbers: Iterable<number>): number => {
-  let total = 0;
-  for (const number of numbers) total += number;
-  return total;
-};

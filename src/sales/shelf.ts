@@ -12,6 +12,8 @@ const productSaleMs = 1_000;
 
 export type ShownSale = {
   readonly stored: StoredSale;
+  /** Units, of all items together. */
+  readonly stock: number;
   /** `{"id","name","image_url","price_cents"}` of an item of this sale, as JSON. */
   itemJson(itemId: number): string;
 };
@@ -84,6 +86,7 @@ function show(stored: StoredSale): ShownSale {
   const rendered: string[] = [];
   return {
     stored,
+    stock: stored.items.reduce((units, item) => units + item.stock, 0),
     itemJson(itemId) {
       let json = rendered[itemId];
       if (json === undefined) {

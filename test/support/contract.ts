@@ -59,9 +59,34 @@ export const currentSale = z.object({
   next: z.object({ starts_at: time }),
 });
 
-export const item = soldItem.extend({ stock: z.int().min(1), available: count });
+export const item = soldItem.extend({
+  colour: z.string(),
+  stock: z.int().min(1),
+  available: count,
+});
 
 export const itemPage = z.object({ items: z.array(item), next_after: z.int().nullable() });
+
+export const saleList = z.object({ sales: z.array(sale), next_before: z.int().nullable() });
+
+export const wholeCatalogue = z.strictObject({
+  sale_id: z.int(),
+  image_url: z.string(),
+  palette: z.array(z.string().regex(/^#[0-9a-f]{6}$/)),
+  names: z.array(z.string().min(1)),
+  price_cents: z.array(count),
+  stock: z.array(z.int().min(1)),
+  colours: z.array(count),
+});
+
+export const availability = z.strictObject({
+  sale_id: z.int(),
+  last_event_id: z.string().nullable(),
+  sold: count,
+  reserved: count,
+  available: count,
+  free: z.array(count),
+});
 
 export const audit = z.object({
   sold: count,

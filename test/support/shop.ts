@@ -81,7 +81,7 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
     log: quietLog,
   });
   const events = new Events(engine, shelf, clock.read);
-  const context = { engine, shelf, sql, schedule, clock: clock.read };
+  const context = { engine, shelf, sql, schedule, events, clock: clock.read };
   const routes = [
     ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes(context),

@@ -11,6 +11,7 @@ import { Tokens } from "../../src/accounts/tokens.ts";
 import { Engine } from "../../src/engine.ts";
 import { checkoutRoutes } from "../../src/http/checkout.ts";
 import { couponRoutes } from "../../src/http/coupons.ts";
+import { Events } from "../../src/http/events.ts";
 import { platformRoutes } from "../../src/http/platform.ts";
 import { serve } from "../../src/http/server.ts";
 import { viewRoutes } from "../../src/http/views.ts";
@@ -126,7 +127,8 @@ export async function openStorefront(url: string, clock: Clock) {
     trustedProxies: new BlockList(),
     clock: clock.read,
   });
-  const context = { engine, shelf, sql, schedule: hourly, clock: clock.read };
+  const events = new Events(engine, shelf, clock.read);
+  const context = { engine, shelf, sql, schedule: hourly, events, clock: clock.read };
   const routes = [
     ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes(context),

@@ -2,9 +2,11 @@
  * The open hourly sale as the server tells it: its figures, its catalogue, and which items are free.
  *
  * Figures and items change when the server says so, never by guess. The stream of events is opened
- * before the catalogue is read, and what an event has said while a page of the catalogue was on its way
- * holds: whatever changed after it comes in an event of its own. After a gap in the stream everything
- * is read again, in place, so that nothing on the screen jumps.
+ * before it is asked what is free, and the answer has in it every event that was sent by then. What an
+ * event has said while the answer was on its way holds: whatever changed after it comes in an event of
+ * its own. After a gap in the stream it is asked again, in place, so that nothing on the screen jumps;
+ * so it is when the stream could be opened only afterwards. The catalogue never changes, and is read
+ * once.
  */
 import { batch, computed, signal } from "@preact/signals";
 import { get } from "../api.ts";
@@ -39,10 +41,20 @@ type SaleNow = {
   readonly current: Sale | null;
   readonly next: { readonly starts_at: string | null };
 };
-type ItemPage = { readonly items: readonly Item[]; readonly next_after: number | null };
+/** In columns; the first entry of each is item 1's. */
+type Catalogue = {
+  /** Of an item, with its number in place of `{id}`. */
+  readonly image_url: string;
+  readonly palette: readonly string[];
+  readonly names: readonly string[];
+  readonly price_cents: readonly number[];
+  readonly stock: readonly number[];
+  /** Indices into the palette. */
+  readonly colours: readonly number[];
+};
+/** Units that are neither sold nor reserved, in the order of the items. */
+type Availability = { readonly free: readonly number[] };
 
-const pageItems = 500;
-const pagesAtOnce = 4;
 /** Events change the figures; the number of attempts is asked for. */
 const askEveryMs = 15_000;
 const turnMsMax = 2_000;
@@ -67,8 +79,9 @@ export const turning = computed(
   () => nextStartsAt.value !== null && secondsUntil(Date.parse(nextStartsAt.value)) === 0,
 );
 
-const catalogue: (Item | undefined)[] = [];
-export const itemOf = (id: number): Item | undefined => catalogue[id];
+/** By number, from 1. */
+const items: (Item | undefined)[] = [];
+export const itemOf = (id: number): Item | undefined => items[id];
 
 type Watcher = {
   /** An item came or changed. */
@@ -80,14 +93,14 @@ let watcher: Watcher | null = null;
 /** The wall: told of every change, ten thousand times a second if need be. */
 export function watch(one: Watcher): void {
   watcher = one;
-  for (const item of catalogue) if (item) one.item(item.id);
+  for (const item of items) if (item) one.item(item.id);
 }
 
 /** Items whose name or number fits, in order; at most `max`. */
 export function find(words: string, onlyFree: boolean, max: number): readonly Item[] {
   const wanted = words.trim().toLowerCase();
   const found: Item[] = [];
-  for (const item of catalogue) {
+  for (const item of items) {
     if (!item || (onlyFree && item.available === 0) || !fits(item, wanted)) continue;
     if (found.push(item) === max) break;
   }
@@ -98,13 +111,19 @@ export const fits = (item: Item, wanted: string): boolean =>
 
 // --- Reading ----------------------------------------------------------------------------------
 
-/** Ids that an event spoke of while pages of the catalogue were on their way. */
-const newer = new Set<number>();
-let reading = 0;
+/** The answers that are on their way, each with what events have said of items since it was asked. */
+const coming = new Set<Map<number, number>>();
+let asked = 0;
+let answered = 0;
+/** Items have changed, or may have, since it was asked what is free, and no event has said so. */
+let blind = false;
+
+let asking = 0;
 
 export async function askSale(): Promise<void> {
   const sentAt = Date.now();
-  const answer = await get<SaleNow>("/sale");
+  asking += 1;
+  const answer = await get<SaleNow>("/sale").finally(() => (asking -= 1));
   setServerTime(answer.now, sentAt, Date.now());
   const before = sale.value?.id;
   const fresh = answer.current?.id !== before;
@@ -114,13 +133,12 @@ export async function askSale(): Promise<void> {
     knownAt.value = serverNow();
   });
   if (!fresh) return;
-  catalogue.length = 0;
-  newer.clear();
+  items.length = 0;
   loadedItems.value = 0;
   if (answer.current) tileCount.value = answer.current.stock;
   watcher?.cleared();
   changes.value += 1;
-  if (answer.current) await readCatalogue();
+  if (answer.current) await readItems();
 }
 
 function streamSettled(): Promise<void> {
@@ -134,53 +152,74 @@ function streamSettled(): Promise<void> {
   });
 }
 
-/** Throws when a page does not come; what came is kept. */
-async function readCatalogue(): Promise<void> {
+/** Throws when an answer does not come. */
+async function readItems(): Promise<void> {
   const of = sale.value;
   if (!of) return;
-  reading += 1;
+  asked += 1;
+  const number = asked;
+  const since = new Map<number, number>();
+  coming.add(since);
   try {
-    // What changes while the stream is not open yet nobody would tell us.
-    await streamSettled();
-    const first = await readPage(of, 0);
-    if (first === null || first.next_after === null) {
-      tileCount.value = Math.max(1, catalogue.length - 1);
-      return;
-    }
-    const count = Math.round(of.stock / (first.items[0]?.stock ?? 1));
-    tileCount.value = count;
-    const afters: number[] = [];
-    for (let after = first.next_after; after < count; after += pageItems) afters.push(after);
-    const worker = async () => {
-      for (let after = afters.shift(); after !== undefined; after = afters.shift())
-        if ((await readPage(of, after)) === null) return;
-    };
-    await Promise.all(Array.from({ length: pagesAtOnce }, worker));
+    const [catalogue, { free }] = await Promise.all([readCatalogue(of), readAvailability(of)]);
+    // The sale may have changed meanwhile; and an answer to an earlier question may come late.
+    if (sale.value?.id !== of.id || number < answered) return;
+    answered = number;
+    lay(catalogue, (id) => since.get(id) ?? free[id - 1] ?? 0);
   } finally {
-    reading -= 1;
-    if (reading === 0) newer.clear();
+    coming.delete(since);
+  }
+  if (blind && line.value === "live") await readItems();
+}
+
+async function readAvailability(of: Sale): Promise<Availability> {
+  // What changes while the stream is not open yet nobody would tell us.
+  await streamSettled();
+  blind = line.value !== "live";
+  return await get<Availability>(`/sales/${of.id}/availability`);
+}
+
+let read: { readonly id: number; readonly catalogue: Promise<Catalogue> } | null = null;
+
+async function readCatalogue(of: Sale): Promise<Catalogue> {
+  // The browser keeps it for ever by its address; records that are begun anew count from 1 again.
+  const path = `/sales/${of.id}/catalogue?of=${Date.parse(of.starts_at)}-${of.stock}`;
+  if (read?.id !== of.id) read = { id: of.id, catalogue: get<Catalogue>(path) };
+  try {
+    return await read.catalogue;
+  } catch (error) {
+    read = null;
+    throw error;
   }
 }
 
-/** Null when the sale has changed meanwhile. */
-async function readPage(of: Sale, after: number): Promise<ItemPage | null> {
-  const page = await get<ItemPage>(`/sales/${of.id}/items?limit=${pageItems}&after=${after}`);
-  if (sale.value?.id !== of.id) return null;
-  for (const item of page.items) {
-    const known = catalogue[item.id];
-    if (known && newer.has(item.id)) item.available = known.available;
-    else if (early.has(item.id)) item.available = early.get(item.id) ?? 0;
-    if (!known) loadedItems.value += 1;
-    catalogue[item.id] = item;
-    early.delete(item.id);
-    watcher?.item(item.id);
-  }
-  changes.value += 1;
-  return page;
+/** Lays the items out, or those out anew that changed. */
+function lay(catalogue: Catalogue, availableOf: (id: number) => number): void {
+  const { names, price_cents, stock, colours, palette, image_url } = catalogue;
+  tileCount.value = Math.max(1, names.length);
+  batch(() => {
+    names.forEach((name, i) => {
+      const id = i + 1;
+      const available = availableOf(id);
+      const known = items[id];
+      if (known?.available === available) return;
+      if (known) known.available = available;
+      else
+        items[id] = {
+          id,
+          name,
+          image_url: image_url.replace("{id}", String(id)),
+          price_cents: price_cents[i] ?? 0,
+          colour: palette[colours[i] ?? 0] ?? "#000000",
+          stock: stock[i] ?? 1,
+          available,
+        };
+      watcher?.item(id);
+    });
+    loadedItems.value = names.length;
+    changes.value += 1;
+  });
 }
-
-/** What events said of items that the catalogue has not brought yet. */
-const early = new Map<number, number>();
 
 function take(news: StockNews): void {
   const open = sale.value;
@@ -197,11 +236,12 @@ function take(news: StockNews): void {
 
 /** What an answer or an event says of an item. */
 export function setAvailable(id: number, available: number): void {
-  const item = catalogue[id];
-  if (item === undefined) early.set(id, available);
-  else item.available = available;
-  if (reading > 0) newer.add(id);
-  if (item !== undefined) watcher?.item(id);
+  for (const since of coming) since.set(id, available);
+  const item = items[id];
+  // One that has not come yet will be as the answer says that brings it.
+  if (item === undefined) return;
+  item.available = available;
+  watcher?.item(id);
 }
 
 // --- Following --------------------------------------------------------------------------------
@@ -219,7 +259,7 @@ function refresh(): Promise<void> {
     const before = sale.value?.id;
     await askSale();
     // Of another sale the items have been read just now.
-    if (before !== undefined && sale.value?.id === before) await readCatalogue();
+    if (before !== undefined && sale.value?.id === before) await readItems();
   })().finally(() => (refreshing = null));
   return refreshing;
 }
@@ -228,24 +268,29 @@ function refresh(): Promise<void> {
 export function follow(): void {
   listen({
     onSale: (news) => {
-      if (news.sale?.id !== sale.value?.id || sale.value === undefined) {
-        early.clear();
-        quietly(askSale());
-      }
+      // The first answer of all is on its way: it says the same.
+      if (sale.value === undefined && asking > 0) return;
+      if (news.sale?.id !== sale.value?.id || sale.value === undefined) quietly(askSale());
     },
     onStock: take,
-    onGap: () => quietly(refresh()),
+    onGap: () => {
+      blind = true;
+      quietly(refresh());
+    },
   });
   quietly(askSale());
+  line.subscribe((state) => {
+    if (state === "live" && blind && coming.size === 0) quietly(refresh());
+  });
   let askedAt = Date.now();
   setInterval(() => {
     if (document.hidden) return;
     const since = Date.now() - askedAt;
-    const unread = sale.value && reading === 0 && loadedItems.value < tileCount.value;
+    const unread = sale.value && coming.size === 0 && loadedItems.value < tileCount.value;
     // Spread over two seconds: at the turn of the hour everybody asks.
     const due = since > askEveryMs || (since > turnMsMax * (0.5 + Math.random()) && turning.value);
     if (!due && !(unread && since > turnMsMax)) return;
     askedAt = Date.now();
-    quietly(unread && line.value !== "lost" ? refresh() : askSale());
+    quietly(unread || blind ? refresh() : askSale());
   }, 500);
 }

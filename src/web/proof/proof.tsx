@@ -37,13 +37,32 @@ type Proof = { readonly sale: Sale; readonly audit: Audit; readonly at: string }
 
 const refreshMs = 5_000;
 const othersMax = 8;
+/** Announced ones are passed over: in this many pages of the list enough others are found. */
+const listPagesMax = 3;
 
 const asked = new URLSearchParams(location.search).get("sale");
+
+type SaleList = { readonly sales: readonly Sale[]; readonly next_before: number | null };
 
 async function saleId(): Promise<string> {
   if (asked !== null) return asked;
   const { current } = await get<{ readonly current: Sale | null }>("/sale");
-  return String(current?.id ?? 1);
+  if (current !== null) return String(current.id);
+  const [last] = await latest(() => true, 1);
+  return String(last?.id ?? 1);
+}
+
+/** The latest sales that have opened and that are `wanted`. */
+async function latest(wanted: (sale: Sale) => boolean, max: number): Promise<readonly Sale[]> {
+  const found: Sale[] = [];
+  let query = "";
+  for (let page = 0; page < listPagesMax; page++) {
+    const { sales, next_before } = await get<SaleList>(`/sales${query}`);
+    found.push(...sales.filter((sale) => sale.status !== "upcoming" && wanted(sale)));
+    if (found.length >= max || next_before === null) break;
+    query = `?before=${next_before}`;
+  }
+  return found.slice(0, max);
 }
 
 async function readProof(): Promise<Proof> {
@@ -69,23 +88,10 @@ setInterval(() => {
   if (!document.hidden && now.is === "here" && now.value.sale.status === "open") void check();
 }, refreshMs);
 
-/** The latest sales beside this one; they are numbered. */
+/** The latest sales beside this one. */
 async function readOthers(): Promise<readonly Sale[]> {
   const here = Number(await saleId());
-  const { current } = await get<{ readonly current: Sale | null }>("/sale");
-  const latest = Math.max(here, current?.id ?? 0);
-  const ids = Array.from({ length: othersMax + 1 }, (_, i) => latest - i).filter(
-    (id) => id > 0 && id !== here,
-  );
-  const found = await Promise.all(
-    ids.map((id) =>
-      get<Sale>(`/sales/${id}`).catch((error: unknown) => {
-        if (error instanceof Problem) return null;
-        throw error;
-      }),
-    ),
-  );
-  return found.filter((sale) => sale !== null).filter(({ status }) => status !== "upcoming");
+  return await latest(({ id }) => id !== here, othersMax);
 }
 const others = load(readOthers);
 
