@@ -57,6 +57,10 @@ export class HttpConnection {
     });
   }
 
+  close(): void {
+    this.#socket?.end();
+  }
+
   #take(chunk: Buffer): void {
     const received = this.#begun === null ? chunk : Buffer.concat([this.#begun, chunk]);
     const end = received.indexOf(headEnd);

@@ -78,6 +78,13 @@ export function memoryOf(pid: number): Memory {
   return { nowMb: mb("VmRSS"), peakMb: mb("VmHWM") };
 }
 
+/** Connections and other files that a process holds open. */
+export const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+
+/** How many a process may hold open; those we start may hold as many as we may. */
+export const openFilesMax = (): number =>
+  Number(/^Max open files\s+(\d+)/m.exec(read("/proc/self/limits"))?.[1] ?? Number.NaN);
+
 const commandOf = (pid: number): string[] => read(`/proc/${pid}/cmdline`).split("\0");
 
 export function isAlive(pid: number): boolean {

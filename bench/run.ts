@@ -17,9 +17,10 @@ import { recovery } from "./recovery.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { soldOut } from "./soldout.ts";
 import { prepareExecutable } from "./stampede.ts";
+import { streams } from "./streams.ts";
 
 /** In the order in which they run. */
-const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery];
+const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery, streams];
 
 const fullPlan: Plan = {
   rounds: 5,
@@ -29,6 +30,7 @@ const fullPlan: Plan = {
   couponRounds: 5,
   couponSeconds: 0.8,
   attempts: 1_000_000,
+  streamRounds: 3,
   wholeSecondsMax: 15 * 60,
 };
 
@@ -40,6 +42,7 @@ const quickPlan: Plan = {
   couponRounds: 3,
   couponSeconds: 0.5,
   attempts: 200_000,
+  streamRounds: 1,
   wholeSecondsMax: 5 * 60,
 };
 

@@ -91,26 +91,29 @@ export type Home = {
   readonly folder: string;
   readonly dataFolder: string;
   readonly port: number;
+  /** Of the program, beside what every home has. */
+  readonly environment: Readonly<Record<string, string>>;
 };
 
-export function makeHome(owned: Owned): Home {
+export function makeHome(owned: Owned, environment: Home["environment"] = {}): Home {
   const folder = owned.folder();
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const { port } = listener;
   listener.stop(true);
-  return { folder, dataFolder: join(folder, "data"), port };
+  return { folder, dataFolder: join(folder, "data"), port, environment };
 }
 
 /**
  * One sale for the whole year, so that no run meets its end: the schedule is the only thing
  * that differs from the hourly sale.
  */
-const environmentOf = ({ dataFolder, port }: Home): Record<string, string> => ({
+const environmentOf = ({ dataFolder, port, environment }: Home): Record<string, string> => ({
   HOST: "127.0.0.1",
   PORT: String(port),
   STAMPEDE_DATA: dataFolder,
   SALE_SCHEDULE: "0 0 1 1 *",
   SALE_ITEMS: "10000",
+  ...environment,
 });
 
 export class Stampede {
@@ -202,6 +205,16 @@ export class Stampede {
       if (performance.now() > until) throw new BenchError("attempts grow although nobody asks");
       before = now;
     }
+  }
+
+  /** Streams of events that it holds. */
+  async streams(): Promise<number> {
+    const response = await fetch(`${this.origin}/metrics`, {
+      signal: AbortSignal.timeout(answerSecondsMax * 1000),
+    });
+    const figure = /^stampede_event_streams (\d+)$/m.exec(await response.text())?.[1];
+    if (figure === undefined) throw new BenchError("/metrics does not count the streams");
+    return Number(figure);
   }
 
   async audit(): Promise<Audit> {

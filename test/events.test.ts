@@ -1,10 +1,11 @@
 /** `GET /events`: what it says, how often, and to whom that was away. */
 import { describe, expect, test } from "bun:test";
+import { currentSale } from "../src/ledger/decide.ts";
 import { usePostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
-import { Clock, openShop } from "./support/shop.ts";
+import { Clock, openShop, type Shop } from "./support/shop.ts";
 import { EventStream, stockNews, type SentEvent } from "./support/sse.ts";
-import { inTurn, upTo } from "./support/wait.ts";
+import { inTurn, until, upTo } from "./support/wait.ts";
 
 const postgres = usePostgres();
 
@@ -13,6 +14,36 @@ const soldIs = (sold: number) => (event: SentEvent) =>
   isStock(event) && stockNews.parse(event.data).sold === sold;
 const reservedIs = (reserved: number) => (event: SentEvent) =>
   isStock(event) && stockNews.parse(event.data).reserved === reserved;
+
+const noon = Date.parse("2030-05-05T12:00:00Z");
+
+/** Opens a stream, and reads no further than it has to for that. */
+async function openAndIgnore(url: string): Promise<{ readonly close: () => void }> {
+  const { hostname, port } = new URL(url);
+  const begun = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: {
+      data: (opened) => {
+        opened.pause();
+        begun.resolve();
+      },
+    },
+  });
+  socket.write(`GET /events HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+  await begun.promise;
+  return { close: () => socket.terminate() };
+}
+
+/** As if every item of the sale had changed: the largest event that there is. */
+const changeAll = (shop: Shop): Promise<void> =>
+  shop.writer().read((state) => {
+    const sale = currentSale(state, noon);
+    sale?.free.forEach((_, i) => sale.changed.add(i + 1));
+  });
+
+const numberOf = ({ id }: SentEvent): number => Number(id.split("-")[1]);
 
 describe("events", () => {
   test("begin with the sale and its figures, and go on with what changes", async () => {
@@ -96,6 +127,74 @@ describe("events", () => {
       sale: { starts_at: "2030-05-05T11:00:00.000Z", ends_at: "2030-05-05T12:00:00.000Z" },
     });
     stream.close();
+    await shop.stop();
+  });
+
+  test("drop a client that does not read, connection and all, while others miss nothing", async () => {
+    const clock = new Clock(noon);
+    // Each event is larger than what may wait for a client.
+    const bounds = { publishEveryMs: 5, streamBytesMax: 64 * 1024 };
+    const terms = { items: 10_000 };
+    const shop = await openShop(await postgres.newDatabase(), { clock, terms, bounds });
+    const { events, url } = shop;
+    const reader = await EventStream.open(url);
+    const begun = (await reader.upTo(isStock)).at(-1);
+    const slow = await openAndIgnore(url);
+    expect(events.streamCount).toBe(2);
+
+    const numbers = [begun === undefined ? Number.NaN : numberOf(begun)];
+    await until("the slow client is dropped", async () => {
+      await changeAll(shop);
+      numbers.push(numberOf(await reader.next()));
+      return events.streamCount === 1;
+    });
+    // It still reads nothing; what lies on its connection is not waited for.
+    await until("its connection ends", () => shop.pendingRequests() === 1);
+    await changeAll(shop);
+    numbers.push(numberOf(await reader.next()));
+    const first = numbers[0] ?? Number.NaN;
+    expect(numbers).toEqual(numbers.map((_, i) => first + i));
+    slow.close();
+    reader.close();
+    await shop.stop();
+  });
+
+  test("are refused above the bound on streams, until one has ended", async () => {
+    const clock = new Clock(noon);
+    const bounds = { streamsMax: 1 };
+    const shop = await openShop(await postgres.newDatabase(), { clock, bounds });
+    const { client, events, url } = shop;
+    const stream = await EventStream.open(url);
+    const refused = await client.get("/events");
+    expect(refused.status).toBe(503);
+    expect(refused.json()).toMatchObject({ code: "overloaded" });
+    expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(0);
+    stream.close();
+    await until("the stream has ended", () => events.streamCount === 0);
+    const next = await EventStream.open(url);
+    await next.upTo(isStock);
+    next.close();
+    await shop.stop();
+  });
+
+  test("give the figures as they are to one who missed more than may wait for a client", async () => {
+    const clock = new Clock(noon);
+    const bounds = { streamBytesMax: 200 };
+    const shop = await openShop(await postgres.newDatabase(), { clock, bounds });
+    const watcher = await EventStream.open(shop.url);
+    const seen = (await watcher.upTo(isStock)).at(-1);
+    await shop.client.reserve("ann", 1);
+    await watcher.upTo(reservedIs(1));
+    const near = await EventStream.open(shop.url, seen?.id);
+    expect((await near.next()).data).toMatchObject({ reserved: 1, items: [[1, 0]] });
+    await inTurn([2, 3], async (id) => {
+      await shop.client.reserve("bob", id);
+      await watcher.upTo(reservedIs(id));
+    });
+    const far = await EventStream.open(shop.url, seen?.id);
+    expect((await far.next()).event).toBe("sale");
+    expect((await far.next()).data).toMatchObject({ reserved: 3, items: [] });
+    for (const stream of [watcher, near, far]) stream.close();
     await shop.stop();
   });
 

@@ -7,7 +7,12 @@
  * Events carry committed figures alone. The last ones are kept, so that a client that comes
  * back with `Last-Event-ID` misses nothing; one that was away for longer gets the figures as
  * they are. A client that does not read is dropped, not buffered for.
+ *
+ * Ten thousand writes take a tenth of a second, so they are spread over turns of the event loop, in
+ * which others buy. An event goes out when the one before it has: where there is no time for four a
+ * second, there are fewer, and each says more.
  */
+import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Engine } from "../engine.ts";
 import { currentSale } from "../ledger/decide.ts";
@@ -17,14 +22,20 @@ import { problem } from "./problems.ts";
 import { eventsHeader } from "./schemas.ts";
 import type { Route } from "./server.ts";
 
-const publishEveryMs = 250;
 /** Events kept for clients that come back: a minute's worth at full rate. */
 const keptEventsMax = 240;
-export const streamsMax = 20_000;
-/** Bytes that may wait for one client before it is dropped. */
-const streamBytesMax = 256 * 1024;
+/**
+ * Streams that are written to in one turn of the event loop, about 10 µs each. Measured with 10,000
+ * streams and 64 connections that buy, on two busy cores: 1.6 to 2.8 times the checkouts a second of
+ * one loop over all, and a third of their p99 or less; with 512 a turn no more checkouts than that loop.
+ */
+const streamsPerTurn = 32;
+/** What is left to a client that was dropped to take what it was sent; then its connection ends. */
+const dropSeconds = 4;
 /** A comment this often keeps connections and proxies from falling asleep. */
 const keepAliveMs = 15_000;
+
+const stillHere = new TextEncoder().encode(": still here\n\n");
 
 const streamHeaders = {
   "Content-Type": "text/event-stream",
@@ -32,8 +43,28 @@ const streamHeaders = {
   "X-Accel-Buffering": "no",
 };
 
+export type EventBounds = {
+  readonly streamsMax: number;
+  /**
+   * Bytes that may wait for one client before it is dropped, and that one which comes back is
+   * sent at most. A single event may be larger.
+   */
+  readonly streamBytesMax: number;
+  readonly publishEveryMs: number;
+};
+
+const usualBounds: EventBounds = {
+  streamsMax: 20_000,
+  streamBytesMax: 256 * 1024,
+  publishEveryMs: 250,
+};
+
 type Kept = { readonly id: string; readonly bytes: Uint8Array };
-type Stream = ReadableStreamDefaultController<Uint8Array>;
+type Stream = {
+  readonly body: ReadableStreamDefaultController<Uint8Array>;
+  /** Ends the connection, even when nobody reads what is on it. */
+  readonly hangUp: () => void;
+};
 
 /** The open sale exactly as the events up to this one have told it. */
 export type SaidUnits = {
@@ -57,13 +88,21 @@ export class Events {
   /** Of the open sale, as last said; null before anything was. */
   #figures: { sold: number; reserved: number; available: number } | null = null;
   #said: SaidUnits | null = null;
+  readonly #bounds: EventBounds;
   #timer: Timer | null = null;
+  #publishing = false;
   #saidAt = 0;
 
-  constructor(engine: Engine, shelf: Shelf, clock: () => number) {
+  constructor(
+    engine: Engine,
+    shelf: Shelf,
+    clock: () => number,
+    bounds: Partial<EventBounds> = {},
+  ) {
     this.#engine = engine;
     this.#shelf = shelf;
     this.#clock = clock;
+    this.#bounds = { ...usualBounds, ...bounds };
   }
 
   get routes(): Route[] {
@@ -75,7 +114,7 @@ export class Events {
           GET: {
             handle: (request, server) => {
               server.timeout(request, 0);
-              return this.#open(request);
+              return this.#open(request, server);
             },
             summary: "What happens, as server-sent events",
             description:
@@ -104,44 +143,54 @@ export class Events {
 
   start(): void {
     this.#timer = setInterval(() => {
-      this.#publish().catch(() => {
-        // The term ended while the figures were being read; the next one publishes again.
-      });
-    }, publishEveryMs);
+      if (this.#publishing) return;
+      this.#publishing = true;
+      this.#publish()
+        .catch(() => {
+          // The term ended while the figures were being read; the next one publishes again.
+        })
+        .finally(() => {
+          this.#publishing = false;
+        });
+    }, this.#bounds.publishEveryMs);
   }
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const stream of this.#streams) close(stream);
+    for (const { body } of this.#streams) close(body);
     this.#streams.clear();
   }
 
-  #open(request: Request): Response {
+  #open(request: BunRequest, server: Server<undefined>): Response {
     if (request.method === "HEAD") return new Response(null, { headers: streamHeaders });
+    const { streamsMax, streamBytesMax } = this.#bounds;
     if (this.#streams.size >= streamsMax) return problem("overloaded", { retryAfterMs: 5_000 });
     const missed = this.#missedSince(request.headers.get("Last-Event-ID"));
-    let mine: Stream | null = null;
-    const body = new ReadableStream<Uint8Array>(
+    let stream: Stream | null = null;
+    const source = new ReadableStream<Uint8Array>(
       {
-        start: (stream) => {
-          mine = stream;
+        start: (body) => {
+          stream = { body, hangUp: () => server.timeout(request, dropSeconds) };
           this.#streams.add(stream);
-          stream.enqueue(this.#encoder.encode(": welcome\n\n"));
-          for (const { bytes } of missed) stream.enqueue(bytes);
+          body.enqueue(this.#encoder.encode(": welcome\n\n"));
+          for (const { bytes } of missed) body.enqueue(bytes);
         },
         cancel: () => {
-          if (mine !== null) this.#streams.delete(mine);
+          if (stream !== null) this.#streams.delete(stream);
         },
       },
       new ByteLengthQueuingStrategy({ highWaterMark: streamBytesMax }),
     );
-    return new Response(body, { headers: streamHeaders });
+    return new Response(source, { headers: streamHeaders });
   }
 
-  /** What a client that last saw `lastId` has missed; the present figures when nobody knows. */
+  /** What a client that last saw `lastId` has missed; the present figures when it is too much. */
   #missedSince(lastId: string | null): readonly Kept[] {
     const seen = this.#kept.findIndex(({ id }) => id === lastId);
-    return seen >= 0 ? this.#kept.slice(seen + 1) : this.#present();
+    if (seen < 0) return this.#present();
+    const missed = this.#kept.slice(seen + 1);
+    const bytes = missed.reduce((sum, event) => sum + event.bytes.byteLength, 0);
+    return bytes <= this.#bounds.streamBytesMax ? missed : this.#present();
   }
 
   #present(): Kept[] {
@@ -167,22 +216,26 @@ export class Events {
       return takeNews(sale);
     });
     const saleId = news?.saleId ?? null;
+    const said: Uint8Array[] = [];
     if (saleId !== this.#saleId) {
       this.#saleId = saleId;
       this.#figures = null;
       this.#said = null;
       const sale = saleId === null ? null : this.#announcement(saleId);
-      this.#say(role.epoch, "sale", { sale });
+      said.push(this.#keep(role.epoch, "sale", { sale }).bytes);
     }
     if (news !== null && (news.items.length > 0 || this.#figures === null)) {
       const { sold, reserved, available, free } = news;
       this.#figures = { sold, reserved, available };
       const stock = { sale_id: saleId, ...this.#figures, items: news.items };
-      const eventId = this.#say(role.epoch, "stock", stock);
+      const { id: eventId, bytes } = this.#keep(role.epoch, "stock", stock);
+      said.push(bytes);
       this.#said = { eventId, ...this.#figures, free };
     }
-    if (now - this.#saidAt >= keepAliveMs)
-      this.#send(this.#encoder.encode(": still here\n\n"), now);
+    if (said.length === 0 && now - this.#saidAt >= keepAliveMs) said.push(stillHere);
+    if (said.length === 0) return;
+    this.#saidAt = now;
+    await this.#send(Buffer.concat(said));
   }
 
   #announcement(saleId: number) {
@@ -204,26 +257,41 @@ export class Events {
     return { id, bytes: this.#encoder.encode(text) };
   }
 
-  /** Returns the event's id. */
-  #say(epoch: number, name: string, data: object): string {
+  /** From now on, those who come are told of it; those who are here have to be sent it. */
+  #keep(epoch: number, name: string, data: object): Kept {
     this.#number += 1;
     const event = this.#event(`${epoch}-${this.#number}`, name, data);
     this.#kept.push(event);
     if (this.#kept.length > keptEventsMax) this.#kept.shift();
-    this.#send(event.bytes, this.#clock());
-    return event.id;
+    return event;
   }
 
-  #send(bytes: Uint8Array, now: number): void {
-    this.#saidAt = now;
-    for (const stream of this.#streams) {
-      if ((stream.desiredSize ?? 0) < bytes.byteLength) {
-        close(stream);
-        this.#streams.delete(stream);
-      } else stream.enqueue(bytes);
+  /** To those who are here now, the same bytes to each. */
+  async #send(bytes: Uint8Array): Promise<void> {
+    let turn = 0;
+    for (const stream of Array.from(this.#streams)) {
+      turn += 1;
+      // oxlint-disable-next-line no-await-in-loop
+      if (turn % streamsPerTurn === 0) await nextTurn();
+      if (this.#streams.has(stream)) this.#sendTo(stream, bytes);
     }
   }
+
+  #sendTo(stream: Stream, bytes: Uint8Array): void {
+    const { streamBytesMax } = this.#bounds;
+    const waiting = streamBytesMax - (stream.body.desiredSize ?? 0);
+    // One who has read everything can take whatever there is to say.
+    if (waiting === 0 || waiting + bytes.byteLength <= streamBytesMax) {
+      stream.body.enqueue(bytes);
+      return;
+    }
+    this.#streams.delete(stream);
+    close(stream.body);
+    stream.hangUp();
+  }
 }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The sale's figures, its free units, and the items that changed since this was last asked. */
 function takeNews(sale: SaleState) {
@@ -235,9 +303,9 @@ function takeNews(sale: SaleState) {
   return { saleId: sale.sale.id, sold, reserved, available, items, free };
 }
 
-function close(stream: Stream): void {
+function close(body: Stream["body"]): void {
   try {
-    stream.close();
+    body.close();
   } catch {
     // The client closed it first.
   }

@@ -4,7 +4,7 @@
  */
 import { Engine, type Log } from "../../src/engine.ts";
 import { checkoutRoutes } from "../../src/http/checkout.ts";
-import { Events } from "../../src/http/events.ts";
+import { type EventBounds, Events } from "../../src/http/events.ts";
 import { serve } from "../../src/http/server.ts";
 import { viewRoutes } from "../../src/http/views.ts";
 import type { HourlySaleTerms } from "../../src/sales/hourly.ts";
@@ -33,6 +33,7 @@ export type ShopOptions = {
   readonly clock: Clock;
   readonly schedule?: Schedule;
   readonly terms?: Partial<HourlySaleTerms>;
+  readonly bounds?: Partial<EventBounds>;
 };
 
 export const hourly: Schedule = { cron: "0 * * * *", timeZone: "UTC" };
@@ -52,6 +53,9 @@ export type Shop = {
   readonly client: Client;
   readonly url: string;
   readonly engine: Engine;
+  readonly events: Events;
+  /** Requests that are being answered, those for streams too. */
+  readonly pendingRequests: () => number;
   /** The writer of the present term; throws when this shop does not lead. */
   readonly writer: () => Writer;
   readonly stop: () => Promise<void>;
@@ -80,7 +84,7 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
     clock: clock.read,
     log: quietLog,
   });
-  const events = new Events(engine, shelf, clock.read);
+  const events = new Events(engine, shelf, clock.read, options.bounds);
   const context = { engine, shelf, sql, schedule, events, clock: clock.read };
   const routes = [
     ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
@@ -102,7 +106,15 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
   events.start();
   await engine.settled();
   const origin = `http://127.0.0.1:${server.port}`;
-  return { client: new Client(() => origin), url: origin, engine, writer, stop };
+  return {
+    client: new Client(() => origin),
+    url: origin,
+    engine,
+    events,
+    pendingRequests: () => server.pendingRequests,
+    writer,
+    stop,
+  };
 
   function writer(): Writer {
     const { role } = engine;
