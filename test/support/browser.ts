@@ -82,13 +82,18 @@ export async function visit(url: string, options: VisitOptions = {}): Promise<Vi
 }
 
 /** Waits until a part of the page has these words; returns all that it says. */
-export async function says(where: Locator, what: string | RegExp): Promise<string> {
+export async function says(
+  where: Locator,
+  what: string | RegExp,
+  boundMs?: number,
+): Promise<string> {
   let text = "";
   const isSaid = async () => {
     text = (await where.first().textContent()) ?? "";
     return typeof what === "string" ? text.includes(what) : what.test(text);
   };
-  await until(`${String(where)} saying ${String(what)}`, isSaid).catch((error: unknown) => {
+  const awaited = `${String(where)} saying ${String(what)}`;
+  await until(awaited, isSaid, boundMs).catch((error: unknown) => {
     throw new Error(`${String(error)}; it says: ${text}`, { cause: error });
   });
   return text;
