@@ -251,50 +251,66 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     expect([...root.wrong, ...anna.wrong, ...guest.wrong]).toEqual([]);
   });
 
-  test("a page outlives its server: it says that it is alone, comes back, and sells again", async () => {
-    const port = freePort();
-    const env = { STAMPEDE_DATA: newDataFolder(), PORT: String(port) };
-    const killed = await startServer(env);
-    await using anna = await visit(killed.url);
-    const drop = dropOf(anna.page);
-    await says(drop.line, "Live");
-    await pick(anna.page, drop, 1);
-    await drop.wall.press("Enter");
-    await says(drop.mine, "1 reserved, 0 bought");
-    await button(drop.mine, /^Buy/).click();
-    await says(drop.mine, "0 reserved, 1 bought");
-    await pick(anna.page, drop, 2);
-    await drop.wall.press("Enter");
-    await says(drop.mine, "1 reserved, 1 bought");
-    await pick(anna.page, drop, 3);
+  test.each([
+    { behind: "nothing", refused: "No answer from the server." },
+    { behind: "a proxy", refused: "Something is wrong on our side." },
+  ])(
+    "a page outlives its server, behind $behind: it says so, comes back, and sells again",
+    async ({ behind, refused }) => {
+      const env = { STAMPEDE_DATA: newDataFolder(), PORT: String(freePort()) };
+      let serving = await startServer(env);
+      const killed = serving;
+      await using anna = await visit(killed.url, { refusals: [502] });
+      const drop = dropOf(anna.page);
+      // To a browser an answer of 502 is an end of the stream, after which it does not ask again.
+      let isStreamEnded = false;
+      if (behind === "a proxy")
+        await anna.page.route("**/*", async (route) => {
+          if (serving.program.isRunning) return await route.continue();
+          await route.fulfill({ status: 502 });
+          isStreamEnded ||= route.request().url().endsWith("/events");
+        });
+      await says(drop.line, "Live");
+      await pick(anna.page, drop, 1);
+      await drop.wall.press("Enter");
+      await says(drop.mine, "1 reserved, 0 bought");
+      await button(drop.mine, /^Buy/).click();
+      await says(drop.mine, "0 reserved, 1 bought");
+      await pick(anna.page, drop, 2);
+      await drop.wall.press("Enter");
+      await says(drop.mine, "1 reserved, 1 bought");
+      await pick(anna.page, drop, 3);
 
-    await killed.kill();
-    await says(drop.lost, "Connection lost; trying again.");
-    await says(drop.line, "Connection lost");
-    await says(drop.mine, "1 reserved, 1 bought");
-    await drop.wall.press("Enter");
-    await says(drop.notices, "No answer from the server. Nothing is lost");
+      await killed.kill();
+      await says(drop.lost, "Connection lost; trying again.");
+      await says(drop.line, "Connection lost");
+      await says(drop.mine, "1 reserved, 1 bought");
+      await drop.wall.press("Enter");
+      await says(drop.notices, refused);
+      if (behind === "a proxy") await until("the stream's end", () => isStreamEnded);
 
-    await using server = await startServer(env);
-    // Before the page is back: it must find out by itself.
-    await server.client.reserveAndBuy("berta", 4);
-    await says(drop.line, "Live", comesBackMaxMs);
-    await drop.lost.waitFor({ state: "hidden" });
-    await says(drop.mine, "1 reserved, 1 bought");
-    await pick(anna.page, drop, 4);
-    await says(drop.picked, "taken");
-    await button(drop.mine, /^Buy/).click();
-    await says(drop.mine, "0 reserved, 2 bought");
-    await pick(anna.page, drop, 3);
-    await drop.wall.press("Enter");
-    await says(drop.mine, "1 reserved, 2 bought");
-    await button(drop.mine, /^Buy/).click();
-    await says(drop.mine, "0 reserved, 3 bought");
-    await server.client.checkout("berta", 5);
-    await pick(anna.page, drop, 5);
-    await says(drop.picked, "taken");
-    await proves(server, 4);
-    // What the browser prints of requests that got no answer is no fault of the page.
-    expect(anna.wrong.filter((what) => !what.includes("net::ERR_"))).toEqual([]);
-  });
+      await using server = await startServer(env);
+      serving = server;
+      // Before the page is back: it must find out by itself.
+      await server.client.reserveAndBuy("berta", 4);
+      await says(drop.line, "Live", comesBackMaxMs);
+      await drop.lost.waitFor({ state: "hidden" });
+      await says(drop.mine, "1 reserved, 1 bought");
+      await pick(anna.page, drop, 4);
+      await says(drop.picked, "taken");
+      await button(drop.mine, /^Buy/).click();
+      await says(drop.mine, "0 reserved, 2 bought");
+      await pick(anna.page, drop, 3);
+      await drop.wall.press("Enter");
+      await says(drop.mine, "1 reserved, 2 bought");
+      await button(drop.mine, /^Buy/).click();
+      await says(drop.mine, "0 reserved, 3 bought");
+      await server.client.checkout("berta", 5);
+      await pick(anna.page, drop, 5);
+      await says(drop.picked, "taken");
+      await proves(server, 4);
+      // What the browser prints of requests that got no answer is no fault of the page.
+      expect(anna.wrong.filter((what) => !what.includes("net::ERR_"))).toEqual([]);
+    },
+  );
 });
