@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { AccountClient, expectRefusal } from "./support/accounts.ts";
 import { atEnd, newDataFolder, newFolder } from "./support/leftovers.ts";
 import { lookInto, usePostgres } from "./support/postgres.ts";
-import { type Environment, startServer, type TestServer } from "./support/server.ts";
+import { type Environment, runProgram, startServer, type TestServer } from "./support/server.ts";
 import { inTurn, until, upTo, within } from "./support/wait.ts";
 
 const postgres = usePostgres();
@@ -20,19 +20,9 @@ const environment = (env: Environment): Environment => ({
 
 /** Runs a command of `user` with something on its standard input. */
 async function userCommand(args: readonly string[], input: string, env: Environment) {
-  const command = Bun.spawn([process.execPath, program, "user", ...args], {
-    cwd: newFolder(),
-    env: environment(env),
-    stdio: [new Blob([input]), "pipe", "pipe"],
-  });
-  atEnd(() => command.kill("SIGKILL"));
-  const [output, log, exitCode] = await Promise.all([
-    new Response(command.stdout).text(),
-    new Response(command.stderr).text(),
-    within("the command's end", exitMaxMs, command.exited),
-  ]);
-  if (input.trim() !== "") expect(output + log).not.toContain(input.trim());
-  return { exitCode, output, log };
+  const ended = await runProgram(["user", ...args], env, input);
+  if (input.trim() !== "") expect(ended.output + ended.log).not.toContain(input.trim());
+  return ended;
 }
 
 const userCreate = (args: readonly string[], input: string, env: Environment) =>

@@ -320,10 +320,10 @@ test("how a sale sold over time: from the first purchase to the last, in some 20
 test("who looks for a page where none is gets one; a program gets a problem", async () => {
   const { client } = server;
   const look = { headers: { Accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
-  const page = await client.get("/nothing/here", look);
-  expect(page.status).toBe(404);
-  expect(page.headers.get("Content-Type")).toStartWith("text/html");
-  expect(page.text).toContain("<h1");
+  const found = await client.get("/nothing/here", look);
+  expect(found.status).toBe(404);
+  expect(found.headers.get("Content-Type")).toStartWith("text/html");
+  expect(found.text).toContain("<h1");
   for (const answer of [
     await client.get("/nothing/here"),
     await client.get("/nothing/here", { headers: { Accept: "application/json" } }),

@@ -1,6 +1,6 @@
 /** `/docs`: that it is whole, from this origin alone, and that a browser draws it. */
-import { beforeAll, expect, test } from "bun:test";
-import { chromium } from "playwright-core";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { noBrowser, useBrowser, visit } from "./support/browser.ts";
 import { usePostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 
@@ -36,38 +36,16 @@ test("it takes GET alone", async () => {
   expect([answer.status, answer.headers.get("Allow")]).toEqual([405, "GET, HEAD"]);
 });
 
-const executablePath = Bun.which("chromium");
-
-test.skipIf(executablePath === null)(
-  "a browser draws it, asks no other host, and can try a request",
-  async () => {
-    const quiet = ["background-networking", "component-update", "sync"];
-    const browser = await chromium.launch({
-      executablePath: executablePath ?? "",
-      args: ["--no-sandbox", "--disable-gpu", ...quiet.map((what) => `--disable-${what}`)],
-    });
-    try {
-      const page = await browser.newPage();
-      const wrong: string[] = [];
-      page.on("console", (said) => {
-        if (said.type() === "error") wrong.push(said.text());
-      });
-      page.on("pageerror", (error) => wrong.push(error.message));
-      page.on("requestfailed", (request) => wrong.push(`failed: ${request.url()}`));
-      page.on("request", (request) => {
-        if (!/^(?:data|blob):/.test(request.url()) && !request.url().startsWith(server.url)) {
-          wrong.push(`elsewhere: ${request.url()}`);
-        }
-      });
-      await page.goto(`${server.url}/docs`);
-      await page.getByRole("heading", { name: "Stampede" }).first().waitFor();
-      await page.getByText("Reserve one unit of an item").first().waitFor();
-      await page.getByRole("button", { name: "Test Request" }).first().click();
-      await page.getByRole("button", { name: /^Send/ }).first().click();
-      await page.getByText("200 OK").first().waitFor();
-      expect(wrong).toEqual([]);
-    } finally {
-      await browser.close();
-    }
-  },
-);
+describe.skipIf(noBrowser)("in a browser", () => {
+  useBrowser();
+  test("it is drawn, asks no other host, and a request can be tried", async () => {
+    await using visited = await visit(`${server.url}/docs`);
+    const { page, wrong } = visited;
+    await page.getByRole("heading", { name: "Stampede" }).first().waitFor();
+    await page.getByText("Reserve one unit of an item").first().waitFor();
+    await page.getByRole("button", { name: "Test Request" }).first().click();
+    await page.getByRole("button", { name: /^Send/ }).first().click();
+    await page.getByText("200 OK").first().waitFor();
+    expect(wrong).toEqual([]);
+  });
+});

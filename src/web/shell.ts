@@ -51,8 +51,8 @@ const link =
     `<li><a href="${one.path}"${current(one.path, path, at)}>${one.word}</a></li>`;
 
 /** A page below the link is not the one that the link leads to, but the visitor is in its part. */
-const current = (link: string, path: string, at: string): string =>
-  link === at ? ` aria-current="${link === path ? "page" : "true"}"` : "";
+const current = (to: string, path: string, at: string): string =>
+  to === at ? ` aria-current="${to === path ? "page" : "true"}"` : "";
 
 const page = (
   path: string,

@@ -35,11 +35,12 @@ export class Program {
   output = "";
   log = "";
 
-  constructor(args: readonly string[], env: Environment) {
+  /** @param input what it finds on its standard input; nothing without */
+  constructor(args: readonly string[], env: Environment, input?: string) {
     this.#process = Bun.spawn([process.execPath, program, ...args], {
       cwd: newFolder(),
       env: { ...defaults(), ...env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [input === undefined ? "ignore" : new Blob([input]), "pipe", "pipe"],
     });
     atEnd(() => this.kill());
     this.#read = Promise.all([
@@ -88,8 +89,8 @@ async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) 
 }
 
 /** Runs a command of the program to its end. */
-export async function runProgram(args: readonly string[], env: Environment = {}) {
-  const running = new Program(args, env);
+export async function runProgram(args: readonly string[], env: Environment = {}, input?: string) {
+  const running = new Program(args, env, input);
   const exitCode = await running.exited(30_000);
   return { exitCode, output: running.output, log: running.log };
 }

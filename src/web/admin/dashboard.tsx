@@ -123,14 +123,13 @@ const past = signal<{ readonly saleId: number; readonly curve: Past } | null>(nu
 effect(() => {
   const saleId = chosenNow.value;
   if (saleId === null || past.peek()?.saleId === saleId) return;
-  askPast(saleId).then(
-    (curve) => {
-      if (chosenNow.peek() === saleId) past.value = { saleId, curve };
-    },
-    // The figures beside it say what is wrong, and the curve grows from here.
-    () => undefined,
-  );
+  // When it fails, the figures beside it say what is wrong, and the curve grows from here.
+  remember(saleId).catch(() => undefined);
 });
+async function remember(saleId: number): Promise<void> {
+  const curve = await askPast(saleId);
+  if (chosenNow.peek() === saleId) past.value = { saleId, curve };
+}
 
 const sellThrough = computed<[number[], (number | null)[], (number | null)[]]>(() => {
   const sale = chosen.value;

@@ -1,0 +1,100 @@
+/**
+ * A browser for the tests of the pages. Without a Chromium on the machine they say so in one line
+ * and are skipped; where CI is set, they fail.
+ */
+import { afterAll, beforeAll } from "bun:test";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
+import { until } from "./wait.ts";
+
+const executablePath =
+  Bun.which("chromium") ?? Bun.which("chromium-browser") ?? Bun.which("google-chrome");
+const advice = "The browser tests need Chromium: apt-get install chromium, or Google Chrome.";
+
+/** For `describe.skipIf`. */
+export const noBrowser = executablePath === null && process.env["CI"] === undefined;
+if (noBrowser) process.stderr.write(`${advice}\n`);
+
+export const narrow = { width: 360, height: 740 };
+export const wide = { width: 1440, height: 900 };
+
+const waitMaxMs = 15_000;
+
+let browser: Browser | null = null;
+
+/** To be called in a `describe`: its tests have a browser. */
+export function useBrowser(): void {
+  beforeAll(async () => {
+    if (executablePath === null) throw new Error(advice);
+    const quiet = ["gpu", "background-networking", "component-update", "sync"];
+    browser = await chromium.launch({
+      executablePath,
+      args: ["--no-sandbox", ...quiet.map((what) => `--disable-${what}`)],
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    browser = null;
+  });
+}
+
+export type Visit = {
+  readonly page: Page;
+  /** What no page may do: errors, and requests to other hosts. */
+  readonly wrong: readonly string[];
+} & AsyncDisposable;
+
+type VisitOptions = BrowserContextOptions & {
+  /** Runs in the page before its own scripts. */
+  readonly before?: () => void;
+  /** Statuses that the page takes care of; the browser prints them as errors. */
+  readonly refusals?: readonly number[];
+};
+
+/** Opens a page as somebody who has never been here. */
+export async function visit(url: string, options: VisitOptions = {}): Promise<Visit> {
+  if (browser === null) throw new Error("useBrowser() comes first");
+  const { before, refusals = [], ...others } = options;
+  const { origin } = new URL(url);
+  const context = await browser.newContext({ viewport: wide, reducedMotion: "reduce", ...others });
+  const page = await context.newPage();
+  page.setDefaultTimeout(waitMaxMs);
+  const wrong: string[] = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("console", (message) => {
+    const status = /status of (\d{3})/.exec(message.text())?.[1];
+    if (message.type() === "error" && !refusals.includes(Number(status)))
+      wrong.push(message.text());
+  });
+  page.on("request", (request) => {
+    const asked = request.url();
+    if (!/^(?:data|blob):/.test(asked) && new URL(asked).origin !== origin)
+      wrong.push(`asks ${asked}`);
+  });
+  if (before !== undefined) await page.addInitScript(before);
+  await page.goto(url);
+  return { page, wrong, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Waits until a part of the page has these words; returns all that it says. */
+export async function says(
+  where: Locator,
+  what: string | RegExp,
+  boundMs?: number,
+): Promise<string> {
+  let text = "";
+  const isSaid = async () => {
+    text = (await where.first().textContent()) ?? "";
+    return typeof what === "string" ? text.includes(what) : what.test(text);
+  };
+  const awaited = `${String(where)} saying ${String(what)}`;
+  await until(awaited, isSaid, boundMs).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it says: ${text}`, { cause: error });
+  });
+  return text;
+}
