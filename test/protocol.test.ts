@@ -68,7 +68,7 @@ describe("a method", () => {
 });
 
 describe("a path", () => {
-  test.each(["/nothing", "/checkout/", "/sales", "/sales/1/nothing", "/%00", "/%ff", "/.env"])(
+  test.each(["/nothing", "/checkout/", "/sale/1", "/sales/1/nothing", "/%00", "/%ff", "/.env"])(
     "%s that nobody knows is refused",
     async (path) => {
       refused(await client.get(path), "not_found");

@@ -41,7 +41,7 @@ export async function send<T>(method: Method, path: string, ask: Ask = {}): Prom
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       connection.value = error.code === "lost" ? "lost" : "ok";
-      const mayHeal = error.code === "lost" || error.status === 503;
+      const mayHeal = error.code === "lost" || starting.has(error.status);
       if (!repeatable || !mayHeal || tries >= triesMax || ask.signal?.aborted === true) throw error;
       const wait = error.retryAfterMs ?? retryMs * 2 ** (tries - 1);
       // Spread, so that pages that lost the server together do not come back together.
@@ -49,6 +49,9 @@ export async function send<T>(method: Method, path: string, ask: Ask = {}): Prom
     }
   }
 }
+
+/** What the server says while it has no leader, and a proxy while it has no server. */
+const starting: ReadonlySet<number> = new Set([502, 503, 504]);
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

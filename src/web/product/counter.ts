@@ -38,6 +38,7 @@ const heldMax = 50;
 const historyMax = 100;
 const refreshMs = 2_500;
 const turnMs = 1_500;
+const unannouncedMs = 15_000;
 /** A reservation that ran out is shown for so long: it may still be bought if the unit is free. */
 const lateMs = 60_000;
 
@@ -203,8 +204,10 @@ export function follow(): void {
     else askHistory().catch(() => undefined);
   });
   setInterval(() => {
-    if (!document.hidden && sale.peek() !== null && saleState.peek() !== "ended")
-      void product.again();
+    const isOver = sale.peek() !== null && saleState.peek() === "ended";
+    // A product in no sale is asked after as well, for one may be announced.
+    const isRecent = sale.peek() === null && Date.now() - askedAt < unannouncedMs;
+    if (!document.hidden && !isOver && !isRecent) void product.again();
   }, refreshMs);
   effect(() => {
     const turned = sale.value !== null && sale.value.status !== saleState.value;
