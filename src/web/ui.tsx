@@ -63,7 +63,7 @@ export function Button({
   readonly off?: boolean;
   readonly type?: "button" | "submit";
   readonly onClick?: () => void;
-  /** For screen readers, where the words alone do not say of what. */
+  /** For screen readers, where the words alone do not say of what; those words are in it. */
   readonly label?: string;
   readonly class?: string;
   readonly children: ComponentChildren;

@@ -68,7 +68,7 @@ function Acts({ of }: { readonly of: FlashSale }) {
           <Button
             look="quiet"
             small
-            label={`Close ${of.title} now`}
+            label={`Close now: ${of.title}`}
             onClick={() => void closeNow(of)}
           >
             Close now
@@ -86,7 +86,7 @@ export const CsvLinks = ({ id, title }: { readonly id: number; readonly title: s
         key={which}
         href={`/api/admin/sales/${id}/${which}.csv`}
         download={`sale-${id}-${which}.csv`}
-        aria-label={`${which} of ${title} as CSV`}
+        aria-label={`${which}.csv of ${title}`}
       >
         {which}.csv
       </a>

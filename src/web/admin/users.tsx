@@ -84,7 +84,7 @@ function Acts({ of }: { readonly of: Account }) {
         look="quiet"
         small
         off={off}
-        label={`Make ${of.username} ${of.role === "admin" ? "a user" : "an administrator"}`}
+        label={`${of.role === "admin" ? "Make user" : "Make admin"}: ${of.username}`}
         onClick={() => void changeRole(of)}
       >
         {of.role === "admin" ? "Make user" : "Make admin"}

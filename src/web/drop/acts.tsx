@@ -85,7 +85,7 @@ export function Acts({ id, small = false }: { readonly id: number; readonly smal
       look={small ? "quiet" : "strong"}
       busy={busy.value.has(id)}
       off={!mayReserve()}
-      label={`Reserve ${item.name} for ${money(item.price_cents)}`}
+      label={`Reserve ${money(item.price_cents)}, ${item.name}`}
       onClick={() => void reserveItem(id)}
     >
       Reserve {money(item.price_cents)}
@@ -112,7 +112,7 @@ export function HoldingActs({
       <Button
         {...size}
         busy={working}
-        label={`${late ? "Try to buy" : "Buy"} ${item.name} for ${money(item.price_cents)}`}
+        label={late ? `Try to buy ${item.name}` : `Buy ${money(item.price_cents)}, ${item.name}`}
         onClick={() => void buyIt(holding)}
       >
         {late ? "Try to buy" : `Buy ${money(item.price_cents)}`}

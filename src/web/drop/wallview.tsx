@@ -219,7 +219,7 @@ export function Inspector() {
         <>
           <img class="picture" src="/herd/3.svg" width="320" height="320" alt="" />
           <div class="inspector-text">
-            <h3>Pick a tile</h3>
+            <h2>Pick a tile</h2>
             <p class="soft small-text">
               {sale.value === null
                 ? "The wall fills when the sale opens."
@@ -232,7 +232,7 @@ export function Inspector() {
         <>
           <Picture key={item.id} src={item.image_url} size={320} />
           <div class="inspector-text">
-            <h3>{item.name}</h3>
+            <h2>{item.name}</h2>
             <p class="soft small-text">
               No. {count(item.id)} · {money(item.price_cents)} · {stateOf(item.id)}
             </p>
