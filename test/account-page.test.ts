@@ -1,36 +1,25 @@
-/**
- * The account's page in a browser: changing the password. Skipped without a Chromium, as in
- * web.test.ts.
- */
-import { expect, test } from "bun:test";
-import { chromium } from "playwright-core";
+/** The account's page in a browser: changing the password. */
+import { describe, expect, test } from "bun:test";
 import { AccountClient } from "./support/accounts.ts";
-import { atEnd } from "./support/leftovers.ts";
+import { narrow, newPage, noBrowser, useBrowser } from "./support/browser.ts";
 import { usePostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 
 const postgres = usePostgres();
-const executablePath =
-  Bun.which("chromium") ?? Bun.which("chromium-browser") ?? Bun.which("google-chrome");
 
-test.skipIf(executablePath === null)(
-  "a password is changed: what is wrong is said in words, and so is that it is done",
-  async () => {
+describe.skipIf(noBrowser)("an account", () => {
+  useBrowser();
+
+  test("changes its password: what is wrong is said in words, and so is that it is done", async () => {
     const password = "a good password";
     const better = "a better password";
     await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
     const client = new AccountClient(() => server.url);
     await client.register("anna", password);
     const { token } = await client.enter("anna", password);
-    const browser = await chromium.launch({
-      executablePath: executablePath ?? "",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-    });
-    atEnd(() => browser.close());
-    const context = await browser.newContext({ viewport: { width: 360, height: 740 } });
-    await context.addCookies([{ name: "stampede_token", value: token, url: server.url }]);
-    const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    await using visited = await newPage({ viewport: narrow });
+    const { page } = visited;
+    await page.context().addCookies([{ name: "stampede_token", value: token, url: server.url }]);
     await page.goto(`${server.url}/account`);
     await page.getByText("Change password", { exact: true }).click();
     const [current, wanted] = [
@@ -58,5 +47,5 @@ test.skipIf(executablePath === null)(
     // This page is still logged in.
     await page.reload();
     await page.getByText("Logged in as anna").waitFor();
-  },
-);
+  });
+});

@@ -1,35 +1,21 @@
 /**
  * What is free on the wall, when the answer that says so and the stream of events come in an
- * awkward order: no change may be lost. In a browser, against the program; skipped without one.
+ * awkward order: no change may be lost. In a browser, against the program.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "bun:test";
+import type { Page } from "playwright-core";
+import { newPage, noBrowser, says as saysAt, useBrowser } from "./support/browser.ts";
 import { newDataFolder, useLeftovers } from "./support/leftovers.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { until } from "./support/wait.ts";
 
 useLeftovers();
-const executablePath =
-  Bun.which("chromium") ?? Bun.which("chromium-browser") ?? Bun.which("google-chrome");
 const items = 40;
 
-let browser: Browser;
 let server: TestServer;
 
-/** A page that has not been opened yet. */
-async function newPage(): Promise<{ page: Page } & AsyncDisposable> {
-  const context = await browser.newContext({ reducedMotion: "reduce" });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  return { page, [Symbol.asyncDispose]: () => context.close() };
-}
-
 const says = (page: Page, where: string, what: string, boundMs?: number) =>
-  until(
-    `${where} saying ${what}`,
-    async () => ((await page.locator(where).first().textContent()) ?? "").includes(what),
-    boundMs,
-  );
+  saysAt(page.locator(where), what, boundMs);
 
 /** Picks the wall's last tile, once the wall is here. */
 async function pickLast(page: Page): Promise<void> {
@@ -41,23 +27,11 @@ async function pickLast(page: Page): Promise<void> {
 
 const answersTo = (what: string) => (url: URL) => url.pathname.endsWith(what);
 
-describe.skipIf(executablePath === null)("the wall", () => {
+describe.skipIf(noBrowser)("the wall", () => {
+  useBrowser();
   beforeAll(async () => {
     const settings = { SALE_ITEMS: String(items), SALE_PER_USER_LIMIT: "100" };
     server = await startServer({ ...settings, STAMPEDE_DATA: newDataFolder() });
-    browser = await chromium.launch({
-      executablePath: executablePath ?? "",
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
-  });
-  afterAll(async () => {
-    await browser.close();
   });
 
   test("is read by one request for what never changes and one for what is free", async () => {

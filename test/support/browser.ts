@@ -56,14 +56,23 @@ type VisitOptions = BrowserContextOptions & {
   readonly refusals?: readonly number[];
 };
 
-/** Opens a page as somebody who has never been here. */
-export async function visit(url: string, options: VisitOptions = {}): Promise<Visit> {
+/** A page of somebody who has never been here, before anything is opened in it. */
+export async function newPage(
+  options: BrowserContextOptions = {},
+): Promise<{ readonly page: Page } & AsyncDisposable> {
   if (browser === null) throw new Error("useBrowser() comes first");
-  const { before, refusals = [], ...others } = options;
-  const { origin } = new URL(url);
-  const context = await browser.newContext({ viewport: wide, reducedMotion: "reduce", ...others });
+  const context = await browser.newContext({ viewport: wide, reducedMotion: "reduce", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(waitMaxMs);
+  return { page, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Opens a page as somebody who has never been here. */
+export async function visit(url: string, options: VisitOptions = {}): Promise<Visit> {
+  const { before, refusals = [], ...others } = options;
+  const { origin } = new URL(url);
+  const made = await newPage(others);
+  const { page } = made;
   const wrong: string[] = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
@@ -78,7 +87,7 @@ export async function visit(url: string, options: VisitOptions = {}): Promise<Vi
   });
   if (before !== undefined) await page.addInitScript(before);
   await page.goto(url);
-  return { page, wrong, [Symbol.asyncDispose]: () => context.close() };
+  return { ...made, wrong };
 }
 
 /** Waits until a part of the page has these words; returns all that it says. */
