@@ -5,6 +5,7 @@
 import { advance } from "../ledger/state.ts";
 import { settleAfterMs } from "../store/recovery.ts";
 import { listSales, type ListedSale } from "../store/sales.ts";
+import { OverloadedError } from "../writer.ts";
 import { integerMax } from "./fields.ts";
 import {
   liveTotals,
@@ -14,12 +15,14 @@ import {
   type SaleFigures,
 } from "./figures.ts";
 import { Invalid, parseWhole, queryOf, queryValue } from "./parse.ts";
-import { json, problem } from "./problems.ts";
+import { json, problem, problems } from "./problems.ts";
 import { saleList, saleListQuery } from "./schemas.ts";
 import type { Route } from "./server.ts";
 
 const salesPerPage = 20;
 const salesPerPageMax = 100;
+/** Who waits for a page; more are refused. */
+const waitingMax = 256;
 /** Sales long over of which the counted units are kept. */
 const countedSalesMax = 2_000;
 
@@ -37,7 +40,7 @@ export function saleListRoutes(context: FiguresContext, figures: SaleFigures): R
           description: "Each as `/sales/{sale_id}` tells it.",
           query: saleListQuery(salesPerPageMax),
           answers: { 200: saleList },
-          refusals: ["invalid_request"],
+          refusals: ["invalid_request", "overloaded"],
         },
       },
     },
@@ -53,6 +56,7 @@ class SaleList {
   /** Units of sales long over, which do not change any more. */
   readonly #counted = new Map<number, Counted>();
   #reading: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor(context: FiguresContext, figures: SaleFigures) {
     this.#context = context;
@@ -88,6 +92,8 @@ class SaleList {
 
   /** One at a time: a crowd that asks at once has the units counted once. */
   #read(wanted: Wanted): Promise<ListedSale[]> {
+    if (this.#waiting >= waitingMax) throw new OverloadedError(problems.overloaded.detail);
+    this.#waiting += 1;
     const reading = this.#reading.then(async () => {
       const found = await listSales(this.#context.sql, {
         ...wanted,
@@ -96,9 +102,13 @@ class SaleList {
       for (const { head, counted } of found) if (counted !== null) this.#keep(head.id, counted);
       return found;
     });
-    this.#reading = reading.catch(() => {
-      // Who asked is told; who asks next is not concerned.
-    });
+    this.#reading = reading
+      .catch(() => {
+        // Who asked is told; who asks next is not concerned.
+      })
+      .finally(() => {
+        this.#waiting -= 1;
+      });
     return reading;
   }
 
