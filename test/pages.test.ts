@@ -88,6 +88,8 @@ test("what is sent compressed is what is sent plain", async () => {
     const bytes = new Uint8Array(await answer.arrayBuffer());
     expect(new TextDecoder().decode(Bun.gunzipSync(bytes))).toBe(pageAt(path).body);
     expect(await get(path).text()).toBe(pageAt(path).body);
+    const refusing = get(path, { "Accept-Encoding": "gzip;q=0" });
+    expect(refusing.headers.get("Content-Encoding")).toBeNull();
   }
 });
 

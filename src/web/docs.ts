@@ -7,6 +7,7 @@
  * The script is some megabytes: it stays in its file, compressed, until somebody asks for it.
  */
 import packageJson from "../../package.json" with { type: "json" };
+import { takesGzip } from "../http/compressed.ts";
 import type { PageRoute } from "../http/server.ts";
 import { reference } from "./reference.ts";
 
@@ -83,7 +84,7 @@ function serveReference(request: Request): Response {
   };
   const file = Bun.file(reference.file);
   if (!reference.isGzip) return new Response(file, { headers });
-  if (/\bgzip\b/.test(request.headers.get("Accept-Encoding") ?? "")) {
+  if (takesGzip(request.headers.get("Accept-Encoding"))) {
     return new Response(file, { headers: { ...headers, "Content-Encoding": "gzip" } });
   }
   return new Response(file.stream().pipeThrough(new DecompressionStream("gzip")), { headers });

@@ -4,6 +4,7 @@
  * The policy allows this origin alone and no inline script or style. Nothing here can fail at runtime.
  */
 
+import { takesGzip } from "../http/compressed.ts";
 import { itemPicture } from "../sales/pictures.ts";
 import { bundle } from "./bundle.ts" with { type: "macro" };
 import { shell } from "./shell.ts";
@@ -103,7 +104,7 @@ export const pages: ReadonlyMap<string, Page> = new Map([
 export function servePage({ body, gzip, headers }: Page, request: Request, status = 200): Response {
   if (status === 200 && request.headers.get("If-None-Match") === headers["ETag"])
     return new Response(null, { status: 304, headers });
-  if (/\bgzip\b/.test(request.headers.get("Accept-Encoding") ?? ""))
+  if (takesGzip(request.headers.get("Accept-Encoding")))
     return new Response(gzip, { status, headers: { ...headers, "Content-Encoding": "gzip" } });
   return new Response(body, { status, headers });
 }
