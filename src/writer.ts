@@ -44,19 +44,66 @@ export class OverloadedError extends Error {}
 
 const stopping = "the program is stopping";
 
-type Waiting = {
-  readonly command: Command;
-  readonly resolve: (outcome: never) => void;
-  readonly reject: (error: Error) => void;
-};
+const same: Use = (outcome) => outcome;
+
+/** Makes something of an outcome: an answer, say. Called before the commit, and kept until it. */
+type Use = (outcome: never) => unknown;
+
+/**
+ * Commands that are decided and committed together. Whoever asked waits for the one promise of
+ * the batch, which costs less than one a command.
+ */
+class Batch {
+  readonly commands: Command[] = [];
+  readonly #uses: Use[] = [];
+  #outcomes: readonly Outcome[] = [];
+  #answers: unknown[] | null = null;
+  readonly #committed = Promise.withResolvers<void>();
+
+  /** Resolves to what `use` makes of the command's outcome, once that is committed. */
+  add(command: Command, use: Use): Promise<unknown> {
+    const index = this.commands.push(command) - 1;
+    this.#uses.push(use);
+    return this.#committed.promise.then(() =>
+      this.#answers === null ? this.#answer(index) : this.#answers[index],
+    );
+  }
+
+  decided(outcomes: readonly Outcome[]): void {
+    this.#outcomes = outcomes;
+  }
+
+  /** Makes the answers while PostgreSQL commits; without it they are made when they are given. */
+  prepare(): void {
+    try {
+      this.#answers = this.commands.map((_, index) => this.#answer(index));
+    } catch {
+      // Whose answer cannot be made is told so; the others are made again.
+    }
+  }
+
+  answer(): void {
+    this.#committed.resolve();
+  }
+
+  refuse(error: Error): void {
+    if (this.commands.length > 0) this.#committed.reject(error);
+  }
+
+  #answer(index: number): unknown {
+    return this.#uses[index]?.(this.#outcomes[index] as never);
+  }
+}
 
 export class Writer {
   readonly #state: LedgerState;
   readonly #journal: Journal;
   readonly #clock: () => number;
-  #queue: Waiting[] = [];
+  /** Not decided yet; the last one is filling. */
+  #batches: Batch[] = [];
+  #queueLength = 0;
   #reads: (() => void)[] = [];
-  #inFlight: Waiting[] | null = null;
+  #inFlight: Batch | null = null;
   #scheduled = false;
   #ended: Error | null = null;
   #drained: (() => void) | null = null;
@@ -76,7 +123,7 @@ export class Writer {
 
   /** Commands that wait to be decided. */
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#queueLength;
   }
 
   /**
@@ -84,17 +131,27 @@ export class Writer {
    * @throws UnavailableError when there is no telling whether it was, or it was not
    * @throws OverloadedError when too many are waiting; it was not decided
    */
-  submit<C extends Command>(command: C): Promise<OutcomeOf<C>> {
+  submit<C extends Command>(command: C): Promise<OutcomeOf<C>>;
+  /**
+   * As above, and gives what `use` makes of the outcome. It is called while PostgreSQL commits,
+   * when there is time, so it must do nothing that is seen outside.
+   */
+  submit<C extends Command, T>(command: C, use: (outcome: OutcomeOf<C>) => T): Promise<T>;
+  submit(command: Command, use: Use = same): Promise<unknown> {
     if (this.#ended !== null || this.#drained !== null) {
       return Promise.reject(new UnavailableError(this.#ended?.message ?? stopping));
     }
-    if (this.#queue.length >= queueCommandsMax) {
+    if (this.#queueLength >= queueCommandsMax) {
       return Promise.reject(new OverloadedError("too many requests are waiting"));
     }
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ command, resolve, reject });
-      this.#schedule();
-    });
+    let batch = this.#batches.at(-1);
+    if (batch === undefined || batch.commands.length >= batchRowsMax) {
+      batch = new Batch();
+      this.#batches.push(batch);
+    }
+    this.#queueLength += 1;
+    this.#schedule();
+    return batch.add(command, use);
   }
 
   /**
@@ -118,7 +175,7 @@ export class Writer {
   }
 
   *#waiting(): Generator<Command> {
-    for (const { command } of this.#queue) yield command;
+    for (const { commands } of this.#batches) yield* commands;
   }
 
   /** The coupon of a name, as far as the ledger knows it. May be ahead of the records. */
@@ -144,10 +201,11 @@ export class Writer {
   end(reason: Error): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
-    const waiting = [...(this.#inFlight ?? []), ...this.#queue];
+    const waiting = [...(this.#inFlight === null ? [] : [this.#inFlight]), ...this.#batches];
     this.#inFlight = null;
-    this.#queue = [];
-    for (const { reject } of waiting) reject(new UnavailableError(reason.message));
+    this.#batches = [];
+    this.#queueLength = 0;
+    for (const batch of waiting) batch.refuse(new UnavailableError(reason.message));
     this.#settleReads();
     this.#drained?.();
     this.#lost.resolve(reason);
@@ -160,7 +218,7 @@ export class Writer {
     let turns = turnsBeforeSending;
     const turn = (): void => {
       turns -= 1;
-      if (turns === 0 || this.#queue.length >= commandsWorthSending) this.#send();
+      if (turns === 0 || this.#queueLength >= commandsWorthSending) this.#send();
       else setImmediate(turn);
     };
     setImmediate(turn);
@@ -169,35 +227,48 @@ export class Writer {
   #send(): void {
     this.#scheduled = false;
     if (this.#ended !== null) return;
-    const batch =
-      this.#queue.length <= batchRowsMax ? this.#queue : this.#queue.slice(0, batchRowsMax);
-    this.#queue = batch === this.#queue ? [] : this.#queue.slice(batchRowsMax);
-    if (batch.length === 0) {
+    const batch = this.#batches.shift();
+    if (batch === undefined) {
       if (this.#drained !== null) this.end(new Error(stopping));
       return;
     }
+    this.#queueLength -= batch.commands.length;
     this.#inFlight = batch;
     this.#decideAndCommit(batch).catch((error: unknown) => {
       this.end(error instanceof Error ? error : new Error(String(error)));
     });
   }
 
-  async #decideAndCommit(batch: Waiting[]): Promise<void> {
-    const state = this.#state;
-    const now = this.#clock();
-    const outcomes: Outcome[] = [];
-    this.#journal.begin(state.seq + 1);
-    for (const { command } of batch) {
-      const outcome = decide(state, command, now);
-      this.#journal.add(command, outcome);
-      outcomes.push(outcome);
-    }
-    await this.#journal.commit(state.now);
+  async #decideAndCommit(batch: Batch): Promise<void> {
+    batch.decided(this.#decide(batch.commands));
+    const committed = this.#journal.commit(this.#state.now);
+    // A turn later the statement has left.
+    setImmediate(() => batch.prepare());
+    await committed;
     if (this.#ended !== null) return;
     this.#inFlight = null;
     this.#settleReads();
-    for (let i = 0; i < batch.length; i += 1) batch[i]?.resolve(outcomes[i] as never);
-    if (this.#queue.length > 0 || this.#drained !== null) this.#schedule();
+    if (this.#queueLength >= commandsWorthSending) {
+      this.#send();
+      // PostgreSQL has the next batch to do while this one's answers are written.
+      setImmediate(() => batch.answer());
+      return;
+    }
+    batch.answer();
+    if (this.#queueLength > 0 || this.#drained !== null) this.#schedule();
+  }
+
+  /** Decides commands one after another, all at one time, and hands them to the journal. */
+  #decide(commands: readonly Command[]): Outcome[] {
+    const state = this.#state;
+    const journal = this.#journal;
+    const now = this.#clock();
+    journal.begin(state.seq + 1);
+    return commands.map((command) => {
+      const outcome = decide(state, command, now);
+      journal.add(command, outcome);
+      return outcome;
+    });
   }
 
   #settleReads(): void {

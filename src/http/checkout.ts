@@ -153,9 +153,8 @@ function checkout(context: CheckoutContext, request: Request): Response | Promis
   // A product sale is for accounts: here there is no such sale.
   const sale = typeof asked === "number" && productSales.has(asked) ? "unknown" : asked;
   const code = Bun.randomUUIDv7();
-  return writer
-    .submit({ kind: "checkout", userId, item, sale, code, key })
-    .then((outcome) => renderCheckout(context, outcome));
+  const command = { kind: "checkout", userId, item, sale, code, key } as const;
+  return writer.submit(command, (outcome) => renderCheckout(context, outcome));
 }
 
 function renderCheckout({ shelf, clock }: CheckoutContext, outcome: CheckoutOutcome): Response {

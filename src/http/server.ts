@@ -115,27 +115,25 @@ function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients)
   const methods: Record<string, Handler> = { ...served.handlers };
   if (methods["GET"] !== undefined) methods["HEAD"] = methods["GET"];
   const allow = Object.keys(methods).join(", ");
+  const answer = (request: BunRequest, server: Server<undefined>): Response | Promise<Response> => {
+    const handler = methods[request.method];
+    if (handler === undefined) return problem("method_not_allowed", { headers: { Allow: allow } });
+    // Most requests have no body, and each look at a header costs them.
+    const length = request.body === null ? "0" : request.headers.get("Content-Length");
+    if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
+    if (served.leaderOnly && engine.role.name === "standby") {
+      // How long it may take is for the leader to say, and for `forward`.
+      server.timeout(request, 0);
+      return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
+    }
+    if (length === null) return measured(request, handler, server);
+    return handler(request, server);
+  };
   return (request, server) => {
-    const { headers } = request;
-    const id = sane(headers.get("X-Request-Id"));
-    const answer = (): Response | Promise<Response> => {
-      const handler = methods[request.method];
-      if (handler === undefined)
-        return problem("method_not_allowed", { headers: { Allow: allow } });
-      // Most requests have no body, and each look at a header costs them.
-      const length = request.body === null ? "0" : headers.get("Content-Length");
-      if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
-      if (served.leaderOnly && engine.role.name === "standby") {
-        // How long it may take is for the leader to say, and for `forward`.
-        server.timeout(request, 0);
-        return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
-      }
-      if (length === null) return measured(request, handler, server);
-      return handler(request, server);
-    };
+    const id = sane(request.headers.get("X-Request-Id"));
     let answered: Response | Promise<Response>;
     try {
-      answered = answer();
+      answered = answer(request, server);
     } catch (error) {
       return failure(error, id ?? crypto.randomUUID(), log);
     }

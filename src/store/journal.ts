@@ -71,9 +71,8 @@ class Rows {
 
   /** Its part of the statement, with its arrays as parameters `$first`, `$first + 1`, … */
   statement(first: number): string {
-    const arrays = this.types.map((type, i) => `$${first + i}::${type}[]`).join(", ");
-    const names = this.types.map((_, i) => `c${i + 1}`).join(", ");
-    return this.#statement(`unnest(${arrays}) as t (${names})`);
+    const columns = this.types.map((type, i) => `unnest($${first + i}::${type}[]) as c${i + 1}`);
+    return this.#statement(`(select ${columns.join(", ")}) as t`);
   }
 }
 
