@@ -92,10 +92,11 @@ export class Engine {
     const { signal } = this.#stopping;
     let retryMs = retryMinMs;
     while (!signal.aborted) {
+      let sellingSince = Infinity;
       try {
         await this.#options.database.ensure();
         await this.#term(() => {
-          retryMs = retryMinMs;
+          sellingSince = performance.now();
         });
       } catch (error) {
         if (!signal.aborted) {
@@ -108,6 +109,8 @@ export class Engine {
         this.#settled.resolve();
         return;
       }
+      // A term that ends at once, as on a full disk, is no reason to hurry.
+      if (performance.now() - sellingSince > retryMaxMs) retryMs = retryMinMs;
       await Bun.sleep(retryMs);
       retryMs = Math.min(retryMs * 2, retryMaxMs);
     }
