@@ -23,8 +23,8 @@ import { streams } from "./streams.ts";
 const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery, streams];
 
 const fullPlan: Plan = {
-  rounds: 5,
-  roundSeconds: 4,
+  rounds: 10,
+  roundSeconds: 2,
   warmUpSeconds: 3,
   soldOutRuns: 3,
   couponRounds: 5,
