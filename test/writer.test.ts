@@ -13,7 +13,7 @@ import { until, upTo } from "./support/wait.ts";
 useLeftovers();
 
 /** A queue that the writer finds worth sending at once. */
-const manyCommands = 64;
+const manyCommands = 32;
 
 /** Commits nothing, and says so when it is told to. */
 class HeldJournal extends Journal {
