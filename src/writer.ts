@@ -4,7 +4,8 @@
  *
  * One statement is in flight; what arrives meanwhile is the next batch. There is no timer:
  * idle, a batch is one row, under load it is hundreds. A batch is decided at the moment it
- * is sent, so between batches the state is exactly what PostgreSQL has.
+ * is sent, so between batches the state is exactly what PostgreSQL has. Its answers are made
+ * while PostgreSQL commits it, and given out after.
  *
  * A commit that fails, or of which nobody knows, ends the writer: its state may be ahead of
  * the records. Everybody waiting gets `UnavailableError`, `lost` resolves, and a new writer
@@ -44,10 +45,10 @@ export class OverloadedError extends Error {}
 
 const stopping = "the program is stopping";
 
-const same: Use = (outcome) => outcome;
-
 /** Makes something of an outcome: an answer, say. Called before the commit, and kept until it. */
 type Use = (outcome: never) => unknown;
+
+const same: Use = (outcome) => outcome;
 
 /**
  * Commands that are decided and committed together. Whoever asked waits for the one promise of
@@ -87,7 +88,7 @@ class Batch {
   }
 
   refuse(error: Error): void {
-    if (this.commands.length > 0) this.#committed.reject(error);
+    this.#committed.reject(error);
   }
 
   #answer(index: number): unknown {
