@@ -52,7 +52,7 @@ const same: Use = (outcome) => outcome;
 
 /**
  * Commands that are decided and committed together. Whoever asked waits for the one promise of
- * the batch, which costs less than one a command.
+ * the batch, and finds its answer there.
  */
 class Batch {
   readonly commands: Command[] = [];

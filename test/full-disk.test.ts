@@ -18,6 +18,9 @@ const diskMb = 512;
 const crowd = 16;
 const stock = 400;
 const askedMax = 50_000;
+/** Terms that end at once, and how long is waited after the last: 100 ms, doubled each time. */
+const failuresSeen = 4;
+const waitAfterFailuresMs = 800;
 
 /** An empty folder with a disk of its own. */
 function newDisk(): string {
@@ -47,6 +50,12 @@ function fill(disk: string): () => void {
   }
   return () => rmSync(path);
 }
+
+/** When a message was logged; ms. */
+const timesOf = (log: string, message: string): number[] =>
+  [...log.matchAll(/"time":(\d+),.*"msg":"([^"]+)"\}$/gm)].flatMap(([, time, said]) =>
+    said === message ? [Number(time)] : [],
+  );
 
 describe.skipIf(!canMount)("a full disk", () => {
   test("ends no sale and loses nothing that was said", async () => {
@@ -81,6 +90,16 @@ describe.skipIf(!canMount)("a full disk", () => {
     await Promise.all(upTo(crowd).map(shop));
     expect(turnedAway).toBeGreaterThanOrEqual(crowd);
     await until("its saying why", () => program.log.includes("No space left on device"));
+
+    // Each term ends at its first commit, and the next one waits longer.
+    const terms = await until("another term after four", async () => {
+      await client.checkout("stubborn", "any");
+      const begun = timesOf(program.log, "selling");
+      const ended = timesOf(program.log, "not selling; trying again");
+      return ended.length >= failuresSeen && begun.length > failuresSeen && { begun, ended };
+    });
+    const waited = (terms.begun[failuresSeen] ?? 0) - (terms.ended[failuresSeen - 1] ?? 0);
+    expect(waited).toBeGreaterThanOrEqual(waitAfterFailuresMs);
     expect(program.isRunning).toBe(true);
     expect((await client.get("/health")).status).toBe(200);
 

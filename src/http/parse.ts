@@ -48,12 +48,8 @@ function decode(text: string, name: string): string | Invalid {
   }
 }
 
-/** Most names and ids; one look tells that nothing is wrong with them. */
-const plainText = /^[A-Za-z0-9_.@:-]{1,255}$/;
-
 /** A name or id of 1 to 255 characters that is not blank. */
 export function parseText(value: unknown, field: string): string | Invalid {
-  if (typeof value === "string" && plainText.test(value)) return value;
   if (value === null || value === undefined) return new Invalid(field, "is missing");
   if (typeof value !== "string") return new Invalid(field, "is not a text");
   if (value.trim() === "") return new Invalid(field, "is blank");
