@@ -4,6 +4,7 @@
  */
 import type {
   ArchivedCode,
+  Checkout,
   CheckoutOutcome,
   KnownCode,
   Purchase,
@@ -15,12 +16,11 @@ import type { Engine } from "../engine.ts";
 import type { Shelf, ShownSale } from "../sales/shelf.ts";
 import { OverloadedError, UnavailableError, type Writer } from "../writer.ts";
 import {
+  type CheckoutAsked,
   Invalid,
+  parseCheckout,
   parseCode,
   parseIdempotencyKey,
-  parseItem,
-  parseSale,
-  parseText,
   queryOf,
   queryValue,
 } from "./parse.ts";
@@ -66,13 +66,14 @@ export type CheckoutContext = {
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const codes = new Codes(context);
+  const render = (outcome: CheckoutOutcome): Response => renderCheckout(context, outcome);
   return [
     {
       path: "/checkout",
       leaderOnly: true,
       methods: {
         POST: {
-          handle: (request) => checkout(context, request),
+          handle: (request) => checkout(context, request, render),
           summary: "Reserve one unit of an item",
           description:
             "The first step. Who already holds the last free unit of the item gets the same " +
@@ -136,25 +137,41 @@ function leaderOf(engine: Engine) {
   return role;
 }
 
-function checkout(context: CheckoutContext, request: Request): Response | Promise<Response> {
-  const query = queryOf(request.url);
-  const user = queryValue(query, "user_id");
-  const userId = user instanceof Invalid ? user : parseText(user, "user_id");
-  if (userId instanceof Invalid) return invalid(userId);
-  const id = queryValue(query, "id") ?? queryValue(query, "item_id");
-  const item = id instanceof Invalid ? id : parseItem(id);
-  if (item instanceof Invalid) return invalid(item);
-  const saleId = queryValue(query, "sale_id");
-  const asked = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
+/** Most checkouts of a flood are refused, and what is not reserved needs no code. */
+class AskedCheckout implements Checkout {
+  readonly kind = "checkout";
+  readonly userId: string;
+  readonly item: Checkout["item"];
+  readonly sale: Checkout["sale"];
+  readonly key: string | null;
+  #code: string | null = null;
+
+  constructor({ userId, item }: CheckoutAsked, sale: Checkout["sale"], key: string | null) {
+    this.userId = userId;
+    this.item = item;
+    this.sale = sale;
+    this.key = key;
+  }
+
+  get code(): string {
+    return (this.#code ??= Bun.randomUUIDv7());
+  }
+}
+
+function checkout(
+  { engine }: CheckoutContext,
+  request: Request,
+  render: (outcome: CheckoutOutcome) => Response,
+): Response | Promise<Response> {
+  const asked = parseCheckout(request.url);
+  if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
 
-  const { writer, productSales } = leaderOf(context.engine);
+  const { writer, productSales } = leaderOf(engine);
   // A product sale is for accounts: here there is no such sale.
-  const sale = typeof asked === "number" && productSales.has(asked) ? "unknown" : asked;
-  const code = Bun.randomUUIDv7();
-  const command = { kind: "checkout", userId, item, sale, code, key } as const;
-  return writer.submit(command, (outcome) => renderCheckout(context, outcome));
+  const hidden = typeof asked.sale === "number" && productSales.has(asked.sale);
+  return writer.submit(new AskedCheckout(asked, hidden ? "unknown" : asked.sale, key), render);
 }
 
 function renderCheckout({ shelf, clock }: CheckoutContext, outcome: CheckoutOutcome): Response {

@@ -67,8 +67,44 @@ export function parseText(value: unknown, field: string): string | Invalid {
 
 const digits = /^[0-9]+$/;
 
+/** What a checkout's URL asks for. */
+export type CheckoutAsked = {
+  readonly userId: string;
+  readonly item: number | "any";
+  readonly sale: number | "current" | "unknown";
+};
+
+/**
+ * A checkout's URL as nearly every client writes it, in either order, and nothing in it that has
+ * to be decoded or refused. One look takes a third of the time of the nine below.
+ */
+const usualCheckout =
+  /^[^?]*\?(?:user_id=([\w.@:-]{1,255})&id=([1-9][0-9]{0,8}|any)|id=([1-9][0-9]{0,8}|any)&user_id=([\w.@:-]{1,255}))(?:&sale_id=([1-9][0-9]{0,8}))?$/;
+
+export function parseCheckout(url: string): CheckoutAsked | Invalid {
+  const usual = usualCheckout.exec(url);
+  if (usual === null) return parseUnusualCheckout(queryOf(url));
+  const id = usual[2] ?? usual[3];
+  return {
+    userId: usual[1] ?? usual[4] ?? "",
+    item: id === "any" ? "any" : Number(id),
+    sale: usual[5] === undefined ? "current" : Number(usual[5]),
+  };
+}
+
+function parseUnusualCheckout(query: string): CheckoutAsked | Invalid {
+  const user = queryValue(query, "user_id");
+  const userId = user instanceof Invalid ? user : parseText(user, "user_id");
+  if (userId instanceof Invalid) return userId;
+  const id = queryValue(query, "id") ?? queryValue(query, "item_id");
+  const item = id instanceof Invalid ? id : parseItem(id);
+  if (item instanceof Invalid) return item;
+  const saleId = queryValue(query, "sale_id");
+  return { userId, item, sale: saleId instanceof Invalid ? "unknown" : parseSale(saleId) };
+}
+
 /** An item's number, or `any`. Numbers past those that can be exact stand for no item. */
-export function parseItem(value: string | null): number | "any" | Invalid {
+function parseItem(value: string | null): number | "any" | Invalid {
   if (value === "any") return "any";
   if (value === null) return new Invalid("id", "is missing");
   const number = digits.test(value) ? Number(value) : 0;
