@@ -6,14 +6,11 @@ import { describe, expect, test } from "bun:test";
 import { emptyState } from "../src/ledger/state.ts";
 import { connect } from "../src/store/client.ts";
 import { Journal } from "../src/store/journal.ts";
-import { UnavailableError, Writer } from "../src/writer.ts";
+import { commandsWorthSending, UnavailableError, Writer } from "../src/writer.ts";
 import { useLeftovers } from "./support/leftovers.ts";
 import { until, upTo } from "./support/wait.ts";
 
 useLeftovers();
-
-/** A queue that the writer finds worth sending at once. */
-const manyCommands = 32;
 
 /** Commits nothing, and says so when it is told to. */
 class HeldJournal extends Journal {
@@ -101,19 +98,19 @@ describe("the writer", () => {
     const { journal, writer } = openWriter();
     const first = writer.submit(attempt("first"));
     const commit = await journal.sent(1);
-    const queued = upTo(manyCommands).map((n) => writer.submit(attempt(`user ${n}`)));
+    const queued = upTo(commandsWorthSending).map((n) => writer.submit(attempt(`user ${n}`)));
     const sentWhenAnswered = first.then(() => journal.commits.length);
     commit.resolve();
     expect(await sentWhenAnswered).toBe(2);
     (await journal.sent(2)).resolve();
-    expect((await Promise.all(queued)).length).toBe(manyCommands);
+    expect((await Promise.all(queued)).length).toBe(commandsWorthSending);
   });
 
   test("that ends right after a commit still gives its answers", async () => {
     const { journal, writer } = openWriter();
     const first = writer.submit(attempt("first"));
     const commit = await journal.sent(1);
-    const queued = upTo(manyCommands).map((n) => writer.submit(attempt(`user ${n}`)));
+    const queued = upTo(commandsWorthSending).map((n) => writer.submit(attempt(`user ${n}`)));
     const outcomes = Promise.allSettled(queued);
     journal.onCommit = () => writer.end(new Error("deposed"));
     commit.resolve();

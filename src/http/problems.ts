@@ -217,7 +217,8 @@ const secondsPreparedMax = 600;
 export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Response {
   const { status, title, detail } = problems[code];
   const type = `urn:stampede:problem:${code}`;
-  const known = JSON.stringify({ type, title, status, detail, code, error: detail }).slice(0, -1);
+  const body = JSON.stringify({ type, title, status, detail, code, error: detail });
+  const beforeMs = `${body.slice(0, -1)},"retry_after_ms":`;
   const retryIn = (seconds: number): Response => {
     const headers = { "Content-Type": mediaType, "Retry-After": String(seconds) };
     return new Response(null, { status, headers });
@@ -228,7 +229,8 @@ export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Resp
     const seconds = Math.ceil(ms / 1000);
     const like = prepared[seconds] ?? retryIn(seconds);
     if (seconds <= secondsPreparedMax) prepared[seconds] = like;
-    return new Response(`${known},"retry_after_ms":${ms}}`, like);
+    // Three parts make a string in one step; a fourth costs a fifth of the whole answer.
+    return new Response(`${beforeMs}${ms}}`, like);
   };
 }
 
