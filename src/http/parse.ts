@@ -76,11 +76,13 @@ export type CheckoutAsked = {
 
 /**
  * A checkout's URL as nearly every client writes it, in either order, and nothing in it that has
- * to be decoded or refused. One look takes a third of the time of the nine below.
+ * to be decoded or refused. One look takes two fifths of the time of all those below, and leaves
+ * fewer strings behind.
  */
 const usualCheckout =
   /^[^?]*\?(?:user_id=([\w.@:-]{1,255})&id=([1-9][0-9]{0,8}|any)|id=([1-9][0-9]{0,8}|any)&user_id=([\w.@:-]{1,255}))(?:&sale_id=([1-9][0-9]{0,8}))?$/;
 
+/** What a checkout asks for, by its URL; the first field that is wrong when one is. */
 export function parseCheckout(url: string): CheckoutAsked | Invalid {
   const usual = usualCheckout.exec(url);
   if (usual === null) return parseUnusualCheckout(queryOf(url));
