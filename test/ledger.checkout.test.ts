@@ -2,7 +2,10 @@
  * The rules of a checkout one by one: what it reserves and for how long, when a sale is
  * open, what a user's limit counts, and which refusal comes before which.
  */
-import { describe } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import type { Checkout, OutcomeWord } from "../src/ledger/commands.ts";
+import { decide } from "../src/ledger/decide.ts";
+import { addSale, emptyState } from "../src/ledger/state.ts";
 import {
   buy,
   drop,
@@ -302,4 +305,40 @@ describe("refusals come in the order of the contract", () => {
       [opens + 3, take("D", "bob", "any"), { word: "item_reserved", retryAt: opens + 101 }],
     ],
   );
+});
+
+test("a code is looked at once, and only for what is reserved", () => {
+  const state = emptyState(0, opens);
+  const terms = { kind: "hourly", startsAt: opens, endsAt: ends, perUserLimit: 2 } as const;
+  addSale(state, { id: 1, ...terms, reservationTtlMs: 100, stock: Int32Array.of(1, 1, 1) }, 0);
+  let looks = 0;
+  const checkout = (userId: string, item: number, saleId = 1, key: string | null = null) => {
+    const command: Checkout = {
+      kind: "checkout",
+      userId,
+      item,
+      sale: saleId,
+      key,
+      get code() {
+        looks += 1;
+        return `code ${looks}`;
+      },
+    };
+    return decide(state, command, opens).word;
+  };
+  const refused: OutcomeWord[] = [];
+  expect(checkout("ann", 1)).toBe("reserved");
+  expect(checkout("ann", 2, 1, "key")).toBe("reserved");
+  expect(looks).toBe(2);
+  refused.push(checkout("ann", 3), checkout("bob", 1), checkout("bob", 4), checkout("bob", 1, 2));
+  refused.push(checkout("ann", 2), checkout("ann", 1, 1, "key"));
+  expect(refused).toEqual([
+    "user_limit_reached",
+    "item_reserved",
+    "item_not_found",
+    "sale_not_found",
+    "reserved_again",
+    "idempotency_key_reused",
+  ]);
+  expect(looks).toBe(2);
 });

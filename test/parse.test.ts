@@ -60,11 +60,11 @@ function expected(url: string): CheckoutAsked | "refused" {
 
 function draw(random: Random): string {
   const usual = ["user_id=ann", `id=${random.pick(values)}`, `sale_id=${random.pick(values)}`];
-  const any = upTo(random.between(0, 4)).map(() => {
+  const mixed = upTo(random.between(0, 4)).map(() => {
     const name = random.pick(names) ?? "";
     return random.chance(0.05) ? name : `${name}=${random.pick(values)}`;
   });
-  const parts = random.chance(0.5) ? usual.slice(0, random.between(2, 3)) : any;
+  const parts = random.chance(0.5) ? usual.slice(0, random.between(2, 3)) : mixed;
   if (random.chance(0.3)) parts.reverse();
   return `http://127.0.0.1:8080/checkout?${parts.join("&")}`;
 }

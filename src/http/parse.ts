@@ -3,6 +3,7 @@
  * well-formed text without NUL, numbers in range. A parser returns the value, or an `Invalid`
  * that names the field.
  */
+import type { Checkout } from "../ledger/commands.ts";
 
 export class Invalid {
   readonly detail: string;
@@ -68,29 +69,24 @@ export function parseText(value: unknown, field: string): string | Invalid {
 const digits = /^[0-9]+$/;
 
 /** What a checkout's URL asks for. */
-export type CheckoutAsked = {
-  readonly userId: string;
-  readonly item: number | "any";
-  readonly sale: number | "current" | "unknown";
-};
+export type CheckoutAsked = Pick<Checkout, "userId" | "item" | "sale">;
 
 /**
- * A checkout's URL as nearly every client writes it, in either order, and nothing in it that has
- * to be decoded or refused. One look takes two fifths of the time of all those below, and leaves
- * fewer strings behind.
+ * A checkout's URL as nearly every client writes it: the contract's order, and nothing that has to
+ * be decoded or refused. One look takes two fifths of the time of all those below, and leaves fewer
+ * strings behind.
  */
 const usualCheckout =
-  /^[^?]*\?(?:user_id=([\w.@:-]{1,255})&id=([1-9][0-9]{0,8}|any)|id=([1-9][0-9]{0,8}|any)&user_id=([\w.@:-]{1,255}))(?:&sale_id=([1-9][0-9]{0,8}))?$/;
+  /^[^?]*\?user_id=([\w.@:-]{1,255})&id=([1-9][0-9]{0,8}|any)(?:&sale_id=([1-9][0-9]{0,8}))?$/;
 
 /** What a checkout asks for, by its URL; the first field that is wrong when one is. */
 export function parseCheckout(url: string): CheckoutAsked | Invalid {
-  const usual = usualCheckout.exec(url);
-  if (usual === null) return parseUnusualCheckout(queryOf(url));
-  const id = usual[2] ?? usual[3];
+  const [, userId, item, sale] = usualCheckout.exec(url) ?? [];
+  if (userId === undefined) return parseUnusualCheckout(queryOf(url));
   return {
-    userId: usual[1] ?? usual[4] ?? "",
-    item: id === "any" ? "any" : Number(id),
-    sale: usual[5] === undefined ? "current" : Number(usual[5]),
+    userId,
+    item: item === "any" ? item : Number(item),
+    sale: sale === undefined ? "current" : Number(sale),
   };
 }
 

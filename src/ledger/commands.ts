@@ -7,7 +7,10 @@
 import type { ClaimMade, Coupon } from "./coupons.ts";
 import type { Reservation } from "./state.ts";
 
-/** Asks for one unit of an item. `code` is the code that a new reservation will carry. */
+/**
+ * Asks for one unit of an item. `code` is the code that a new reservation will carry; a refusal
+ * never looks at it, so it may be made when it is asked for.
+ */
 export type Checkout = {
   readonly kind: "checkout";
   readonly userId: string;
