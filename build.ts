@@ -6,8 +6,8 @@
  */
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Distribution, packageDistribution } from "./src/store/embedded/distribution.ts";
-import type { Packed } from "./src/store/embedded/packed.ts";
+import { type Distribution, packageDistribution } from "./src/postgres/distribution.ts";
+import type { Packed } from "./src/postgres/packed.ts";
 import { reference as source } from "./src/web/reference.ts";
 
 const root = import.meta.dir;
@@ -59,7 +59,7 @@ function packedModule({ version, id }: Packed): Bun.BunPlugin {
   return {
     name: "packed PostgreSQL",
     setup(build) {
-      build.onLoad({ filter: /\/embedded\/packed\.ts$/ }, () => ({
+      build.onLoad({ filter: /\/postgres\/packed\.ts$/ }, () => ({
         loader: "ts",
         contents: `
           import archive from ${JSON.stringify(archive)} with { type: "file" };

@@ -5,7 +5,7 @@
  */
 import { BlockList } from "node:net";
 import { z } from "zod";
-import { parseNetworks } from "./accounts/clients.ts";
+import { parseNetworks } from "./access/clients.ts";
 import { nextOpening } from "./sales/schedule.ts";
 
 export class ConfigError extends Error {}

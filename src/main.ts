@@ -5,25 +5,25 @@
 import { join } from "node:path";
 import pino from "pino";
 import type { Sql } from "postgres";
-import { createAccount } from "./accounts.ts";
-import { cacheAgeMaxMs } from "./accounts/cache.ts";
-import { openAccounts } from "./accounts/open.ts";
-import { Passwords } from "./accounts/passwords.ts";
-import { complaintOfPassword } from "./accounts/rules.ts";
+import { createAccount } from "./access/accounts.ts";
+import { cacheAgeMaxMs } from "./access/cache.ts";
+import { openAccounts } from "./access/open.ts";
+import { Passwords } from "./access/passwords.ts";
+import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
-import { isUsageError, parseCall, UsageError, usage } from "./command.ts";
+import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
-import { idleDocument } from "./document.ts";
-import { Engine } from "./engine.ts";
-import { accountRoutes } from "./http/accounts.ts";
-import { couponRoutes } from "./http/coupons.ts";
-import { Events } from "./http/events.ts";
-import { platformRoutes } from "./http/platform.ts";
+import { idleDocument } from "./cli/document.ts";
+import { Engine } from "./engine/engine.ts";
+import { accountRoutes } from "./http/shop/accounts.ts";
+import { couponRoutes } from "./http/coupons/coupons.ts";
+import { Events } from "./http/sale/events.ts";
+import { platformRoutes } from "./http/shop/platform.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
-import { Metrics } from "./metrics.ts";
-import { Shelf } from "./sales/shelf.ts";
-import { seedDemo, SeedError } from "./seed.ts";
+import { Metrics } from "./engine/metrics.ts";
+import { Shelf } from "./sales/catalogue.ts";
+import { seedDemo, SeedError } from "./cli/seed.ts";
 import {
   DatabaseError,
   errorCode,
@@ -31,14 +31,14 @@ import {
   openPool,
   waitForDatabase,
   type Database,
-} from "./store/client.ts";
-import { EmbeddedError, startEmbedded } from "./store/embedded.ts";
-import { packed } from "./store/embedded/packed.ts";
+} from "./postgres/client.ts";
+import { EmbeddedError, startEmbedded } from "./postgres/embedded.ts";
+import { packed } from "./postgres/packed.ts";
 import type { Announcement } from "./store/leadership.ts";
 import { migrate } from "./store/migrations.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
-import { CancelledError, readPassword } from "./terminal.ts";
-import { verify } from "./verify.ts";
+import { CancelledError, readPassword } from "./cli/terminal.ts";
+import { verify } from "./cli/verify.ts";
 import { docsRoutes } from "./web/docs.ts";
 import { pages, servePage } from "./web/pages.ts";
 

@@ -1,7 +1,7 @@
 /** What whoever runs the program asks: does it live, can it sell, its figures, its document. */
 import { z } from "zod";
-import type { Engine } from "../engine.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Metrics } from "../engine/metrics.ts";
 import { json, jsonText, problem } from "./problems.ts";
 import { healthShape, readyShape } from "./schemas.ts";
 import type { Route } from "./server.ts";

@@ -6,10 +6,10 @@
  */
 import type { BunRequest, Server } from "bun";
 import type { z } from "zod";
-import { forwardedHeader, type Clients } from "../accounts/clients.ts";
-import { OverloadedError, UnavailableError } from "../writer.ts";
-import type { Engine, Log } from "../engine.ts";
-import { isConnectionLost } from "../store/client.ts";
+import { forwardedHeader, type Clients } from "../access/clients.ts";
+import { OverloadedError, UnavailableError } from "../engine/writer.ts";
+import type { Engine, Log } from "../engine/engine.ts";
+import { isConnectionLost } from "../postgres/client.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (

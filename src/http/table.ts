@@ -1,20 +1,20 @@
 /** The one table of routes: everything that is asked by programs, and so in the document. */
 import type { Sql } from "postgres";
-import type { Accounts } from "../accounts.ts";
-import type { Engine } from "../engine.ts";
+import type { Accounts } from "../access/accounts.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { Schedule } from "../sales/schedule.ts";
-import type { Shelf } from "../sales/shelf.ts";
+import type { Shelf } from "../sales/catalogue.ts";
 import { findCode } from "../store/sales.ts";
-import { accountRoutes } from "./accounts.ts";
-import { checkoutRoutes } from "./checkout.ts";
-import { couponRoutes } from "./coupons.ts";
-import type { Events } from "./events.ts";
-import { documentOf } from "./openapi.ts";
+import { accountRoutes } from "./shop/accounts.ts";
+import { checkoutRoutes } from "./sale/checkout.ts";
+import { couponRoutes } from "./coupons/coupons.ts";
+import type { Events } from "./sale/events.ts";
+import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
-import { platformRoutes } from "./platform.ts";
+import { platformRoutes } from "./shop/platform.ts";
 import type { Route } from "./server.ts";
-import { userRoutes } from "./users.ts";
-import { viewRoutes } from "./views.ts";
+import { userRoutes } from "./admin/users.ts";
+import { viewRoutes } from "./sale/views.ts";
 
 export type TableContext = {
   readonly engine: Engine;

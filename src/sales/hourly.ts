@@ -15,10 +15,10 @@ import {
   type Item,
   type NewSale,
 } from "../store/sales.ts";
-import type { Writer } from "../writer.ts";
-import { itemNames, itemPriceCents, pictureSeed } from "./names.ts";
+import type { Writer } from "../engine/writer.ts";
+import { itemNames, itemPriceCents, pictureSeed } from "../art/names.ts";
 import { windowAfter, windowAt, type Schedule, type Window } from "./schedule.ts";
-import type { Shelf } from "./shelf.ts";
+import type { Shelf } from "./catalogue.ts";
 
 export type HourlySaleTerms = {
   readonly items: number;

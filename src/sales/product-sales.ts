@@ -13,7 +13,7 @@
 import postgres, { type Sql } from "postgres";
 import type { ChangeSaleOutcome } from "../ledger/commands.ts";
 import { addSale, type LedgerState, type Reservation } from "../ledger/state.ts";
-import { errorCode, messageOf } from "../store/client.ts";
+import { errorCode, messageOf } from "../postgres/client.ts";
 import { DeposedError } from "../store/journal.ts";
 import {
   deleteProduct,
@@ -25,8 +25,8 @@ import {
   type SaleTerms,
 } from "../store/product-sales.ts";
 import type { StoredSale } from "../store/sales.ts";
-import { UnavailableError, type Writer } from "../writer.ts";
-import type { Shelf } from "./shelf.ts";
+import { UnavailableError, type Writer } from "../engine/writer.ts";
+import type { Shelf } from "./catalogue.ts";
 
 /** Product sales that are coming or open at a time. */
 export const productSalesMax = 200;

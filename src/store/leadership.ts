@@ -12,7 +12,7 @@
  * after `silenceMaxMs`, and the lock with it, so that a standby takes over.
  */
 import type { Sql } from "postgres";
-import { connect, type Connection } from "./client.ts";
+import { connect, type Connection } from "../postgres/client.ts";
 import type { WriterSession } from "./journal.ts";
 
 /** "leader" in ASCII, cut to four bytes; any constant would do. */

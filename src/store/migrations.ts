@@ -7,7 +7,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { migrate as runMigrations } from "drizzle-orm/postgres-js/migrator";
 import type { Sql } from "postgres";
-import { connect, DatabaseError, type Connection } from "./client.ts";
+import { connect, DatabaseError, type Connection } from "../postgres/client.ts";
 
 /** Any constant, as long as nobody else uses it in this database: "stampede" in ASCII, cut. */
 const migrationLockKey = 0x7374616d;

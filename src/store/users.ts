@@ -7,8 +7,8 @@
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
  */
 import type { Sql } from "postgres";
-import { sameName } from "../accounts/rules.ts";
-import { errorCode } from "./client.ts";
+import { sameName } from "../access/rules.ts";
+import { errorCode } from "../postgres/client.ts";
 
 export type UserRole = "user" | "admin";
 

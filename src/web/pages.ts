@@ -5,7 +5,7 @@
  */
 
 import { takesGzip } from "../http/compressed.ts";
-import { itemPicture } from "../sales/pictures.ts";
+import { itemPicture } from "../art/pictures.ts";
 import { bundle } from "./bundle.ts" with { type: "macro" };
 import { shell } from "./shell.ts";
 

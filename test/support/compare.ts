@@ -4,7 +4,7 @@
  */
 import type { KnownCode, Outcome } from "../../src/ledger/commands.ts";
 import { expire, type LedgerState, type SaleState } from "../../src/ledger/state.ts";
-import type { Entry, Figures, SaleOutcome, Verdict } from "../model.ts";
+import type { Entry, Figures, SaleOutcome, Verdict } from "../unit/model.ts";
 
 type Facts = Readonly<Record<string, string | number | null>>;
 

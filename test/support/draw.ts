@@ -3,7 +3,7 @@
  * times, so that every rule gets in the way of every other one.
  */
 import type { Checkout } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SalePlan } from "../model.ts";
+import type { SaleCommand, SalePlan } from "../unit/model.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
 

@@ -15,7 +15,7 @@ import {
   settleSale,
   type LedgerState,
 } from "../../src/ledger/state.ts";
-import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../model.ts";
+import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../unit/model.ts";
 import { differ, disagreement, dumpOf, factsOf, figuresOf, isSaleOutcome } from "./compare.ts";
 
 export type Step =

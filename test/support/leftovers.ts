@@ -6,7 +6,7 @@ import { afterAll, setDefaultTimeout } from "bun:test";
 import { chmodSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findPostmaster } from "../../src/store/embedded/postmaster.ts";
+import { findPostmaster } from "../../src/postgres/postmaster.ts";
 import { inTurn, until } from "./wait.ts";
 
 const testMaxMs = 120_000;

@@ -2,18 +2,18 @@
  * The selling part of the program inside the test, wired as `main.ts` does, with a clock that
  * the test turns. For everything that depends on time: expiry, openings, ends.
  */
-import { Engine, type Log } from "../../src/engine.ts";
-import { checkoutRoutes } from "../../src/http/checkout.ts";
-import { type EventBounds, Events } from "../../src/http/events.ts";
+import { Engine, type Log } from "../../src/engine/engine.ts";
+import { checkoutRoutes } from "../../src/http/sale/checkout.ts";
+import { type EventBounds, Events } from "../../src/http/sale/events.ts";
 import { serve } from "../../src/http/server.ts";
-import { viewRoutes } from "../../src/http/views.ts";
+import { viewRoutes } from "../../src/http/sale/views.ts";
 import type { HourlySaleTerms } from "../../src/sales/hourly.ts";
 import type { Schedule } from "../../src/sales/schedule.ts";
-import { Shelf } from "../../src/sales/shelf.ts";
-import { openPool } from "../../src/store/client.ts";
+import { Shelf } from "../../src/sales/catalogue.ts";
+import { openPool } from "../../src/postgres/client.ts";
 import { migrate } from "../../src/store/migrations.ts";
 import { findCode } from "../../src/store/sales.ts";
-import { UnavailableError, type Writer } from "../../src/writer.ts";
+import { UnavailableError, type Writer } from "../../src/engine/writer.ts";
 import { Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
 import { migrationsFolder } from "./postgres.ts";

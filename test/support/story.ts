@@ -4,7 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import type { Checkout } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SaleOutcome, SalePlan } from "../model.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model.ts";
 import { factsOf } from "./compare.ts";
 import { epoch, Run, type Step } from "./history.ts";
 

@@ -1,5 +1,5 @@
 /** Waiting for conditions, and doing one thing after another, without sleeping for luck. */
-import { poll } from "../../src/store/embedded/poll.ts";
+import { poll } from "../../src/postgres/poll.ts";
 
 const askEveryMs = 10;
 export const waitMaxMs = 20_000;

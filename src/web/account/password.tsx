@@ -1,6 +1,6 @@
 /** Changing one's password: a form that stays folded until somebody wants it. */
 import { signal } from "@preact/signals";
-import { complaintOfPassword } from "../../accounts/rules.ts";
+import { complaintOfPassword } from "../../access/rules.ts";
 import { send } from "../api.ts";
 import { notice } from "../notice.tsx";
 import { Problem, sentenceOf } from "../problems.ts";

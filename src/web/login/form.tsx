@@ -5,7 +5,7 @@
  * server's own rules; what the server refuses is said above the button, and keeps what was typed.
  */
 import { signal } from "@preact/signals";
-import { complaintOfPassword, complaintOfUsername } from "../../accounts/rules.ts";
+import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { send } from "../api.ts";
 import { Problem, sentenceOf } from "../problems.ts";
 import { loggedIn } from "../session.ts";

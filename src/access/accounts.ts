@@ -1,0 +1,314 @@
+/**
+ * Accounts: registering, logging in and out, and telling who sends a request.
+ *
+ * A login makes a session, a row in PostgreSQL; the token names it. A session counts until the
+ * token's time is over, somebody logs out of it, its user is disabled, or gets another password
+ * by another session; what the user may do is read with it and not from the token. All of this
+ * is the leader's: it keeps what it has read of sessions in memory, for the length of its term,
+ * and drops it there before it answers that something was changed. What is changed behind its
+ * back, in PostgreSQL by hand or by `stampede user password`, counts after `cacheAgeMaxMs`.
+ */
+import type { Sql } from "postgres";
+import type { Clients } from "./clients.ts";
+import { networkOf } from "./clients.ts";
+import { AttemptLimits } from "./limits.ts";
+import type { Passwords } from "./passwords.ts";
+import { SessionCache } from "./cache.ts";
+import { tokenLifeMs, Tokens, type TokenClaims } from "./tokens.ts";
+import {
+  changePassword,
+  changeUser,
+  endSession,
+  findCredentials,
+  findSessionUser,
+  hasOtherAdmin,
+  hasUser,
+  insertUser,
+  isAway,
+  listUsers,
+  startSession,
+  type Credentials,
+  type StoredUser,
+  type UserChange,
+  type UserRole,
+} from "../store/users.ts";
+import { UnavailableError } from "../engine/writer.ts";
+
+/** Somebody with an account, as the rest of the program knows them. */
+export type Account = {
+  readonly id: number;
+  readonly username: string;
+  readonly role: UserRole;
+};
+
+export type AccountsOptions = {
+  readonly sql: Sql;
+  /** The key of the tokens, 32 bytes or more. */
+  readonly tokenSecret: string;
+  /** The term in which this process leads; null when it does not. */
+  readonly epoch: () => number | null;
+  readonly clients: Clients;
+  readonly passwords: Passwords;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+};
+
+/** An attempt with a password that counts as a failed login. */
+export type Refused = { readonly word: "invalid_credentials" } | TooMany;
+
+export type TooMany = { readonly word: "too_many_attempts"; readonly retryAfterMs: number };
+
+export type LoginOutcome =
+  | {
+      readonly word: "logged_in";
+      readonly token: string;
+      readonly account: Account;
+      /** Of the token. */
+      readonly lifeMs: number;
+    }
+  | Refused;
+
+export type PasswordOutcome = { readonly word: "changed" | "unauthorized" } | Refused;
+
+export type RegisterOutcome =
+  | { readonly word: "registered"; readonly account: Account }
+  | { readonly word: "user_exists" }
+  | TooMany;
+
+export type ChangeOutcome =
+  | { readonly word: "changed"; readonly user: StoredUser }
+  | { readonly word: "user_not_found" | "forbidden" | "own_account" | "last_admin" };
+
+type GivenCredentials = { readonly username: string; readonly password: string };
+type NewAccount = GivenCredentials & { readonly role: UserRole };
+
+const notLeading = "this process does not lead any more";
+
+/**
+ * Makes an account; null when the name is taken. That name and password keep to the rules is
+ * for the caller to see to. Needs no leader: nobody has read of a user who was not there.
+ */
+export async function createAccount(
+  sql: Sql,
+  passwords: Passwords,
+  { username, password, role }: NewAccount,
+): Promise<Account | null> {
+  // Saves the hash; who comes in between is refused by the index.
+  if (await hasUser(sql, username)) return null;
+  const passwordHash = await passwords.hash(password);
+  const user = await insertUser(sql, { username, passwordHash, role });
+  return user === null ? null : accountOf(user);
+}
+
+export class Accounts {
+  readonly #options: AccountsOptions;
+  readonly #tokens: Tokens;
+  readonly #limits = new AttemptLimits();
+  #cache: SessionCache | null = null;
+
+  constructor(options: AccountsOptions) {
+    this.#options = options;
+    this.#tokens = new Tokens(options.tokenSecret);
+  }
+
+  get clients(): Clients {
+    return this.#options.clients;
+  }
+
+  /**
+   * Who sends a request, by its bearer token or cookie; null for nobody.
+   * @throws UnavailableError where nobody can tell at the moment
+   */
+  async authenticate(request: Request): Promise<Account | null> {
+    const token = credentialOf(request)?.token;
+    if (token === undefined) return null;
+    const cache = this.#cacheOfTerm();
+    const now = this.#options.clock();
+    const cached = cache.get(token, now);
+    if (cached !== undefined) return cached.account;
+
+    const claims = await this.#tokens.verify(token, now);
+    if (claims === null) return null;
+    const { version } = cache;
+    const user = await this.#ask((sql) => findSessionUser(sql, claims.sessionId));
+    const account = user?.id === claims.userId ? accountOf(user) : null;
+    cache.put(token, { ...claims, account, readAt: now }, version);
+    return account;
+  }
+
+  async login(credentials: GivenCredentials, address: string): Promise<LoginOutcome> {
+    this.#cacheOfTerm();
+    return await this.#verified(credentials, address, async (user) => {
+      const begun = await this.#begin(user);
+      if (begun !== null) this.#limits.succeeded(credentials.username, networkOf(address));
+      return begun;
+    });
+  }
+
+  /**
+   * Changes the password of whoever sends a request. Their other sessions end; the one that the
+   * request came by stays.
+   */
+  async changePassword(
+    request: Request,
+    { id, username }: Account,
+    { present, next }: { readonly present: string; readonly next: string },
+    address: string,
+  ): Promise<PasswordOutcome> {
+    const cache = this.#cacheOfTerm();
+    const claims = await this.#claimsOf(request);
+    if (claims === null) return { word: "unauthorized" };
+    const { sessionId } = claims;
+    const { epoch } = cache;
+    return await this.#verified({ username, password: present }, address, async (user) => {
+      const passwordHash = await this.#options.passwords.hash(next);
+      try {
+        const changed = await this.#ask((sql) =>
+          changePassword(sql, { epoch, sessionId }, user, passwordHash),
+        );
+        if (changed === "term_over") throw new UnavailableError(notLeading);
+        return changed === "changed" ? { word: changed } : null;
+      } finally {
+        // Also when nobody knows whether it was done.
+        cache.dropUser(id);
+      }
+    });
+  }
+
+  /**
+   * Goes on with a user whose password was given. That it was not, or that `go` comes to
+   * nothing, counts as a failed login.
+   */
+  async #verified<T>(
+    { username, password }: GivenCredentials,
+    address: string,
+    go: (user: Credentials) => Promise<T | null>,
+  ): Promise<T | Refused> {
+    const { passwords, clock } = this.#options;
+    const attempt = this.#limits.login(username, networkOf(address), clock());
+    if (typeof attempt === "number") return tooMany(attempt);
+    let failed = false;
+    try {
+      const user = await this.#ask((sql) => findCredentials(sql, username));
+      // Also without a user: the answer takes the same time.
+      const matches = await passwords.verify(password, user?.passwordHash ?? null);
+      const done = user !== null && matches ? await go(user) : null;
+      failed = done === null;
+      return done ?? { word: "invalid_credentials" };
+    } finally {
+      if (!failed) attempt.giveBack(clock());
+    }
+  }
+
+  async register(
+    { username, password }: GivenCredentials,
+    address: string,
+  ): Promise<RegisterOutcome> {
+    this.#cacheOfTerm();
+    const { passwords, clock } = this.#options;
+    const attempt = this.#limits.registration(networkOf(address), clock());
+    if (typeof attempt === "number") return tooMany(attempt);
+    try {
+      const account = await this.#ask((sql) =>
+        createAccount(sql, passwords, { username, password, role: "user" }),
+      );
+      return account === null ? { word: "user_exists" } : { word: "registered", account };
+    } catch (error) {
+      attempt.giveBack(clock());
+      throw error;
+    }
+  }
+
+  /** Ends the session of a request's token, if it has one. */
+  async logout(request: Request): Promise<void> {
+    if (credentialOf(request) === null) return;
+    const cache = this.#cacheOfTerm();
+    const claims = await this.#claimsOf(request);
+    if (claims === null) return;
+    const { sessionId } = claims;
+    try {
+      const done = await this.#ask((sql) => endSession(sql, cache.epoch, sessionId));
+      if (!done) throw new UnavailableError(notLeading);
+    } finally {
+      // Also when nobody knows whether it was done.
+      cache.dropSession(sessionId);
+    }
+  }
+
+  list(page: { after: number; limit: number; q: string }): Promise<StoredUser[]> {
+    return this.#ask((sql) => listUsers(sql, page));
+  }
+
+  /** Changes a user in the name of an administrator; it counts at once. */
+  async change(admin: Account, id: number, change: UserChange): Promise<ChangeOutcome> {
+    if (admin.id === id && (change.role === "user" || change.disabled === true)) {
+      const another = await this.#ask((sql) => hasOtherAdmin(sql, id));
+      return { word: another ? "own_account" : "last_admin" };
+    }
+    const cache = this.#cacheOfTerm();
+    const by = { epoch: cache.epoch, adminId: admin.id };
+    try {
+      const changed = await this.#ask((sql) => changeUser(sql, by, id, change));
+      if (changed === "term_over") throw new UnavailableError(notLeading);
+      if (changed === "not_admin") return { word: "forbidden" };
+      if (changed === "user_not_found") return { word: "user_not_found" };
+      return { word: "changed", user: changed };
+    } finally {
+      cache.dropUser(id);
+    }
+  }
+
+  async #claimsOf(request: Request): Promise<TokenClaims | null> {
+    const token = credentialOf(request)?.token;
+    return token === undefined ? null : await this.#tokens.verify(token, this.#options.clock());
+  }
+
+  async #begin(user: Credentials): Promise<LoginOutcome | null> {
+    const now = this.#options.clock();
+    const expiresAt = now + tokenLifeMs;
+    const id = crypto.randomUUID();
+    const begun = await this.#ask((sql) => startSession(sql, { id, expiresAt, now }, user));
+    if (!begun) return null;
+    const token = await this.#tokens.sign({ sessionId: id, userId: user.id, expiresAt }, now);
+    return { word: "logged_in", token, account: accountOf(user), lifeMs: tokenLifeMs };
+  }
+
+  /** What this term has read; of an earlier one nothing is left. */
+  #cacheOfTerm(): SessionCache {
+    const epoch = this.#options.epoch();
+    if (epoch === null) throw new UnavailableError("this process does not lead");
+    if (this.#cache?.epoch !== epoch) this.#cache = new SessionCache(epoch);
+    return this.#cache;
+  }
+
+  async #ask<T>(ask: (sql: Sql) => Promise<T>): Promise<T> {
+    try {
+      return await ask(this.#options.sql);
+    } catch (error) {
+      if (isAway(error)) throw new UnavailableError("PostgreSQL does not answer");
+      throw error;
+    }
+  }
+}
+
+const accountOf = ({ id, username, role }: StoredUser): Account => ({ id, username, role });
+
+const tooMany = (retryAfterMs: number): TooMany => ({ word: "too_many_attempts", retryAfterMs });
+
+export const tokenCookie = "stampede_token";
+
+/**
+ * The token that a request carries. One in the Authorization header goes before the cookie,
+ * also when it is not good: a request has one sender.
+ */
+export function credentialOf({
+  headers,
+}: Request): { readonly by: "bearer" | "cookie"; readonly token: string } | null {
+  const bearer = /^bearer +(\S+) *$/i.exec(headers.get("Authorization") ?? "")?.[1];
+  if (bearer !== undefined) return { by: "bearer", token: bearer };
+  for (const pair of (headers.get("Cookie") ?? "").split(";")) {
+    const [name = "", token = ""] = pair.trim().split("=", 2);
+    if (name === tokenCookie && token !== "") return { by: "cookie", token };
+  }
+  return null;
+}

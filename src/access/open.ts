@@ -1,0 +1,37 @@
+/** Puts the accounts of a process together. */
+import type { BlockList } from "node:net";
+import type { Sql } from "postgres";
+import { Accounts } from "./accounts.ts";
+import type { Engine } from "../engine/engine.ts";
+import { keepSecret } from "../store/users.ts";
+import { Clients } from "./clients.ts";
+import { Passwords } from "./passwords.ts";
+
+export type OpenOptions = {
+  readonly sql: Sql;
+  readonly engine: Engine;
+  /** Undefined: the one that is kept in the database. */
+  readonly jwtSecret: string | undefined;
+  readonly trustedProxies: BlockList;
+  readonly passwords?: Passwords;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+};
+
+/** Every process on the same database has the same secrets: made by whoever came first. */
+export async function openAccounts(options: OpenOptions): Promise<Accounts> {
+  const { sql, engine, jwtSecret, trustedProxies, clock } = options;
+  const tokenSecret = jwtSecret ?? (await keepSecret(sql, "tokens", newSecret()));
+  const sealKey = await keepSecret(sql, "seals", newSecret());
+  return new Accounts({
+    sql,
+    tokenSecret,
+    epoch: () => (engine.role.name === "leader" ? engine.role.epoch : null),
+    clients: new Clients({ sealKey, trustedProxies, clock }),
+    passwords: options.passwords ?? new Passwords(),
+    clock,
+  });
+}
+
+const newSecret = (): string =>
+  Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");

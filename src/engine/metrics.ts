@@ -1,0 +1,202 @@
+/**
+ * The figures for Prometheus. Made when they are asked for, from what is counted anyway: a
+ * request costs nothing here, a committed batch two observations. A database that hangs does
+ * not keep the answer waiting: the sales' figures are then those of the last time.
+ */
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  collectDefaultMetrics,
+  type Metric,
+} from "prom-client";
+import type { Engine } from "./engine.ts";
+import { advance, expire } from "../ledger/state.ts";
+
+/** How long the ledger may take to come to rest between two commits. */
+const readWaitMaxMs = 500;
+
+const commitSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const batchRows = [1, 4, 16, 64, 128, 256, 512, 1_024, 2_048, 4_096];
+const roles = ["starting", "standby", "leader"] as const;
+
+export type MetricsOptions = {
+  readonly engine: Engine;
+  /** How many clients listen to the events. */
+  readonly streams: () => number;
+  readonly version: string;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+};
+
+type SaleFigures = {
+  readonly labels: { readonly sale_id: string };
+  readonly sold: number;
+  readonly reserved: number;
+  readonly available: number;
+};
+
+export class Metrics {
+  readonly #options: MetricsOptions;
+  readonly #registry = new Registry();
+  readonly #sales: Readonly<Record<"sold" | "reserved" | "available", Gauge<"sale_id">>>;
+
+  constructor(options: MetricsOptions) {
+    this.#options = options;
+    collectDefaultMetrics({ register: this.#registry });
+    const units = (word: string): Gauge<"sale_id"> =>
+      new Gauge({
+        name: `stampede_sale_${word}_units`,
+        help: `Units of a sale that are ${word}`,
+        labelNames: ["sale_id"],
+        registers: [this.#registry],
+      });
+    this.#sales = {
+      sold: units("sold"),
+      reserved: units("reserved"),
+      available: units("available"),
+    };
+    this.#countAttempts();
+    this.#watchBatches();
+    this.#watchProcess();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Everything, in Prometheus's text format. */
+  async text(): Promise<string> {
+    await this.#readSales();
+    return await this.#registry.metrics();
+  }
+
+  #countAttempts(): void {
+    const { counters } = this.#options.engine;
+    const registers: [] = [];
+    this.#add(
+      new Counter({
+        name: "stampede_attempts_total",
+        help: "Attempts committed by this process, by kind and outcome",
+        labelNames: ["kind", "outcome"],
+        registers,
+        collect() {
+          this.reset();
+          for (const { kind, outcome, count } of counters.attempts()) {
+            this.inc({ kind, outcome }, count);
+          }
+        },
+      }),
+    );
+  }
+
+  #watchBatches(): void {
+    const registers: [] = [];
+    const rows = this.#add(
+      new Histogram({
+        name: "stampede_batch_rows",
+        help: "Attempts committed by one statement",
+        buckets: batchRows,
+        registers,
+      }),
+    );
+    const duration = this.#add(
+      new Histogram({
+        name: "stampede_commit_duration_seconds",
+        help: "From sending a batch's statement to its commit",
+        buckets: commitSeconds,
+        registers,
+      }),
+    );
+    this.#options.engine.counters.onCommit = (batch) => {
+      rows.observe(batch.rows);
+      duration.observe(batch.seconds);
+    };
+  }
+
+  #watchProcess(): void {
+    const { engine, streams, version } = this.#options;
+    this.#gauge("stampede_queue_length", "Commands that wait to be decided", () =>
+      engine.role.name === "leader" ? engine.role.writer.queueLength : 0,
+    );
+    this.#gauge(
+      "stampede_epoch",
+      "The term that this process knows of; 0 while it starts",
+      () => engine.role.epoch ?? 0,
+    );
+    this.#gauge("stampede_event_streams", "Clients that listen to the events", streams);
+    const registers: [] = [];
+    this.#add(
+      new Gauge({
+        name: "stampede_role",
+        help: "1 for what this process is",
+        labelNames: ["role"],
+        registers,
+        collect() {
+          for (const role of roles) this.set({ role }, engine.role.name === role ? 1 : 0);
+        },
+      }),
+    );
+    this.#add(
+      new Gauge({
+        name: "stampede_build_info",
+        help: "1, for the program's version",
+        labelNames: ["version"],
+        registers,
+      }),
+    ).set({ version }, 1);
+  }
+
+  /** A figure that is looked up when it is asked for. */
+  #gauge(name: string, help: string, value: () => number): void {
+    this.#add(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(value());
+        },
+      }),
+    );
+  }
+
+  /** Each is in this registry alone: two programs in one test do not share figures. */
+  #add<M extends Metric>(metric: M): M {
+    this.#registry.registerMetric(metric);
+    return metric;
+  }
+
+  async #readSales(): Promise<void> {
+    const { role } = this.#options.engine;
+    const figures = role.name === "leader" ? await this.#figures() : [];
+    if (figures === "late") return;
+    for (const word of ["sold", "reserved", "available"] as const) {
+      const gauge = this.#sales[word];
+      gauge.reset();
+      for (const sale of figures) gauge.set(sale.labels, sale[word]);
+    }
+  }
+
+  /** The figures of the sales that the ledger holds. */
+  async #figures(): Promise<readonly SaleFigures[] | "late"> {
+    const { engine, clock } = this.#options;
+    if (engine.role.name !== "leader") return [];
+    const read = engine.role.writer.read((state) => {
+      const now = advance(state, clock());
+      return Array.from(state.sales.values(), (held): SaleFigures => {
+        expire(held, now);
+        const { sold, reserved, available } = held;
+        return { labels: { sale_id: String(held.sale.id) }, sold, reserved, available };
+      });
+    });
+    const late = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => late.resolve("late"), readWaitMaxMs);
+    // The term may end while this waits; who leads next has the figures.
+    const ended = read.catch((): SaleFigures[] => []);
+    const figures = await Promise.race([ended, late.promise]);
+    clearTimeout(timer);
+    return figures;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The sales there are and were, newest first. One statement for a page; what the ledger holds
+ * is told by the ledger, as `/sales/{id}` does, and units of sales long over are counted once.
+ */
+import { advance } from "../../ledger/state.ts";
+import { settleAfterMs } from "../../store/recovery.ts";
+import { listSales, type ListedSale } from "../../store/sales.ts";
+import { OverloadedError } from "../../engine/writer.ts";
+import { integerMax } from "../fields.ts";
+import {
+  liveTotals,
+  showHead,
+  showSale,
+  type FiguresContext,
+  type SaleFigures,
+} from "./figures.ts";
+import { Invalid, parseWhole, queryOf, queryValue } from "../parse.ts";
+import { json, problem, problems } from "../problems.ts";
+import { saleList, saleListQuery } from "../schemas.ts";
+import type { Route } from "../server.ts";
+
+const salesPerPage = 20;
+const salesPerPageMax = 100;
+/** Who waits for a page; more are refused. */
+const waitingMax = 256;
+/** Sales long over of which the counted units are kept. */
+const countedSalesMax = 2_000;
+
+export function saleListRoutes(context: FiguresContext, figures: SaleFigures): Route[] {
+  const list = new SaleList(context, figures);
+  return [
+    {
+      path: "/sales",
+      // Without the ledger, the attempts of every sale that is not over would have to be read.
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => list.answer(queryOf(request.url)),
+          summary: "The sales there are and were, newest first",
+          description: "Each as `/sales/{sale_id}` tells it.",
+          query: saleListQuery(salesPerPageMax),
+          answers: { 200: saleList },
+          refusals: ["invalid_request", "overloaded"],
+        },
+      },
+    },
+  ];
+}
+
+type Counted = NonNullable<ListedSale["counted"]>;
+type Wanted = Omit<Parameters<typeof listSales>[1], "known">;
+
+class SaleList {
+  readonly #context: FiguresContext;
+  readonly #figures: SaleFigures;
+  /** Units of sales long over, which do not change any more. */
+  readonly #counted = new Map<number, Counted>();
+  #reading: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(context: FiguresContext, figures: SaleFigures) {
+    this.#context = context;
+    this.#figures = figures;
+  }
+
+  async answer(query: string): Promise<Response> {
+    const kind = queryValue(query, "kind");
+    if (kind instanceof Invalid) return problem("invalid_request", kind);
+    if (kind !== null && kind !== "hourly" && kind !== "product") {
+      return problem("invalid_request", { detail: "kind is neither hourly nor product" });
+    }
+    const ids = { min: 1, max: integerMax, otherwise: integerMax + 1 };
+    const before = parseWhole(query, "before", ids);
+    if (before instanceof Invalid) return problem("invalid_request", before);
+    const sizes = { min: 1, max: salesPerPageMax, otherwise: salesPerPage };
+    const limit = parseWhole(query, "limit", sizes);
+    if (limit instanceof Invalid) return problem("invalid_request", limit);
+
+    const now = this.#context.clock();
+    const found = await this.#read({
+      kind,
+      before,
+      limit: limit + 1,
+      endedBy: now - settleAfterMs,
+    });
+    const page = found.slice(0, limit);
+    return json({
+      sales: await this.#show(page, now),
+      next_before: found.length > limit ? (page.at(-1)?.head.id ?? null) : null,
+    });
+  }
+
+  /** One at a time: a crowd that asks at once has the units counted once. */
+  #read(wanted: Wanted): Promise<ListedSale[]> {
+    if (this.#waiting >= waitingMax) throw new OverloadedError(problems.overloaded.detail);
+    this.#waiting += 1;
+    const reading = this.#reading.then(async () => {
+      const found = await listSales(this.#context.sql, {
+        ...wanted,
+        known: [...this.#counted.keys()],
+      });
+      for (const { head, counted } of found) if (counted !== null) this.#keep(head.id, counted);
+      return found;
+    });
+    this.#reading = reading
+      .catch(() => {
+        // Who asked is told; who asks next is not concerned.
+      })
+      .finally(() => {
+        this.#waiting -= 1;
+      });
+    return reading;
+  }
+
+  #keep(saleId: number, counted: Counted): void {
+    this.#counted.set(saleId, counted);
+    const oldest = this.#counted.keys().next().value;
+    if (this.#counted.size > countedSalesMax && oldest !== undefined) this.#counted.delete(oldest);
+  }
+
+  async #show(page: readonly ListedSale[], now: number) {
+    const live = await this.#figures.fromLedger((state) => {
+      const at = advance(state, now);
+      const held = page.flatMap(({ head }) => state.sales.get(head.id) ?? []);
+      return new Map(held.map((sale) => [sale.sale.id, liveTotals(sale, at)]));
+    });
+    const shown: object[] = [];
+    for (const listed of page) {
+      const { head, attempts } = listed;
+      const onShelf = this.#context.shelf.held(head.id);
+      const totals = live?.get(head.id);
+      const counted = listed.counted ?? this.#counted.get(head.id);
+      if (totals !== undefined && onShelf !== undefined) shown.push(showSale(onShelf, totals, now));
+      else if (counted !== undefined) {
+        const { stock, sold } = counted;
+        const figures = { stock, sold, reserved: 0, available: stock - sold, attempts };
+        shown.push(showHead(head, figures, now));
+      } else {
+        // Stored a moment ago and not in the ledger yet, or the leader's term has just ended.
+        const one = await this.#figures.show(head.id, now);
+        if (one !== null) shown.push(one);
+      }
+    }
+    return shown;
+  }
+}

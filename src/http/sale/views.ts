@@ -1,0 +1,257 @@
+/**
+ * What is to be seen of sales: figures, catalogue, pictures, audit. Of when the figures are,
+ * `figures.ts` tells.
+ */
+import { z } from "zod";
+import { currentSale } from "../../ledger/decide.ts";
+import { itemColour, itemPicture } from "../../art/pictures.ts";
+import { nextOpening, windowAt, type Schedule } from "../../sales/schedule.ts";
+import { shownItem, type ShownSale } from "../../sales/catalogue.ts";
+import { auditSale } from "../../store/audit.ts";
+import { findHourly, type Item } from "../../store/sales.ts";
+import { wholeCatalogueRoutes } from "./catalogue.ts";
+import { takesGzip } from "../compressed.ts";
+import type { Events } from "./events.ts";
+import { time } from "../fields.ts";
+import { SaleFigures, type Figures, type FiguresContext } from "./figures.ts";
+import { Fresh } from "../fresh.ts";
+import { Invalid, parseSale, parseWhole, queryOf, queryValue } from "../parse.ts";
+import { json, problem } from "../problems.ts";
+import { saleListRoutes } from "./list.ts";
+import {
+  auditShape,
+  catalogueQuery,
+  currentShape,
+  itemPage,
+  itemParam,
+  itemShape,
+  saleParam,
+  saleShape,
+} from "../schemas.ts";
+import type { Route } from "../server.ts";
+
+const itemsPerPageMax = 500;
+const itemsPerPage = 100;
+/** Pictures kept rendered and compressed, 0.8 KB each: those of a sale, which all are looked at. */
+const picturesMax = 10_000;
+
+export type ViewContext = FiguresContext & {
+  readonly schedule: Schedule;
+  readonly events: Events;
+};
+
+export function viewRoutes(context: ViewContext): Route[] {
+  const figures = new SaleFigures(context);
+  const views = new Views(context, figures);
+  return [
+    {
+      path: "/sale",
+      methods: {
+        GET: {
+          handle: () => views.current(),
+          summary: "The open hourly sale, and when the next one opens",
+          answers: { 200: currentShape },
+          refusals: [],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id",
+      methods: {
+        GET: {
+          handle: (r) => views.sale(param(r, "sale_id")),
+          summary: "One sale with its figures",
+          path: saleParam,
+          answers: { 200: saleShape },
+          refusals: ["sale_not_found"],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id/audit",
+      methods: {
+        GET: {
+          handle: (r) => views.audit(param(r, "sale_id")),
+          summary: "The live proof of a sale",
+          description: "Asked of PostgreSQL, not of memory; made anew at most once a second.",
+          path: saleParam,
+          answers: { 200: auditShape },
+          refusals: ["sale_not_found"],
+        },
+      },
+    },
+    ...saleListRoutes(context, figures),
+    ...catalogueRoutes(views),
+    ...wholeCatalogueRoutes(context, figures),
+  ];
+}
+
+function catalogueRoutes(views: Views): Route[] {
+  return [
+    {
+      path: "/sales/:sale_id/items",
+      methods: {
+        GET: {
+          handle: (r) => views.items(param(r, "sale_id"), queryOf(r.url)),
+          summary: "A page of a sale's catalogue",
+          description: "In the order of the items.",
+          path: saleParam,
+          query: catalogueQuery(itemsPerPageMax),
+          answers: { 200: itemPage },
+          refusals: ["invalid_request", "sale_not_found"],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id/items/:id",
+      methods: {
+        GET: {
+          handle: (r) => views.item(param(r, "sale_id"), param(r, "id")),
+          summary: "One item of a sale",
+          path: itemParam,
+          answers: { 200: itemShape },
+          refusals: ["sale_not_found", "item_not_found"],
+        },
+      },
+    },
+    {
+      path: "/sales/:sale_id/items/:id/image.svg",
+      methods: {
+        GET: {
+          handle: (r) => views.picture(r, param(r, "sale_id"), param(r, "id")),
+          summary: "An item's picture",
+          description: "Never changes.",
+          path: itemParam,
+          answers: { 200: z.string() },
+          mediaType: "image/svg+xml",
+          refusals: ["sale_not_found", "item_not_found"],
+        },
+      },
+    },
+  ];
+}
+
+const param = (request: { readonly params: Record<string, string> }, name: string): string =>
+  request.params[name] ?? "";
+
+class Views {
+  readonly #context: ViewContext;
+  readonly #figures: SaleFigures;
+  readonly #audits = new Fresh<Awaited<ReturnType<typeof auditSale>>>();
+  readonly #pictures = new Map<string, Uint8Array<ArrayBuffer>>();
+
+  constructor(context: ViewContext, figures: SaleFigures) {
+    this.#context = context;
+    this.#figures = figures;
+  }
+
+  async current(): Promise<Response> {
+    const { sql, schedule, clock } = this.#context;
+    const now = clock();
+    const window = windowAt(schedule, now);
+    const id =
+      (await this.#figures.fromLedger((state) => currentSale(state, now)?.sale.id ?? null)) ??
+      (window === null ? null : await findHourly(sql, window.startsAt));
+    const current = id === null ? null : await this.#figures.show(id, now);
+    const next = nextOpening(schedule, now);
+    return json({
+      now: time(now),
+      current,
+      next: { starts_at: next === null ? null : time(next) },
+    });
+  }
+
+  async sale(saleId: string): Promise<Response> {
+    const sale = parseSale(saleId);
+    const shown =
+      typeof sale === "number" ? await this.#figures.show(sale, this.#context.clock()) : null;
+    return shown === null ? problem("sale_not_found") : json(shown);
+  }
+
+  async items(saleId: string, query: string): Promise<Response> {
+    const after = parseWhole(query, "after", { min: 0, max: 2 ** 31 - 1, otherwise: 0 });
+    if (after instanceof Invalid) return problem("invalid_request", after);
+    const bounds = { min: 1, max: itemsPerPageMax, otherwise: itemsPerPage };
+    const limit = parseWhole(query, "limit", bounds);
+    if (limit instanceof Invalid) return problem("invalid_request", limit);
+    const search = queryValue(query, "q") ?? "";
+    if (search instanceof Invalid) return problem("invalid_request", search);
+    const only = queryValue(query, "available") ?? "false";
+    if (only !== "true" && only !== "false") {
+      return problem("invalid_request", { detail: "available is neither true nor false" });
+    }
+    const found = await this.#figures.find(saleId);
+    if (found === null) return problem("sale_not_found");
+
+    const wanted = search.toLowerCase();
+    const figures = await this.#figures.of(found, this.#context.clock());
+    const page: Item[] = [];
+    let more = false;
+    for (const item of found.stored.items.slice(after)) {
+      if (wanted !== "" && !item.name.toLowerCase().includes(wanted)) continue;
+      if (only === "true" && figures.availableOf(item) === 0) continue;
+      more = page.length === limit;
+      if (more) break;
+      page.push(item);
+    }
+    return json({
+      items: page.map((item) => showItem(found, item, figures)),
+      next_after: more ? (page.at(-1)?.id ?? null) : null,
+    });
+  }
+
+  async item(saleId: string, itemId: string): Promise<Response> {
+    const found = await this.#figures.find(saleId);
+    if (found === null) return problem("sale_not_found");
+    const item = itemOf(found, itemId);
+    if (item === undefined) return problem("item_not_found");
+    return json(showItem(found, item, await this.#figures.of(found, this.#context.clock())));
+  }
+
+  async picture(request: Request, saleId: string, itemId: string): Promise<Response> {
+    const found = await this.#figures.find(saleId);
+    if (found === null) return problem("sale_not_found");
+    const item = itemOf(found, itemId);
+    if (item === undefined) return problem("item_not_found");
+    const packed = this.#pictureOf(item);
+    const headers = new Headers({
+      "Content-Type": "image/svg+xml",
+      "Cache-Control": "public, max-age=31536000, immutable",
+      "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+      "X-Content-Type-Options": "nosniff",
+      Vary: "Accept-Encoding",
+    });
+    const isPacked = takesGzip(request.headers.get("Accept-Encoding"));
+    if (isPacked) headers.set("Content-Encoding", "gzip");
+    return new Response(isPacked ? packed : Bun.gunzipSync(packed), { headers });
+  }
+
+  #pictureOf({ pictureSeed, name }: Item): Uint8Array<ArrayBuffer> {
+    const known = this.#pictures.get(pictureSeed);
+    if (known !== undefined) return known;
+    const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
+    this.#pictures.set(pictureSeed, packed);
+    const oldest = this.#pictures.keys().next().value;
+    if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
+    return packed;
+  }
+
+  async audit(saleId: string): Promise<Response> {
+    const sale = parseSale(saleId);
+    if (typeof sale !== "number") return problem("sale_not_found");
+    const { sql, clock } = this.#context;
+    const audit = await this.#audits.get(sale, clock(), () => auditSale(sql, sale));
+    return audit === null ? problem("sale_not_found") : json(audit);
+  }
+}
+
+function showItem({ stored }: ShownSale, item: Item, figures: Figures) {
+  const available = figures.availableOf(item);
+  const colour = itemColour(item.pictureSeed);
+  return { ...shownItem(stored.sale.id, item), colour, stock: item.stock, available };
+}
+
+function itemOf({ stored }: ShownSale, itemId: string): Item | undefined {
+  const number = parseSale(itemId);
+  return typeof number === "number" ? stored.items[number - 1] : undefined;
+}

@@ -1,0 +1,289 @@
+/** Who may call a route; and registering, logging in and out, and changing one's password. */
+import type { BunRequest, Server } from "bun";
+import { z } from "zod";
+import {
+  credentialOf,
+  tokenCookie,
+  type Account,
+  type Accounts,
+  type Refused,
+  type TooMany,
+} from "../../access/accounts.ts";
+import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
+import { readBody, textField } from "../body.ts";
+import { json, problem } from "../problems.ts";
+import type { Handler, Route } from "../server.ts";
+
+/** A handler of a request whose sender is known. */
+export type AccountHandler = (
+  request: BunRequest,
+  server: Server<undefined>,
+  account: Account,
+) => Response | Promise<Response>;
+
+/** Lets in whoever is logged in; answers everybody else by itself: 401, or 403 across sites. */
+export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
+  return async (request, server) => {
+    const account = await accounts.authenticate(request);
+    if (account === null) return unauthorized("unauthorized");
+    if (isCrossSite(accounts, request, server)) return problem("cross_site");
+    return await handle(request, server, account);
+  };
+}
+
+/** As `withUser`, for administrators alone; a user gets 403. */
+export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
+  return withUser(accounts, (request, server, account) =>
+    account.role === "admin" ? handle(request, server, account) : problem("forbidden"),
+  );
+}
+
+/**
+ * Whether a page of another site has a browser send this. Browsers tell by Sec-Fetch-Site, or
+ * where that is missing (over plain HTTP) by Origin; what sends neither is no browser. Who
+ * sends a token in the Authorization header knows it, which another site's page does not.
+ */
+function isCrossSite(accounts: Accounts, request: Request, server: Server<undefined>): boolean {
+  if (request.method === "GET" || request.method === "HEAD") return false;
+  if (credentialOf(request)?.by === "bearer") return false;
+  const site = request.headers.get("Sec-Fetch-Site");
+  if (site !== null) return site !== "same-origin" && site !== "none";
+  const origin = request.headers.get("Origin");
+  if (origin === null) return false;
+  const { host } = accounts.clients.of(request, server);
+  return !URL.canParse(origin) || new URL(origin).host !== hostOf(origin, host);
+}
+
+/** The Host header with the origin's scheme's own port left out, as origins leave it out. */
+function hostOf(origin: string, host: string): string | null {
+  const url = `${new URL(origin).protocol}//${host}`;
+  return URL.canParse(url) ? new URL(url).host : null;
+}
+
+function unauthorized(code: "unauthorized" | "invalid_credentials"): Response {
+  return problem(code, { headers: { "WWW-Authenticate": "Bearer", "Cache-Control": "no-store" } });
+}
+
+const tooMany = ({ retryAfterMs }: TooMany): Response =>
+  problem("too_many_attempts", { retryAfterMs });
+
+/** A text that keeps to a rule. Zod's own messages could repeat what was sent. */
+const ruled = (complaintOf: (text: string) => string | null) =>
+  z
+    .string({ error: ({ input }) => (input === undefined ? "is missing" : "is not a text") })
+    .superRefine((text, context) => {
+      const complaint = complaintOf(text);
+      if (complaint !== null) context.addIssue({ code: "custom", message: complaint });
+    });
+
+const newAccount = z.object({
+  username: ruled(complaintOfUsername),
+  password: ruled(complaintOfPassword),
+});
+
+/** Names and passwords that the rules refuse are wrong like others; only not none at all. */
+const givenPassword = ruled((text) => (text === "" ? "is blank" : null));
+const credentials = z.object({ username: textField, password: givenPassword });
+
+const newPassword = z.object({
+  current_password: givenPassword,
+  new_password: ruled(complaintOfPassword),
+});
+
+export const accountShape = z.object({
+  id: z.int(),
+  username: z.string(),
+  role: z.enum(["user", "admin"]),
+});
+const login = z.object({ token: z.string(), expires_in: z.int(), user: accountShape });
+
+export function accountRoutes(accounts: Accounts): Route[] {
+  return [
+    {
+      path: "/api/auth/register",
+      leaderOnly: true,
+      methods: {
+        POST: {
+          handle: (request, server) => register(accounts, request, server),
+          summary: "Make an account",
+          body: newAccount,
+          answers: { 201: accountShape },
+          refusals: [
+            "invalid_request",
+            "user_exists",
+            "cross_site",
+            "too_many_attempts",
+            "overloaded",
+          ],
+        },
+      },
+    },
+    {
+      path: "/api/auth/login",
+      leaderOnly: true,
+      methods: {
+        POST: {
+          handle: (request, server) => logIn(accounts, request, server),
+          summary: "Log in: a token for the Authorization header, and the same as a cookie",
+          body: credentials,
+          answers: { 200: login },
+          sends: ["Set-Cookie"],
+          refusals: [
+            "invalid_request",
+            "invalid_credentials",
+            "cross_site",
+            "too_many_attempts",
+            "overloaded",
+          ],
+        },
+      },
+    },
+    {
+      path: "/api/auth/logout",
+      leaderOnly: true,
+      methods: {
+        POST: {
+          handle: (request, server) => logOut(accounts, request, server),
+          summary: "End the session of the token or cookie; good also without one",
+          answers: { 204: null },
+          sends: ["Set-Cookie"],
+          refusals: ["cross_site"],
+        },
+      },
+    },
+    {
+      path: "/api/auth/password",
+      leaderOnly: true,
+      methods: {
+        POST: {
+          handle: withUser(accounts, (request, server, me) =>
+            changePassword(accounts, request, server, me),
+          ),
+          summary: "Change one's password: every other session and token of the account ends",
+          auth: "user",
+          body: newPassword,
+          answers: { 204: null },
+          refusals: [
+            "invalid_request",
+            "unauthorized",
+            "invalid_credentials",
+            "cross_site",
+            "too_many_attempts",
+            "overloaded",
+          ],
+        },
+      },
+    },
+    {
+      path: "/api/auth/me",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: withUser(accounts, (_request, _server, me) => fresh(json(me))),
+          summary: "Who is logged in",
+          auth: "user",
+          answers: { 200: accountShape },
+          refusals: ["unauthorized"],
+        },
+      },
+    },
+  ];
+}
+
+async function register(
+  accounts: Accounts,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
+  if (isCrossSite(accounts, request, server)) return problem("cross_site");
+  const body = await readBody(request, newAccount);
+  if (body instanceof Response) return body;
+  const outcome = await accounts.register(body, accounts.clients.of(request, server).address);
+  switch (outcome.word) {
+    case "registered":
+      return json(outcome.account, 201);
+    case "user_exists":
+      return problem("user_exists");
+    case "too_many_attempts":
+      return tooMany(outcome);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** A login across sites would have somebody buy in another's name. */
+async function logIn(
+  accounts: Accounts,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
+  if (isCrossSite(accounts, request, server)) return problem("cross_site");
+  const body = await readBody(request, credentials);
+  if (body instanceof Response) return body;
+  const { address, secure } = accounts.clients.of(request, server);
+  const outcome = await accounts.login(body, address);
+  switch (outcome.word) {
+    case "logged_in": {
+      const { token, lifeMs, account } = outcome;
+      const seconds = Math.floor(lifeMs / 1000);
+      const response = fresh(json({ token, expires_in: seconds, user: account }));
+      response.headers.set("Set-Cookie", cookie(token, seconds, secure));
+      return response;
+    }
+    default:
+      return refused(outcome);
+  }
+}
+
+async function changePassword(
+  accounts: Accounts,
+  request: Request,
+  server: Server<undefined>,
+  account: Account,
+): Promise<Response> {
+  const body = await readBody(request, newPassword);
+  if (body instanceof Response) return body;
+  const { address } = accounts.clients.of(request, server);
+  const given = { present: body.current_password, next: body.new_password };
+  const outcome = await accounts.changePassword(request, account, given, address);
+  switch (outcome.word) {
+    case "changed":
+      return new Response(null, { status: 204 });
+    case "unauthorized":
+      return unauthorized("unauthorized");
+    default:
+      return refused(outcome);
+  }
+}
+
+function refused(outcome: Refused): Response {
+  switch (outcome.word) {
+    case "invalid_credentials":
+      return unauthorized("invalid_credentials");
+    case "too_many_attempts":
+      return tooMany(outcome);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+async function logOut(
+  accounts: Accounts,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
+  if (isCrossSite(accounts, request, server)) return problem("cross_site");
+  await accounts.logout(request);
+  const { secure } = accounts.clients.of(request, server);
+  return new Response(null, { status: 204, headers: { "Set-Cookie": cookie("", 0, secure) } });
+}
+
+const cookie = (token: string, seconds: number, secure: boolean): string =>
+  `${tokenCookie}=${token}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Lax` +
+  (secure ? "; Secure" : "");
+
+/** For nobody's cache to keep. */
+export function fresh(response: Response): Response {
+  response.headers.set("Cache-Control", "no-store");
+  return response;
+}

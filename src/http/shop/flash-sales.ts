@@ -1,0 +1,268 @@
+/**
+ * What is to be seen of product sales: each with its items and its figures at a moment. The
+ * figures of sales that the ledger holds are its own, at a moment when all of them are
+ * committed; those of sales long over come from the records, once.
+ */
+import type { Sql } from "postgres";
+import { z } from "zod";
+import type { Engine } from "../../engine/engine.ts";
+import { expire, type LedgerState, type Sale } from "../../ledger/state.ts";
+import type { Shelf } from "../../sales/catalogue.ts";
+import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
+import type { Item, StoredSale } from "../../store/sales.ts";
+import { UnavailableError } from "../../engine/writer.ts";
+import { time, timeShape } from "../fields.ts";
+
+/** Sales long over of which the figures are kept. */
+const settledMax = 64;
+
+export type FlashSalesContext = {
+  readonly engine: Engine;
+  readonly shelf: Shelf;
+  readonly sql: Sql;
+  readonly clock: () => number;
+};
+
+const count = z.int().min(0);
+
+/** A product sale, without its items. */
+export const flashSaleHead = z.object({
+  id: z.int(),
+  title: z.string(),
+  status: z.enum(["active", "upcoming", "ended"]),
+  starts_at: timeShape,
+  ends_at: timeShape,
+  per_user_limit: z.int(),
+  reservation_ttl_ms: z.int(),
+  stock: count,
+  sold: count,
+  reserved: count,
+  available: count,
+});
+
+const flashSaleItem = z.object({
+  id: z.int().describe("Number within the sale"),
+  product_id: z.int(),
+  name: z.string(),
+  image_url: z.string(),
+  price_cents: count,
+  stock: count,
+  available: count,
+  sold: count,
+});
+
+export const flashSale = flashSaleHead.extend({ items: z.array(flashSaleItem) });
+
+/** The sale that a product is in now or next. */
+export const productFlashSale = flashSaleHead.omit({ reserved: true }).extend({
+  item_id: z.int(),
+  price_cents: count,
+});
+
+export type FlashSaleHead = z.output<typeof flashSaleHead>;
+export type FlashSale = z.output<typeof flashSale>;
+export type ProductFlashSale = z.output<typeof productFlashSale>;
+
+/** Units by item number. */
+type Taken = {
+  readonly sold: (item: Item) => number;
+  readonly free: (item: Item) => number;
+  readonly reserved: number;
+};
+
+type Shown = { readonly stored: StoredSale; readonly taken: Taken };
+
+export class FlashSales {
+  readonly #context: FlashSalesContext;
+  readonly #settled = new Map<number, Taken>();
+  readonly #itemsByProduct = new WeakMap<StoredSale, ReadonlyMap<number, Item>>();
+
+  constructor(context: FlashSalesContext) {
+    this.#context = context;
+  }
+
+  /** The leader's part of the engine. @throws UnavailableError where this process does not lead */
+  get leader() {
+    const { role } = this.#context.engine;
+    if (role.name !== "leader") throw new UnavailableError("this process does not lead");
+    return role;
+  }
+
+  /** A product sale with its items; null when there is none of that id. */
+  async find(saleId: number): Promise<FlashSale | null> {
+    const [found] = await this.list([saleId]);
+    return found ?? null;
+  }
+
+  /** Product sales with their items, in the order of `ids`; what is none is left out. */
+  async list(ids: readonly number[]): Promise<FlashSale[]> {
+    const { clock } = this.#context;
+    const now = clock();
+    const { productSales } = this.leader;
+    const wanted = ids.filter((id) => productSales.has(id));
+    const held = await this.#held(now, (sale) => wanted.includes(sale.id));
+    const shown: FlashSale[] = [];
+    for (const id of wanted) {
+      const one = held.get(id) ?? (await this.#fromRecords(id));
+      if (one !== null) shown.push(showSale(one, now));
+    }
+    return shown;
+  }
+
+  /**
+   * The sales that are open or coming, without their items: those that are open first, each in
+   * the order in which a countdown wants them.
+   */
+  async present(): Promise<FlashSaleHead[]> {
+    const now = this.#context.clock();
+    const held = await this.#held(now, (sale) => now < sale.endsAt);
+    const sales = [...held.values()].map((one) => showHead(one, now));
+    const open = sales.filter(({ status }) => status === "active");
+    const coming = sales.filter(({ status }) => status === "upcoming");
+    return [
+      ...open.toSorted((a, b) => a.ends_at.localeCompare(b.ends_at) || a.id - b.id),
+      ...coming.toSorted((a, b) => a.starts_at.localeCompare(b.starts_at) || a.id - b.id),
+    ];
+  }
+
+  /** The sale that each of these products is in now, or else next. */
+  async ofProducts(productIds: readonly number[]): Promise<ReadonlyMap<number, ProductFlashSale>> {
+    const now = this.#context.clock();
+    const held = await this.#held(now, (sale) => now < sale.endsAt);
+    // What is open began before what is coming.
+    const inOrder = [...held.values()].toSorted(
+      ({ stored: a }, { stored: b }) => a.sale.startsAt - b.sale.startsAt || a.sale.id - b.sale.id,
+    );
+    const found = new Map<number, ProductFlashSale>();
+    for (const one of inOrder) {
+      const items = this.#items(one.stored);
+      for (const productId of productIds) {
+        const item = found.has(productId) ? undefined : items.get(productId);
+        if (item !== undefined) found.set(productId, showItemsSale(one, item, now));
+      }
+    }
+    return found;
+  }
+
+  /** The item that a product is in a sale, with the sale; null when it is not in it. */
+  async itemOf(
+    saleId: number,
+    productId: number,
+  ): Promise<{ readonly stored: StoredSale; readonly item: Item | undefined } | null> {
+    if (!this.leader.productSales.has(saleId)) return null;
+    const stored = (await this.#context.shelf.find(saleId))?.stored;
+    return stored === undefined ? null : { stored, item: this.#items(stored).get(productId) };
+  }
+
+  #items(stored: StoredSale): ReadonlyMap<number, Item> {
+    let items = this.#itemsByProduct.get(stored);
+    if (items === undefined) {
+      items = new Map(stored.items.map((item) => [item.productId ?? 0, item]));
+      this.#itemsByProduct.set(stored, items);
+    }
+    return items;
+  }
+
+  /** The product sales of the ledger that are wanted, with their figures. */
+  async #held(now: number, wanted: (sale: Sale) => boolean): Promise<Map<number, Shown>> {
+    const { shelf } = this.#context;
+    return await this.leader.writer.read((state: LedgerState) => {
+      const shown = new Map<number, Shown>();
+      for (const held of state.sales.values()) {
+        // By what was announced: a sale that is being changed is shut in the ledger.
+        const stored = shelf.held(held.sale.id)?.stored;
+        if (stored?.sale.kind !== "product" || !wanted(stored.sale)) continue;
+        expire(held, now);
+        // Copies: the ledger goes on while the answer is being written.
+        const free = held.free.slice();
+        const sold = held.soldOf.slice();
+        const taken = {
+          free: ({ id }: Item) => free[id - 1] ?? 0,
+          sold: ({ id }: Item) => sold[id - 1] ?? 0,
+          reserved: held.reserved,
+        };
+        shown.set(held.sale.id, { stored, taken });
+      }
+      return shown;
+    });
+  }
+
+  /** A sale that the ledger does not hold: nothing of it changes any more. */
+  async #fromRecords(saleId: number): Promise<Shown | null> {
+    const { sql, shelf } = this.#context;
+    const stored = (await shelf.find(saleId))?.stored;
+    if (stored === undefined) return null;
+    let taken = this.#settled.get(saleId);
+    if (taken === undefined) {
+      const units = await soldByItem(sql, saleId);
+      const sold = ({ id }: Item): number => units.get(id) ?? 0;
+      taken = { sold, free: (item) => item.stock - sold(item), reserved: 0 };
+      if (stored.sale.endsAt <= this.#context.clock()) this.#keep(saleId, taken);
+    }
+    return { stored, taken };
+  }
+
+  #keep(saleId: number, taken: Taken): void {
+    this.#settled.set(saleId, taken);
+    const oldest = this.#settled.keys().next().value;
+    if (this.#settled.size > settledMax && oldest !== undefined) this.#settled.delete(oldest);
+  }
+}
+
+export const statusOf = ({ startsAt, endsAt }: StoredSale["sale"], now: number): SaleStateWord =>
+  now < startsAt ? "upcoming" : now < endsAt ? "active" : "ended";
+
+function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
+  const { sale, title, items } = stored;
+  const sum = (units: (item: Item) => number): number =>
+    items.reduce((total, item) => total + units(item), 0);
+  return {
+    id: sale.id,
+    title,
+    status: statusOf(sale, now),
+    starts_at: time(sale.startsAt),
+    ends_at: time(sale.endsAt),
+    per_user_limit: sale.perUserLimit,
+    reservation_ttl_ms: sale.reservationTtlMs,
+    stock: sum(({ stock }) => stock),
+    sold: sum(taken.sold),
+    reserved: taken.reserved,
+    available: sum(taken.free),
+  };
+}
+
+function showSale(shown: Shown, now: number): FlashSale {
+  const items = shown.stored.items.map((item) => ({
+    id: item.id,
+    product_id: item.productId ?? 0,
+    name: item.name,
+    image_url: productImage(item.productId ?? 0),
+    price_cents: item.priceCents,
+    stock: item.stock,
+    available: shown.taken.free(item),
+    sold: shown.taken.sold(item),
+  }));
+  return { ...showHead(shown, now), items };
+}
+
+/** A product's view of a sale: the figures are those of its item. */
+function showItemsSale({ stored, taken }: Shown, item: Item, now: number): ProductFlashSale {
+  const { sale, title } = stored;
+  return {
+    id: sale.id,
+    title,
+    status: statusOf(sale, now),
+    starts_at: time(sale.startsAt),
+    ends_at: time(sale.endsAt),
+    per_user_limit: sale.perUserLimit,
+    reservation_ttl_ms: sale.reservationTtlMs,
+    item_id: item.id,
+    price_cents: item.priceCents,
+    stock: item.stock,
+    sold: taken.sold(item),
+    available: taken.free(item),
+  };
+}
+
+/** Where a product's picture is: of its own, for an item's number may yet come to mean another. */
+export const productImage = (productId: number): string => `/api/products/${productId}/image.svg`;

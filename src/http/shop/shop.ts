@@ -1,0 +1,326 @@
+/** The shop: its products and their sales, for everybody to see. */
+import type { BunRequest } from "bun";
+import { z } from "zod";
+import { itemPicture } from "../../art/pictures.ts";
+import { hasDemo } from "../../store/demo.ts";
+import { findProduct, listProducts, type Product } from "../../store/products.ts";
+import {
+  lastEndedSale,
+  listProductSales,
+  saleStates,
+  type SaleStateWord,
+} from "../../store/product-sales.ts";
+import {
+  idIn,
+  idParam,
+  integerMax,
+  pageOf,
+  pageParams,
+  searchOf,
+  time,
+  timeShape,
+} from "../fields.ts";
+import {
+  flashSale,
+  flashSaleHead,
+  FlashSales,
+  productFlashSale,
+  productImage,
+  type FlashSaleHead,
+  type FlashSalesContext,
+  type ProductFlashSale,
+} from "./flash-sales.ts";
+import { Invalid, queryOf, queryValue } from "../parse.ts";
+import { json, problem } from "../problems.ts";
+import type { Route } from "../server.ts";
+
+const productsPerPage = 20;
+const productsPerPageMax = 100;
+const salesPerPage = 10;
+const salesPerPageMax = 50;
+/** Pictures kept rendered. */
+const picturesMax = 500;
+/** How long what the records say is told again. */
+const freshMs = 1_000;
+
+export const productShape = z.object({
+  id: z.int(),
+  name: z.string(),
+  description: z.string(),
+  image_url: z.string(),
+  price_cents: z.int(),
+  created_at: timeShape,
+  flash_sale: productFlashSale.nullable(),
+});
+const productPage = z.object({ products: z.array(productShape), next_after: z.int().nullable() });
+const salePage = z.object({ flash_sales: z.array(flashSale), next_after: z.int().nullable() });
+const status = z.object({
+  status: z.enum([...saleStates, "none"]),
+  flash_sale: flashSaleHead.nullable(),
+  server_time: timeShape,
+});
+const meta = z.object({ demo: z.boolean(), server_time: timeShape });
+
+export function shopRoutes(sales: FlashSales, context: FlashSalesContext): Route[] {
+  const shop = new Shop(sales, context);
+  return [...productRoutes(shop), ...saleRoutes(shop)];
+}
+
+function productRoutes(shop: Shop): Route[] {
+  return [
+    {
+      path: "/api/products",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => shop.products(queryOf(request.url)),
+          summary: "The shop's products, each with the flash sale it is in now or next",
+          query: z.object({
+            ...pageParams("product", productsPerPageMax),
+            q: z.string().optional().describe("Part of a name").meta({ example: "lamp" }),
+          }),
+          answers: { 200: productPage },
+          refusals: ["invalid_request"],
+        },
+      },
+    },
+    {
+      path: "/api/products/:id",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => shop.product(request),
+          summary: "One product",
+          path: idParam("The product"),
+          answers: { 200: productShape },
+          refusals: ["product_not_found"],
+        },
+      },
+    },
+    {
+      path: "/api/products/:id/image.svg",
+      methods: {
+        GET: {
+          handle: (request) => shop.picture(request),
+          summary: "A product's picture",
+          path: idParam("The product"),
+          answers: { 200: z.string() },
+          mediaType: "image/svg+xml",
+          refusals: ["product_not_found"],
+        },
+      },
+    },
+  ];
+}
+
+function saleRoutes(shop: Shop): Route[] {
+  return [
+    {
+      path: "/api/flash-sales",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => shop.sales(queryOf(request.url)),
+          summary: "Product sales with their items, newest first",
+          query: z.object({
+            status: z.enum(saleStates).optional(),
+            ...pageParams("sale", salesPerPageMax),
+          }),
+          answers: { 200: salePage },
+          refusals: ["invalid_request"],
+        },
+      },
+    },
+    {
+      path: "/api/flash-sales/status",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: () => shop.status(),
+          summary: "What a countdown needs: the sale that is open, else the next, else the last",
+          answers: { 200: status },
+          refusals: [],
+        },
+      },
+    },
+    {
+      path: "/api/flash-sales/:id",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => shop.sale(request),
+          summary: "One product sale with its items",
+          path: idParam("The sale"),
+          answers: { 200: flashSale },
+          refusals: ["sale_not_found"],
+        },
+      },
+    },
+    {
+      path: "/api/meta",
+      methods: {
+        GET: {
+          handle: () => shop.meta(),
+          summary: "Whether this is a demo, whose accounts have passwords that anybody knows",
+          answers: { 200: meta },
+          refusals: [],
+        },
+      },
+    },
+  ];
+}
+
+/** A product as the shop and its administrators see it. */
+export function showProduct(
+  { id, name, description, priceCents, createdAt }: Product,
+  sale: ProductFlashSale | undefined,
+) {
+  return {
+    id,
+    name,
+    description,
+    image_url: productImage(id),
+    price_cents: priceCents,
+    created_at: time(createdAt),
+    flash_sale: sale ?? null,
+  };
+}
+
+class Shop {
+  readonly #sales: FlashSales;
+  readonly #context: FlashSalesContext;
+  readonly #pictures = new Map<string, string>();
+  readonly #lastEnded: Remembered<FlashSaleHead | null>;
+  readonly #demo: Remembered<boolean>;
+
+  constructor(sales: FlashSales, context: FlashSalesContext) {
+    this.#sales = sales;
+    this.#context = context;
+    const { sql, clock } = context;
+    this.#demo = new Remembered(clock, () => hasDemo(sql));
+    this.#lastEnded = new Remembered(clock, async () => {
+      const id = await lastEndedSale(sql, clock());
+      if (id === null) return null;
+      const found = await sales.find(id);
+      if (found === null) return null;
+      const { items: _items, ...head } = found;
+      return head;
+    });
+  }
+
+  async products(query: string): Promise<Response> {
+    const page = pageOf(query, { limit: productsPerPage, limitMax: productsPerPageMax });
+    if (page instanceof Invalid) return problem("invalid_request", page);
+    const search = searchOf(query);
+    if (search instanceof Invalid) return problem("invalid_request", search);
+    const { limit } = page;
+    const after = Math.min(page.after, integerMax);
+    const found = await listProducts(this.#context.sql, { after, limit: limit + 1, search });
+    const shown = found.slice(0, limit);
+    const sales = await this.#sales.ofProducts(shown.map(({ id }) => id));
+    return json({
+      products: shown.map((one) => showProduct(one, sales.get(one.id))),
+      next_after: found.length > limit ? (shown.at(-1)?.id ?? null) : null,
+    });
+  }
+
+  async product(request: BunRequest): Promise<Response> {
+    const found = await this.#find(request);
+    if (found === null || found.deleted) return problem("product_not_found");
+    const sales = await this.#sales.ofProducts([found.id]);
+    return json(showProduct(found, sales.get(found.id)));
+  }
+
+  /** The picture of a product that was taken out of the shop stays, for who has bought it. */
+  async picture(request: BunRequest): Promise<Response> {
+    const found = await this.#find(request);
+    if (found === null) return problem("product_not_found");
+    const { pictureSeed, name } = found;
+    const key = `${pictureSeed}\0${name}`;
+    let svg = this.#pictures.get(key);
+    if (svg === undefined) {
+      svg = itemPicture(pictureSeed, name);
+      this.#pictures.set(key, svg);
+      const oldest = this.#pictures.keys().next().value;
+      if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
+    }
+    return new Response(svg, {
+      headers: {
+        "Content-Type": "image/svg+xml",
+        // The name in it may change; what it shows does not.
+        "Cache-Control": "public, max-age=86400",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        "X-Content-Type-Options": "nosniff",
+      },
+    });
+  }
+
+  async sales(query: string): Promise<Response> {
+    const bounds = { limit: salesPerPage, limitMax: salesPerPageMax, after: integerMax };
+    const page = pageOf(query, bounds);
+    if (page instanceof Invalid) return problem("invalid_request", page);
+    const wanted = queryValue(query, "status");
+    const state = saleStates.find((word) => word === wanted) ?? null;
+    if (wanted !== null && state === null) {
+      return problem("invalid_request", { detail: `status is none of ${saleStates.join(", ")}` });
+    }
+    return await this.#salePage(state, Math.min(page.after, integerMax), page.limit);
+  }
+
+  async #salePage(state: SaleStateWord | null, before: number, limit: number): Promise<Response> {
+    const { sql, clock } = this.#context;
+    const options = { status: state, before, limit: limit + 1, now: clock() };
+    const ids = await listProductSales(sql, options);
+    const shown = ids.slice(0, limit);
+    return json({
+      flash_sales: await this.#sales.list(shown),
+      next_after: ids.length > limit ? (shown.at(-1) ?? null) : null,
+    });
+  }
+
+  async sale(request: BunRequest): Promise<Response> {
+    const id = idIn(request, "id");
+    const found = id === null ? null : await this.#sales.find(id);
+    return found === null ? problem("sale_not_found") : json(found);
+  }
+
+  async status(): Promise<Response> {
+    const [present] = await this.#sales.present();
+    const sale = present ?? (await this.#lastEnded.get());
+    const server_time = time(this.#context.clock());
+    return json({ status: sale?.status ?? "none", flash_sale: sale, server_time });
+  }
+
+  async meta(): Promise<Response> {
+    const demo = await this.#demo.get();
+    return json({ demo, server_time: time(this.#context.clock()) });
+  }
+
+  async #find(request: BunRequest): Promise<Product | null> {
+    const id = idIn(request, "id");
+    return id === null ? null : await findProduct(this.#context.sql, id);
+  }
+}
+
+/** An answer that is given again for `freshMs`, and asked for once however many wait. */
+class Remembered<T> {
+  readonly #clock: () => number;
+  readonly #ask: () => Promise<T>;
+  #answer: { readonly at: number; readonly promise: Promise<T> } | null = null;
+
+  constructor(clock: () => number, ask: () => Promise<T>) {
+    this.#clock = clock;
+    this.#ask = ask;
+  }
+
+  get(): Promise<T> {
+    const now = this.#clock();
+    if (this.#answer !== null && now - this.#answer.at < freshMs) return this.#answer.promise;
+    const promise = this.#ask();
+    this.#answer = { at: now, promise };
+    promise.catch(() => {
+      this.#answer = null;
+    });
+    return promise;
+  }
+}

@@ -1,0 +1,108 @@
+/** The pages as they are sent. How they look and work in a browser is seen in web.test.ts. */
+import { expect, test } from "bun:test";
+import { importsOf, type Page, pages, servePage } from "../../src/web/pages.ts";
+
+const scriptBytesMax = 60_000;
+const styleBytesMax = 20_000;
+
+function pageAt(path: string): Page {
+  const page = pages.get(path);
+  if (!page) throw new Error(`no page at ${path}`);
+  return page;
+}
+const get = (path: string, headers: HeadersInit = {}) =>
+  servePage(pageAt(path), new Request(`http://host${path}`, { headers }));
+
+const isHtml = ([, page]: [string, Page]) =>
+  page.headers["Content-Type"]?.startsWith("text/html") === true;
+const htmls = [...pages].filter(isHtml).map(([path]) => path);
+const wantedBy = (path: string): string[] =>
+  [...pageAt(path).body.matchAll(/<(?:link|script|img)[^>]*? (?:src|href)="([^"#]+)"/g)].map(
+    ([, wanted = ""]) => wanted,
+  );
+
+test("the shop's front is here", () => {
+  for (const path of ["/", "/proof", "/coupons"]) expect(htmls).toContain(path);
+});
+
+test("everything names its type and allows this origin alone", () => {
+  for (const path of pages.keys()) {
+    const answer = get(path);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("Content-Type")).toMatch(/^(text\/(html|css|javascript)|image\/svg)/);
+    expect(answer.headers.get("X-Content-Type-Options")).toBe("nosniff");
+    const policy = answer.headers.get("Content-Security-Policy") ?? "";
+    for (const part of [
+      "default-src 'none'",
+      "script-src 'self'",
+      "style-src 'self'",
+      "img-src 'self' data:",
+      "connect-src 'self'",
+    ])
+      expect(policy).toContain(part);
+    expect(policy).not.toContain("unsafe");
+  }
+});
+
+test("a page asks for nothing it does not have, and holds no inline script or style", () => {
+  for (const path of htmls) {
+    const wanted = wantedBy(path);
+    expect(wanted.length).toBeGreaterThan(4);
+    for (const one of wanted) expect(pages.has(one) ? "here" : one).toBe("here");
+    expect(pageAt(path).body).not.toMatch(/<style|style="|<script(?![^>]* src=)| on[a-z]+="/);
+    expect(pageAt(path).body).toMatch(/<html lang="en">[\s\S]*<main id="app"[\s\S]*<\/main>/);
+  }
+});
+
+test("no page, script or style names another host", () => {
+  const named = /["'(`](?:https?:)?\/\/[a-z0-9.-]+/gi;
+  for (const [path, { body }] of pages) {
+    if (path.endsWith(".svg")) continue;
+    const hosts = [...body.matchAll(named)].map(([host]) => host.slice(1));
+    // Names of XML namespaces are no addresses, and nothing answers below .invalid (RFC 6761).
+    const others = hosts.filter((host) => !/^http:\/\/(www\.w3\.org|.*\.invalid)$/.test(host));
+    expect({ path, others }).toEqual({ path, others: [] });
+  }
+});
+
+test(`a page's script is at most ${scriptBytesMax} bytes as sent, its style ${styleBytesMax}`, () => {
+  for (const path of htmls) {
+    const wanted = wantedBy(path).filter((one) => one.startsWith("/assets/"));
+    const entry =
+      /<script src="\/assets\/([^"]+)" type="module"/.exec(pageAt(path).body)?.[1] ?? "";
+    // What a script imports is preloaded, all of it: no round trip waits for another.
+    for (const other of importsOf(entry)) expect(wanted).toContain(`/assets/${other}`);
+    const bytes = (kind: string) =>
+      wanted
+        .filter((one) => one.endsWith(kind))
+        .reduce((sum, one) => sum + pageAt(one).gzip.byteLength, 0);
+    expect({ path, fits: bytes(".js") <= scriptBytesMax }).toEqual({ path, fits: true });
+    expect({ path, fits: bytes(".css") <= styleBytesMax }).toEqual({ path, fits: true });
+  }
+});
+
+test("what is sent compressed is what is sent plain", async () => {
+  for (const path of pages.keys()) {
+    const answer = get(path, { "Accept-Encoding": "gzip, br" });
+    expect(answer.headers.get("Content-Encoding")).toBe("gzip");
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    expect(new TextDecoder().decode(Bun.gunzipSync(bytes))).toBe(pageAt(path).body);
+    expect(await get(path).text()).toBe(pageAt(path).body);
+    const refusing = get(path, { "Accept-Encoding": "gzip;q=0" });
+    expect(refusing.headers.get("Content-Encoding")).toBeNull();
+  }
+});
+
+test("a page the browser has is not sent again, and what is named by its content is kept", async () => {
+  const tag = get("/").headers.get("ETag") ?? "";
+  const answer = get("/", { "If-None-Match": tag });
+  expect(answer.status).toBe(304);
+  expect(await answer.text()).toBe("");
+  expect(get("/", { "If-None-Match": '"other"' }).status).toBe(200);
+  for (const path of pages.keys()) {
+    const caching = get(path).headers.get("Cache-Control");
+    expect(caching).toBe(
+      path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache",
+    );
+  }
+});

@@ -1,0 +1,352 @@
+/**
+ * The state is what the records say: after any crash a new writer knows exactly what the old
+ * one had said. And the ground it stands on: partitions, migrations, a clock that is set back.
+ */
+import { describe, expect, test } from "bun:test";
+import { check } from "../../src/ledger/check.ts";
+import { auditSale } from "../../src/store/audit.ts";
+import { Journal } from "../../src/store/journal.ts";
+import { lead } from "../../src/store/leadership.ts";
+import { migrate } from "../../src/store/migrations.ts";
+import { partitionRows, Partitions } from "../../src/store/partitions.ts";
+import { recover } from "../../src/store/recovery.ts";
+import {
+  OverloadedError,
+  queueCommandsMax,
+  batchRowsMax,
+  Writer,
+} from "../../src/engine/writer.ts";
+import type { Client } from "../support/client.ts";
+import { accepted, itemPage } from "../support/contract.ts";
+import { dumpOf } from "../support/compare.ts";
+import { lookInto, migrationsFolder, usePostgres } from "../support/postgres.ts";
+import { Random, seeds } from "../support/random.ts";
+import { runProgram, startServer } from "../support/server.ts";
+import { Clock, openShop, smallSale } from "../support/shop.ts";
+import { inTurn, until, upTo } from "../support/wait.ts";
+
+const postgres = usePostgres();
+const quarterPast = Date.parse("2030-05-05T10:15:00Z");
+
+/** One step of a shop's life, drawn at random; every code that was given goes into `codes`. */
+async function liveAMoment(client: Client, random: Random, codes: string[]): Promise<void> {
+  const user = `user "${random.between(1, 6)}"`;
+  const code = random.pick(codes);
+  const draw = random.between(1, 10);
+  if (draw <= 5 || code === undefined) {
+    const id = random.chance(0.5) ? "any" : random.between(1, 14);
+    const key = random.chance(0.3) ? { key: `key ${random.between(1, 5)}` } : {};
+    const answer = await client.checkout(user, id, key);
+    const given = /"code":"([0-9a-f-]{36})"/.exec(answer.text)?.[1];
+    if (given !== undefined && !codes.includes(given)) codes.push(given);
+  } else if (draw <= 8) await client.purchase(code);
+  else await client.release(code);
+}
+
+/** All that a client can see of a sale, and of the codes it holds. */
+async function allToBeSeen(client: Client, codes: readonly string[]) {
+  const sale = await client.openSale();
+  const page = accepted(await client.get(`/sales/${sale.id}/items?limit=500`), itemPage);
+  const keys = await inTurn(upTo(6), (user) =>
+    inTurn(upTo(5), async (key) => {
+      const answer = await client.checkout(`user "${user}"`, 9_999, { key: `key ${key}` });
+      return { status: answer.status, text: answer.text };
+    }),
+  );
+  const { sold, reserved, available } = sale;
+  const fates = await inTurn(codes, async (code) => {
+    const { status, text } = await client.purchase(code);
+    return { code, status, text: text.replace(/"replayed":\w+/, "").replace(/purchased_at.*/, "") };
+  });
+  return { sold, reserved, available, items: page.items, keys, fates };
+}
+
+describe.each(seeds(3))("with seed %i,", (seed) => {
+  test("after kill -9 the program tells what it told before", async () => {
+    const random = new Random(seed);
+    const url = await postgres.newDatabase();
+    const environment = {
+      DATABASE_URL: url,
+      SALE_ITEMS: "12",
+      SALE_UNITS_PER_ITEM: "2",
+      SALE_PER_USER_LIMIT: "4",
+    };
+    const codes: string[] = [];
+    const orders = new Map<string, string>();
+    const first = await startServer(environment);
+    await inTurn(upTo(150), () => liveAMoment(first.client, random, codes));
+    const before = await first.client.openSale();
+    const shelf = await first.client.get(`/sales/${before.id}/items?limit=500`);
+    const sql = lookInto(url);
+    const sold = await sql<{ code: string; seq: string }[]>`select code, seq from purchases`;
+    for (const row of sold) orders.set(row.code, row.seq);
+    await first.kill();
+
+    await using second = await startServer(environment);
+    expect(await second.client.openSale()).toEqual(before);
+    expect((await second.client.get(`/sales/${before.id}/items?limit=500`)).text).toBe(shelf.text);
+    await inTurn(orders, async ([code, order]) => {
+      expect(await second.client.buy(code)).toMatchObject({ order_id: order, replayed: true });
+    });
+    // Two that recover from the same records go on alike, whatever they are asked.
+    const seen = await allToBeSeen(second.client, codes);
+    await second.kill();
+    await using third = await startServer(environment);
+    const again = await allToBeSeen(third.client, codes);
+    expect(again.fates).toEqual(seen.fates);
+    expect(again.keys).toEqual(seen.keys);
+  });
+
+  test("the state that is read back equals the state that was there", async () => {
+    const random = new Random(seed);
+    const url = await postgres.newDatabase();
+    const clock = new Clock(quarterPast);
+    const terms = { items: 12, unitsPerItem: 2, perUserLimit: 4 };
+    const schedule = { cron: "0 10 * * *", timeZone: "UTC" };
+    const shop = await openShop(url, { clock, terms, schedule });
+    const codes: string[] = [];
+    const sql = lookInto(url);
+    await inTurn(upTo(6), async () => {
+      await inTurn(upTo(40), async () => {
+        // So that some reservations run out, and now and then all of them.
+        clock.now += random.chance(0.02) ? 130_000 : random.between(0, 8_000);
+        await liveAMoment(shop.client, random, codes);
+      });
+      const { now } = clock;
+      const live = await shop.writer().read((state) => structuredClone(dumpOf(state, now)));
+      const { state } = await recover(sql, now);
+      expect(dumpOf(state, now)).toEqual(live);
+      expect(check(state)).toEqual([]);
+    });
+    await shop.stop();
+  });
+});
+
+describe("a clock that is set back", () => {
+  test("after somebody looked does not make records that cannot be read back", async () => {
+    const clock = new Clock(quarterPast);
+    const url = await postgres.newDatabase();
+    const { client, stop } = await openShop(url, { clock, terms: { items: 1 } });
+    await client.reserve("ann", 1);
+    // The figures are looked at when ann's time is over; then the clock is set right.
+    clock.now += smallSale.reservationTtlMs;
+    expect(await client.openSale()).toMatchObject({ reserved: 0, available: 1 });
+    clock.now -= 60_000;
+    const answer = await client.checkout("bob", 1);
+    const { state } = await recover(lookInto(url), clock.now);
+    expect(check(state)).toEqual([]);
+    // Bob has it: to him the item was shown as free.
+    expect(answer.status).toBe(200);
+    await stop();
+  });
+
+  test("between two attempts does not turn the journal's time back", async () => {
+    const clock = new Clock(quarterPast);
+    const url = await postgres.newDatabase();
+    const { client, stop } = await openShop(url, { clock });
+    const first = await client.reserve("ann", 1);
+    clock.now -= 60_000;
+    const second = await client.reserve("ann", 2);
+    expect(Date.parse(second.expires_at)).toBe(Date.parse(first.expires_at));
+    const backwards = await lookInto(url)`
+      select 1 from attempts a join attempts b on b.seq = a.seq + 1 where b.at < a.at`;
+    expect(backwards.length).toBe(0);
+    await stop();
+  });
+});
+
+/** A writer without the rest of the program. */
+async function openWriter(url: string) {
+  const leadership = await lead(
+    { url },
+    { url: null, port: 0 },
+    new AbortController().signal,
+    () => {},
+  );
+  if (leadership === null) throw new Error("nobody leads");
+  const { state } = await recover(lookInto(url), quarterPast);
+  const writer = new Writer(state, new Journal(leadership.session), () => quarterPast);
+  return { writer, leadership };
+}
+
+const attempt = (userId: string) =>
+  ({ kind: "checkout", userId, item: 1, sale: 7, code: crypto.randomUUID(), key: null }) as const;
+
+describe("the writer", () => {
+  test("refuses what is past its bound, and decides what is within", async () => {
+    const url = await postgres.newRecords();
+    const { writer, leadership } = await openWriter(url);
+    const sql = lookInto(url);
+    const locked = Promise.withResolvers<void>();
+    const free = Promise.withResolvers<void>();
+    const blocking = sql.begin(async (tx) => {
+      await tx`lock table attempts in exclusive mode`;
+      locked.resolve();
+      await free.promise;
+    });
+    await locked.promise;
+    const first = writer.submit(attempt("first"));
+    await until("its being sent", async () => {
+      const waiting = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'`;
+      return waiting.length > 0;
+    });
+    const queued = upTo(queueCommandsMax).map((n) => writer.submit(attempt(`queued ${n}`)));
+    await expect(writer.submit(attempt("past"))).rejects.toBeInstanceOf(OverloadedError);
+    free.resolve();
+    await blocking;
+    const words = await Promise.all([first, ...queued]);
+    expect(new Set(words.map(({ word }) => word))).toEqual(new Set(["sale_not_found"]));
+    const batches = await sql<{ rows: number }[]>`
+      select count(*)::int as rows from attempts group by xmin order by 1 desc`;
+    expect(batches[0]?.rows).toBe(batchRowsMax);
+    expect(batches.reduce((sum, { rows }) => sum + rows, 0)).toBe(queueCommandsMax + 1);
+    await leadership.end();
+  });
+
+  test("that has been deposed without noticing collides, and writes nothing", async () => {
+    const url = await postgres.newRecords();
+    const { writer, leadership } = await openWriter(url);
+    await writer.submit(attempt("before"));
+    const sql = lookInto(url);
+    await sql`insert into attempts (seq, at, kind, outcome) values (2, now(), 'checkout', 'sold_out')`;
+    await expect(writer.submit(attempt("after"))).rejects.toThrow(/duplicate key|attempts_p0_pkey/);
+    await expect(writer.submit(attempt("later"))).rejects.toThrow();
+    expect((await sql`select seq from attempts order by seq`).map(({ seq }) => seq)).toEqual([
+      "1",
+      "2",
+    ]);
+    await leadership.end();
+  });
+
+  test("whose connection was replaced writes nothing on the new one", async () => {
+    const url = await postgres.newRecords();
+    const { writer, leadership } = await openWriter(url);
+    await writer.submit(attempt("before"));
+    const sql = lookInto(url);
+    await sql`select pg_terminate_backend(${leadership.session.backendPid}::int)`;
+    await leadership.lost;
+    await expect(writer.submit(attempt("after"))).rejects.toThrow();
+    expect((await sql`select 1 from attempts`).length).toBe(1);
+    await leadership.end();
+  });
+
+  test("that has ended can be drained all the same", async () => {
+    const { writer, leadership } = await openWriter(await postgres.newRecords());
+    writer.end(new Error("lost"));
+    const drained = writer.drain().then(() => "drained");
+    const late = Bun.sleep(1_000).then(() => "still waiting");
+    expect(await Promise.race([drained, late])).toBe("drained");
+    await leadership.end();
+  });
+});
+
+async function partitionsOf(url: string): Promise<string[]> {
+  const rows = await lookInto(url)<{ name: string }[]>`
+    select inhrelid::regclass::text as name from pg_inherits
+    where inhparent = 'attempts'::regclass`;
+  return rows.map(({ name }) => name).toSorted();
+}
+
+/** Puts one refusal into the journal, so that it goes on behind it. */
+const storeAttempt = (url: string, seq: number, at = new Date()) =>
+  lookInto(url)`
+    insert into attempts (seq, at, kind, outcome)
+    values (${seq}, ${at.toISOString()}, 'checkout', 'sold_out')`;
+
+describe("the journal's partitions", () => {
+  test("are made ahead, and writing goes on over a boundary", async () => {
+    const url = await postgres.newRecords();
+    await storeAttempt(url, partitionRows - 2);
+    await using server = await startServer({ DATABASE_URL: url });
+    expect(await partitionsOf(url)).toEqual(["attempts_p0", "attempts_p1"]);
+    const orders = await inTurn(upTo(5), (n) => server.client.reserveAndBuy(`user ${n}`));
+    expect(Number(orders.at(-1)?.order_id)).toBeGreaterThan(partitionRows);
+    await until("the partition after", async () => (await partitionsOf(url)).length === 3);
+    await server.kill();
+    await using again = await startServer({ DATABASE_URL: url });
+    await inTurn(orders, async ({ code, order_id: order }) => {
+      expect(await again.client.buy(code)).toMatchObject({ order_id: order, replayed: true });
+    });
+    expect((await again.client.openSale()).sold).toBe(5);
+    // A key and the indexes are there on the new ones too.
+    await expect(storeAttempt(url, partitionRows + 1).execute()).rejects.toThrow(/p1_pkey/);
+  });
+
+  test("are made once by two who need the same", async () => {
+    const url = await postgres.newRecords();
+    const makers = upTo(4).map(() => new Partitions(lookInto(url), Infinity));
+    const ensure = (seq: number) =>
+      Promise.all(makers.map((maker) => maker.ensure(seq, Date.now(), Infinity)));
+    await ensure(partitionRows * 3);
+    expect(await partitionsOf(url)).toContain("attempts_p3");
+    await ensure(partitionRows * 3 + 1);
+    expect(await partitionsOf(url)).toContain("attempts_p4");
+  });
+
+  test("are dropped past the retention, and not while a sale needs them", async () => {
+    const dayMs = 86_400_000;
+    const url = await postgres.newRecords();
+    await storeAttempt(url, 1, new Date(quarterPast - 10 * dayMs));
+    const sql = lookInto(url);
+    const ensure = (retentionDays: number, neededSince: number) =>
+      new Partitions(sql, retentionDays * dayMs).ensure(
+        partitionRows + 1,
+        quarterPast,
+        neededSince,
+      );
+    const three = ["attempts_p0", "attempts_p1", "attempts_p2"];
+    await ensure(Infinity, Infinity);
+    await ensure(11, Infinity);
+    await ensure(5, quarterPast - 10 * dayMs);
+    expect(await partitionsOf(url)).toEqual(three);
+    await ensure(5, quarterPast - 9 * dayMs);
+    expect(await partitionsOf(url)).toEqual(three.slice(1));
+  });
+
+  test("may be dropped between a reservation and its purchase: the audit stays sound", async () => {
+    const url = await postgres.newRecords();
+    const clock = new Clock(quarterPast);
+    await storeAttempt(url, partitionRows - 1, new Date(quarterPast - 1_000));
+    const shop = await openShop(url, { clock });
+    const order = await shop.client.reserveAndBuy("ann", 1);
+    expect(Number(order.order_id)).toBe(partitionRows + 1);
+    await shop.stop();
+    const later = quarterPast + 100 * 86_400_000;
+    await new Partitions(lookInto(url), 86_400_000).ensure(partitionRows + 1, later, later);
+    expect(await partitionsOf(url)).not.toContain("attempts_p0");
+    expect(await auditSale(lookInto(url), order.sale_id)).toMatchObject({ sold: 1, ok: true });
+    // What was sold is kept for ever: its code gives its order again.
+    clock.now = later;
+    const again = await openShop(url, { clock });
+    expect(await again.client.buy(order.code)).toEqual({ ...order, replayed: true });
+    await again.stop();
+  });
+});
+
+describe("the schema", () => {
+  test("of a newer program is refused by this one", async () => {
+    const url = await postgres.newRecords();
+    await lookInto(url)`
+      insert into drizzle.__drizzle_migrations (hash, created_at)
+      values ('newer', ${String(Date.parse("2999-01-01"))})`;
+    for (const { exitCode, log } of await Promise.all(
+      ["serve", "migrate", "verify"].map((command) => runProgram([command], { DATABASE_URL: url })),
+    )) {
+      expect({ exitCode, log }).toEqual({ exitCode: 1, log: expect.stringMatching(/newer/) });
+      expect(log).not.toMatch(/^\s+at /m);
+    }
+  });
+
+  test("is brought up to date once by many who start together", async () => {
+    const url = await postgres.newDatabase();
+    const runs = await Promise.all(
+      upTo(3).map(() => runProgram(["migrate"], { DATABASE_URL: url })),
+    );
+    for (const { exitCode, log } of runs)
+      expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
+    await Promise.all(upTo(3).map(() => migrate({ url }, migrationsFolder)));
+    const rows = await lookInto(url)`select hash from drizzle.__drizzle_migrations`;
+    const files = new Set(rows.map(({ hash }) => String(hash)));
+    expect(files.size).toBe(rows.length);
+  });
+});

@@ -1,0 +1,207 @@
+/**
+ * The second net: PostgreSQL itself refuses what would break a promise, whoever asks. Plain
+ * SQL against the migrated schema, with nothing of the program in between.
+ */
+import { beforeAll, describe, expect, test } from "bun:test";
+import type { Sql } from "postgres";
+import { lookInto, usePostgres } from "../support/postgres.ts";
+import { inTurn, upTo } from "../support/wait.ts";
+
+const postgres = usePostgres();
+const perUserLimit = 10;
+let sql: Sql;
+
+type Purchase = {
+  sale_id: number;
+  item_id: number;
+  unit: number;
+  item_stock: number;
+  user_id: string;
+  user_ordinal: number;
+  user_limit: number;
+  code: string;
+  seq: number;
+};
+
+/** A sale of twelve items; item 12 has three units, the others one. */
+beforeAll(async () => {
+  sql = lookInto(await postgres.newRecords());
+  await sql`
+    insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms, item_count)
+    values ('hourly', 'first', '2030-01-01T10:00Z', '2030-01-01T11:00Z', ${perUserLimit}, 1000, 12)`;
+  await sql`
+    insert into items (sale_id, id, name, picture_seed, price_cents, stock)
+    select 1, n, 'item', 'seed', 100, case n when 12 then 3 else 1 end from generate_series(1, 12) n`;
+});
+
+/** A purchase of unit 1 of item 1 by a new user, but for what is given. */
+const purchase = (given: Partial<Purchase> = {}): Purchase => ({
+  sale_id: 1,
+  item_id: 1,
+  unit: 1,
+  item_stock: 1,
+  user_id: crypto.randomUUID(),
+  user_ordinal: 1,
+  user_limit: perUserLimit,
+  code: crypto.randomUUID(),
+  seq: 1,
+  ...given,
+});
+
+/** Tries to store purchases in one transaction that is rolled back, and names what refused. */
+async function refusal(...purchases: Purchase[]): Promise<string> {
+  const undo = new Error("undo");
+  try {
+    await sql.begin(async (tx) => {
+      await inTurn(purchases, async (row) => {
+        await tx`
+          insert into purchases (sale_id, item_id, unit, item_stock, user_id, user_ordinal,
+                                 user_limit, code, seq, purchased_at)
+          values (${row.sale_id}, ${row.item_id}, ${row.unit}, ${row.item_stock}, ${row.user_id},
+                  ${row.user_ordinal}, ${row.user_limit}, ${row.code}, ${row.seq}, now())`;
+      });
+      throw undo;
+    });
+  } catch (error) {
+    return error === undo ? "stored" : constraintOf(error);
+  }
+  throw new Error("the transaction was not undone");
+}
+
+function constraintOf(error: unknown): string {
+  if (error instanceof Error && "constraint_name" in error) return String(error.constraint_name);
+  throw error;
+}
+
+async function refusalOf(query: PromiseLike<unknown>): Promise<string> {
+  try {
+    await query;
+  } catch (error) {
+    return constraintOf(error);
+  }
+  return "stored";
+}
+
+describe("purchases", () => {
+  test("a sound one is stored", async () => {
+    expect(await refusal(purchase())).toBe("stored");
+    expect(await refusal(purchase({ item_id: 12, item_stock: 3, unit: 3 }))).toBe("stored");
+  });
+
+  test("unit 2 of 1 is refused, unit 0 too", async () => {
+    expect(await refusal(purchase({ unit: 2 }))).toBe("purchases_unit_in_stock");
+    expect(await refusal(purchase({ unit: 0 }))).toBe("purchases_unit_in_stock");
+  });
+
+  test("a unit sold twice is refused, to the same user too", async () => {
+    const key = "purchases_sale_id_item_id_unit_pk";
+    expect(await refusal(purchase(), purchase())).toBe(key);
+    const first = purchase();
+    expect(await refusal(first, purchase({ user_id: first.user_id, user_ordinal: 2 }))).toBe(key);
+  });
+
+  test("a code sold twice is refused", async () => {
+    const { code } = purchase();
+    const second = purchase({ code, item_id: 2 });
+    expect(await refusal(purchase({ code }), second)).toBe("purchases_code_once");
+  });
+
+  test("an eleventh unit to one user is refused", async () => {
+    const ten = upTo(10).map((n) => purchase({ user_id: "u", item_id: n, user_ordinal: n }));
+    expect(await refusal(...ten)).toBe("stored");
+    const eleventh = purchase({ user_id: "u", item_id: 11, user_ordinal: 11 });
+    expect(await refusal(...ten, eleventh)).toBe("purchases_user_in_limit");
+    const tenthAgain = purchase({ user_id: "u", item_id: 11, user_ordinal: 10 });
+    expect(await refusal(...ten, tenthAgain)).toBe("purchases_user_ordinal_once");
+    const zeroth = purchase({ user_id: "u", item_id: 11, user_ordinal: 0 });
+    expect(await refusal(...ten, zeroth)).toBe("purchases_user_in_limit");
+  });
+
+  test("a limit that is not the sale's is refused", async () => {
+    const lie = purchase({ user_ordinal: 11, user_limit: 11 });
+    expect(await refusal(lie)).toBe("purchases_sale_limit");
+  });
+
+  test("a stock that is not the item's is refused", async () => {
+    expect(await refusal(purchase({ unit: 2, item_stock: 2 }))).toBe("purchases_item_stock");
+  });
+
+  test("an item or a sale that does not exist is refused", async () => {
+    expect(await refusal(purchase({ item_id: 13 }))).toBe("purchases_item_stock");
+    expect(["purchases_item_stock", "purchases_sale_limit"]).toContain(
+      await refusal(purchase({ sale_id: 99 })),
+    );
+  });
+
+  test("what a purchase stands on cannot be changed under it", async () => {
+    const sold = purchase({ item_id: 3, code: "00000000-0000-4000-8000-000000000003" });
+    await sql`insert into purchases ${sql({ ...sold, purchased_at: "2030-01-01T10:01Z" })}`;
+    expect(await refusalOf(sql`update items set stock = 2 where sale_id = 1 and id = 3`)).toBe(
+      "purchases_item_stock",
+    );
+    expect(await refusalOf(sql`delete from items where sale_id = 1 and id = 3`)).toBe(
+      "purchases_item_stock",
+    );
+    expect(await refusalOf(sql`update sales set per_user_limit = 11 where id = 1`)).toBe(
+      "purchases_sale_limit",
+    );
+    expect(await refusalOf(sql`delete from sales where id = 1`)).toMatch(/^(purchases|items)_/);
+  });
+});
+
+function storeSale(columns: { kind?: string; starts?: string; ends?: string; limit?: number }) {
+  const { kind = "hourly", starts = "2030-01-01T12:00Z", ends = "2030-01-01T13:00Z" } = columns;
+  return refusalOf(sql`
+    insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms, item_count)
+    values (${kind}, 'another', ${starts}, ${ends}, ${columns.limit ?? 1}, 1000, 1)`);
+}
+
+const storeItem = (sale: number, id: number, price: number, stock: number) =>
+  refusalOf(sql`
+    insert into items (sale_id, id, name, picture_seed, price_cents, stock)
+    values (${sale}, ${id}, 'item', 'seed', ${price}, ${stock})`);
+
+const storeAttempt = (seq: number) =>
+  refusalOf(sql`
+    insert into attempts (seq, at, kind, outcome) values (${seq}, now(), 'checkout', 'sold_out')`);
+
+describe("sales and items", () => {
+  test("one hour has one hourly sale", async () => {
+    expect(await storeSale({ starts: "2030-01-01T10:00Z" })).toBe("sales_one_an_hour");
+    // Two product sales may well begin together.
+    expect(await storeSale({ kind: "product", starts: "2030-01-01T10:00Z" })).toBe("stored");
+    expect(await storeSale({ kind: "product", starts: "2030-01-01T10:00Z" })).toBe("stored");
+  });
+
+  test("a window runs forward, and a limit lets something be bought", async () => {
+    expect(await storeSale({ ends: "2030-01-01T12:00Z" })).toBe("sales_window");
+    expect(await storeSale({ limit: 0 })).toBe("sales_limit_positive");
+  });
+
+  test("an item has a sale, a number, a price and a stock that can be", async () => {
+    expect(await storeItem(99, 1, 1, 1)).toBe("items_sale_id_sales_id_fk");
+    expect(await storeItem(1, 0, 1, 1)).toBe("items_number");
+    expect(await storeItem(1, 13, -1, 1)).toBe("items_price");
+    expect(await storeItem(1, 13, 1, 0)).toBe("items_stock_positive");
+    expect(await storeItem(1, 1, 1, 1)).toBe("items_sale_id_id_pk");
+  });
+});
+
+describe("the journal", () => {
+  test("a sequence number is used once", async () => {
+    expect(await storeAttempt(7)).toBe("stored");
+    // In a partition, the key has the partition's name.
+    expect(await storeAttempt(7)).toBe("attempts_p0_pkey");
+  });
+
+  test("an outcome is a word of the contract", async () => {
+    const invented = sql`
+      insert into attempts (seq, at, kind, outcome) values (8, now(), 'checkout', 'given away')`;
+    await expect(invented.execute()).rejects.toThrow(/invalid input value for enum outcome_word/);
+  });
+
+  test("there is one leader's row", async () => {
+    const second = sql`insert into leader (id, epoch, url, since) values (2, 1, '', now())`;
+    expect(await refusalOf(second)).toBe("leader_is_one_row");
+  });
+});

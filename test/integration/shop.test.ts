@@ -1,0 +1,224 @@
+/**
+ * The shop over HTTP: what is to be seen of products and their sales, and of what an account
+ * has bought.
+ */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
+
+import { usePostgres } from "../support/postgres.ts";
+
+import { Clock } from "../support/shop.ts";
+import {
+  flashSaleShape,
+  newProduct,
+  newSale,
+  openStorefront,
+  orderShape,
+  Person,
+  read,
+  told,
+} from "../support/storefront.ts";
+
+const postgres = usePostgres();
+const minuteMs = 60_000;
+
+let clock: Clock;
+let front: Awaited<ReturnType<typeof openStorefront>>;
+let admin: Person;
+let ann: Person;
+let bob: Person;
+let nobody: Person;
+
+beforeAll(async () => {
+  // Far from the hour, whose sale is none of this file's business.
+  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 20 * minuteMs);
+  front = await openStorefront(await postgres.newRecords(), clock);
+  admin = await front.person("boss", "admin");
+  ann = await front.person("Ann");
+  bob = await front.person("bob");
+  nobody = new Person("nobody", front.client, null);
+});
+
+/** A sale of new products that is open now. */
+async function openSale(stocks: readonly number[], limit = 1) {
+  const items = [];
+  for (const stock of stocks) items.push({ product: await newProduct(admin, "Lamp"), stock });
+  const window = { startsAt: clock.now, endsAt: clock.now + 10 * minuteMs };
+  return await newSale(admin, { ...window, limit, items });
+}
+
+const productShape = z.object({
+  id: z.int(),
+  name: z.string(),
+  image_url: z.string(),
+  flash_sale: z.looseObject({ id: z.int(), status: z.string(), available: z.int() }).nullable(),
+});
+const productPage = z.object({ products: z.array(productShape), next_after: z.int().nullable() });
+
+describe("products", () => {
+  test("are listed in pages, searched, and shown one by one with their pictures", async () => {
+    const ids = [];
+    for (const name of ["Zeta chair", "zeta TABLE", "Zeta \u00fcber-bench"]) {
+      ids.push(await newProduct(admin, name));
+    }
+    const [first = 0, second = 0, third = 0] = ids;
+    const page = read(await nobody.get("/api/products?q=ZETA&limit=2"), productPage);
+    expect(page.products.map(({ id }) => id)).toEqual([first, second]);
+    const rest = await nobody.get(`/api/products?q=zeta&limit=2&after=${page.next_after}`);
+    expect(read(rest, productPage)).toMatchObject({ products: [{ id: third }], next_after: null });
+    const shown = read(await nobody.get(`/api/products/${first}`), productShape);
+    expect(shown).toMatchObject({ name: "Zeta chair", flash_sale: null });
+    const picture = await nobody.get(shown.image_url);
+    expect(picture.headers.get("Content-Type")).toBe("image/svg+xml");
+    expect(picture.text).toStartWith("<svg");
+    expect(read(await nobody.get("/api/products?q=%25"), productPage).products).toEqual([]);
+  });
+
+  test("that are not there, and pages that are none", async () => {
+    for (const path of ["999999", "0", "abc", "1e3", "99999999999"]) {
+      expect(told(await nobody.get(`/api/products/${path}`))).toBe("404 product_not_found");
+    }
+    for (const query of ["limit=0", "limit=101", "limit=x", "after=-1", "q=%ff"]) {
+      expect(told(await nobody.get(`/api/products?${query}`))).toBe("400 invalid_request");
+    }
+  });
+
+  test("have the sale that they are in now, or else the next", async () => {
+    const product = await newProduct(admin, "Twice on sale");
+    const items = [{ product, stock: 3 }];
+    const { now } = clock;
+    const hour = (from: number, to: number) => ({
+      startsAt: now + from * minuteMs,
+      endsAt: now + to * minuteMs,
+    });
+    await newSale(admin, { ...hour(8, 9), items });
+    const next = await newSale(admin, { ...hour(4, 5), items });
+    const saleOf = async () =>
+      read(await nobody.get(`/api/products/${product}`), productShape).flash_sale;
+    expect(await saleOf()).toMatchObject({ id: next.id, status: "upcoming", available: 3 });
+    const open = await newSale(admin, { ...hour(0, 6), items });
+    await ann.buy(open.id, product);
+    expect(await saleOf()).toMatchObject({ id: open.id, status: "active", available: 2 });
+  });
+});
+
+describe("what a countdown needs", () => {
+  const statusShape = z.object({
+    status: z.string(),
+    flash_sale: z.looseObject({ id: z.int(), status: z.string() }).nullable(),
+    server_time: z.iso.datetime(),
+  });
+
+  test("none, upcoming, active, ended", async () => {
+    const other = new Clock(clock.now);
+    const shop = await openStorefront(await postgres.newRecords(), other);
+    const boss = await shop.person("boss", "admin");
+    const status = async () => read(await shop.client.get("/api/flash-sales/status"), statusShape);
+    expect(await status()).toEqual({
+      status: "none",
+      flash_sale: null,
+      server_time: new Date(other.now).toISOString(),
+    });
+    const startsAt = other.now + minuteMs;
+    const items = [{ product: await newProduct(boss, "Lamp"), stock: 1 }];
+    const { id } = await newSale(boss, { startsAt, endsAt: startsAt + minuteMs, items });
+    const later = { startsAt: startsAt + 5 * minuteMs, endsAt: startsAt + 6 * minuteMs };
+    const last = await newSale(boss, { ...later, items });
+    expect(await status()).toMatchObject({ status: "upcoming", flash_sale: { id } });
+    other.now = startsAt - 1;
+    expect((await status()).status).toBe("upcoming");
+    other.now = startsAt;
+    expect(await status()).toMatchObject({ status: "active", flash_sale: { id } });
+    other.now = startsAt + minuteMs - 1;
+    expect((await status()).status).toBe("active");
+    other.now = startsAt + minuteMs;
+    expect(await status()).toMatchObject({ status: "upcoming", flash_sale: { id: last.id } });
+    other.now = later.endsAt;
+    expect(await status()).toMatchObject({ status: "ended", flash_sale: { id: last.id } });
+    await shop.stop();
+  });
+});
+
+describe("sales", () => {
+  const salePage = z.object({
+    flash_sales: z.array(flashSaleShape),
+    next_after: z.int().nullable(),
+  });
+
+  test("are listed by what they are, with their items and figures", async () => {
+    const open = await openSale([2, 5], 2);
+    await ann.reserve(open.id, 1);
+    await bob.buy(open.id, open.items[1]?.product_id ?? 0, 2);
+    const [shown] = read(
+      await nobody.get("/api/flash-sales?status=active&limit=1"),
+      salePage,
+    ).flash_sales;
+    expect(shown).toMatchObject({ id: open.id, stock: 7, sold: 2, reserved: 1, available: 4 });
+    expect(shown?.items).toMatchObject([
+      { id: 1, stock: 2, available: 1, sold: 0, price_cents: 500 },
+      { id: 2, stock: 5, available: 3, sold: 2 },
+    ]);
+    const all = read(await nobody.get("/api/flash-sales?limit=1"), salePage);
+    expect(all.next_after).toBe(all.flash_sales[0]?.id ?? -1);
+    for (const state of ["upcoming", "ended"]) {
+      const page = read(await nobody.get(`/api/flash-sales?status=${state}`), salePage);
+      expect(page.flash_sales.filter(({ status }) => status !== state)).toEqual([]);
+    }
+    expect(told(await nobody.get("/api/flash-sales?status=open"))).toBe("400 invalid_request");
+  });
+
+  test("of the hour are none of the shop", async () => {
+    const { id } = await front.client.openSale();
+    expect(told(await nobody.get(`/api/flash-sales/${id}`))).toBe("404 sale_not_found");
+    expect(told(await ann.reserve(id, 1))).toBe("404 sale_not_found");
+    expect(told(await ann.buy(id, 1))).toBe("404 sale_not_found");
+    expect(told(await admin.ask("PATCH", `/api/admin/flash-sales/${id}`, { title: "Mine" }))).toBe(
+      "404 sale_not_found",
+    );
+    expect(told(await admin.post(`/api/admin/flash-sales/${id}/close`, {}))).toBe(
+      "404 sale_not_found",
+    );
+  });
+});
+
+const path = (product: number): string => `/api/purchases/check-product/${product}`;
+
+test("what an account has bought", async () => {
+  const eve = await front.person("eve");
+  const sale = await openSale([9, 9], 4);
+  const [first = 0, second = 0] = sale.items.map((item) => item.product_id);
+  const orders = [];
+  for (const [product, quantity] of [
+    [first, 1],
+    [second, 2],
+    [first, 1],
+  ] as const) {
+    orders.unshift(read(await eve.buy(sale.id, product, quantity), orderShape));
+  }
+  const history = z.object({
+    purchases: z.array(orderShape.omit({ message: true, replayed: true })),
+    next_after: z.int().nullable(),
+  });
+  const page = read(await eve.get("/api/purchases/my-purchases?limit=2"), history);
+  const rest = `/api/purchases/my-purchases?limit=2&after=${page.next_after}`;
+  const last = read(await eve.get(rest), history);
+  expect(last.next_after).toBeNull();
+  expect([...page.purchases, ...last.purchases]).toMatchObject(
+    orders.map(({ order_id, codes, product_id, quantity }) => ({
+      order_id,
+      codes,
+      product_id,
+      quantity,
+    })),
+  );
+  expect(read(await bob.get("/api/purchases/my-purchases"), history).purchases).not.toContainEqual(
+    expect.objectContaining({ order_id: orders[0]?.order_id ?? "" }),
+  );
+  const check = z.looseObject({ purchased: z.boolean(), quantity: z.int() });
+  expect(read(await eve.get(path(first)), check)).toMatchObject({ purchased: true, quantity: 2 });
+  const none = await newProduct(admin, "Never bought");
+  expect(read(await eve.get(path(none)), check)).toMatchObject({ purchased: false, quantity: 0 });
+  expect(told(await eve.get(path(999_999)))).toBe("404 product_not_found");
+  expect(told(await nobody.get(path(first)))).toBe("401 unauthorized");
+  expect(told(await nobody.get("/api/purchases/my-purchases"))).toBe("401 unauthorized");
+});

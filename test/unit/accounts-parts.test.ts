@@ -1,0 +1,175 @@
+/** The parts of accounts by themselves: limits, the cache, hashing, and who a client is. */
+import { describe, expect, test } from "bun:test";
+import { BlockList } from "node:net";
+import { cachedTokensMax, SessionCache } from "../../src/access/cache.ts";
+import {
+  type Client,
+  Clients,
+  forwardedHeader,
+  networkOf,
+  parseNetworks,
+} from "../../src/access/clients.ts";
+import { keysMax, Limit } from "../../src/access/limits.ts";
+import {
+  argon2id,
+  hashesAtOnceMax,
+  hashesWaitingMax,
+  nobodysHash,
+  Passwords,
+} from "../../src/access/passwords.ts";
+import { OverloadedError } from "../../src/engine/writer.ts";
+import { Clock } from "../support/shop.ts";
+import { inTurn, upTo } from "../support/wait.ts";
+
+const clock = new Clock(Date.parse("2026-06-01T12:00:00Z"));
+const minuteMs = 60_000;
+
+/** Algorithm, version and costs. */
+const costs = (hash: string): string[] => hash.split("$").slice(1, 4);
+
+/** A server whose peer has an address. */
+const from = (address: string) => ({
+  requestIP: () => ({ address, port: 1, family: "IPv4" as const }),
+});
+
+describe("what is counted and kept", () => {
+  test("comes back evenly, and never takes longer than the whole", () => {
+    const limit = new Limit({ times: 3, perMs: 3_000 });
+    expect([0, 0, 0, 0].map(() => limit.take("a", 0))).toEqual([0, 0, 0, 1_000]);
+    expect([limit.take("a", 999), limit.take("a", 1_000), limit.take("a", 1_000)]).toEqual([
+      1, 0, 1_000,
+    ]);
+    expect(limit.take("b", 1_000)).toBe(0);
+    // The clock was set back by a day.
+    expect(limit.take("a", 1_000 - 86_400_000)).toBe(1_000);
+    limit.giveBack("a", 1_000);
+    expect([limit.take("a", 1_000), limit.take("a", 1_000)]).toEqual([0, 1_000]);
+    limit.giveBack("c", 1_000);
+    limit.giveBack("b", 1_000);
+    expect(limit.size).toBe(1);
+  });
+
+  test("is bounded", () => {
+    const limit = new Limit({ times: 1, perMs: 1_000 });
+    for (const n of upTo(keysMax + 10)) limit.take(String(n), 0);
+    expect(limit.size).toBe(keysMax);
+    expect(limit.take(String(keysMax + 10), 0)).toBe(1_000);
+    const cache = new SessionCache(1);
+    const session = { userId: 1, account: null, expiresAt: 1, readAt: 0 };
+    for (const n of upTo(cachedTokensMax + 10)) {
+      cache.put(String(n), { ...session, sessionId: String(n) }, 0);
+    }
+    expect(cache.size).toBe(cachedTokensMax);
+  });
+
+  test("is not what was read before something was dropped", () => {
+    const cache = new SessionCache(1);
+    const session = { sessionId: "s", userId: 1, account: null, expiresAt: 9, readAt: 0 };
+    const { version } = cache;
+    cache.dropUser(2);
+    cache.put("token", session, version);
+    expect(cache.get("token", 1)).toBeUndefined();
+    cache.put("token", session, cache.version);
+    expect(cache.get("token", 1)).toEqual(session);
+    expect(cache.get("token", 9)).toBeUndefined();
+    cache.dropSession("s");
+    expect(cache.get("token", 1)).toBeUndefined();
+  });
+});
+
+describe("hashing", () => {
+  test("does few at once, in order, and has few wait", async () => {
+    const begun: string[] = [];
+    const ends: (() => void)[] = [];
+    const passwords = new Passwords({
+      hash: async (text) => {
+        begun.push(text);
+        await new Promise<void>((resolve) => ends.push(resolve));
+        if (text === "1") throw new Error("broken");
+        return text;
+      },
+      verify: () => Promise.resolve(true),
+    });
+    const all = hashesAtOnceMax + hashesWaitingMax;
+    const results = upTo(all).map((n) => passwords.hash(String(n)).catch(String));
+    expect(begun.length).toBe(hashesAtOnceMax);
+    expect(passwords.verify("one more", null)).rejects.toThrow(OverloadedError);
+    await inTurn(upTo(all), async (n) => {
+      ends[n - 1]?.();
+      await results[n - 1];
+      expect(begun.length).toBe(Math.min(all, hashesAtOnceMax + n));
+    });
+    expect(await Promise.all(results)).toEqual(
+      upTo(all).map((n) => (n === 1 ? "Error: broken" : String(n))),
+    );
+    expect(await passwords.verify("again", "hash")).toBe(true);
+  });
+
+  test("is argon2id, with the same work for a hash that stands in for none", async () => {
+    expect(costs(nobodysHash)).toEqual(["argon2id", "v=19", "m=65536,t=2,p=1"]);
+    const passwords = new Passwords();
+    const hash = await passwords.hash("Gru\u0308n und gut");
+    expect(costs(hash)).toEqual(costs(nobodysHash));
+    expect(await passwords.verify("Gr\u00fcn und gut", hash)).toBe(true);
+    expect(await passwords.verify("grün und gut", hash)).toBe(false);
+    // Also one that is right for the stand-in would not do.
+    const always = new Passwords({ ...argon2id, verify: () => Promise.resolve(true) });
+    expect(await always.verify("whatever", null)).toBe(false);
+  });
+});
+
+describe("a client", () => {
+  const trustedProxies = parseNetworks("10.0.0.0/8, fd00::/8") ?? new BlockList();
+  const clients = new Clients({ sealKey: "key", trustedProxies, clock: clock.read });
+  const seen = (peer: string, headers: Record<string, string>, by = clients): Client =>
+    by.of(new Request("http://inside/", { headers }), from(peer));
+
+  test.each([
+    ["192.0.2.1", "203.0.113.7", "192.0.2.1"],
+    ["10.1.1.1", "203.0.113.7", "203.0.113.7"],
+    ["::ffff:10.1.1.1", "203.0.113.7", "203.0.113.7"],
+    ["fd00::1", "1.1.1.1, 203.0.113.7, 10.2.2.2", "203.0.113.7"],
+    ["10.1.1.1", "203.0.113.7, nonsense", "10.1.1.1"],
+    ["10.1.1.1", "", "10.1.1.1"],
+    ["10.1.1.1", "10.3.3.3", "10.3.3.3"],
+  ])("at %p, forwarded for %p, is %p", (peer, forwardedFor, address) => {
+    expect(seen(peer, { "X-Forwarded-For": forwardedFor }).address).toBe(address);
+  });
+
+  test("is told on under a seal, and by nothing less", () => {
+    const asked = { Host: "shop.example", "X-Forwarded-Proto": "https" };
+    const request = new Request("http://inside/", { headers: asked });
+    const seal = clients.seal(request, from("192.0.2.1"));
+    const told = { address: "192.0.2.1", host: "shop.example", secure: true };
+    expect(seen("192.0.2.99", { [forwardedHeader]: seal })).toEqual(told);
+    const others = new Clients({ sealKey: "other", trustedProxies, clock: clock.read });
+    expect(seen("192.0.2.99", { [forwardedHeader]: seal }, others).address).toBe("192.0.2.99");
+    const [text = "", signature = ""] = seal.split(".");
+    for (const bad of ["1", text, `${text}.`, `${text}x.${signature}`, `${seal}.x`]) {
+      expect(seen("192.0.2.99", { [forwardedHeader]: bad }).address).toBe("192.0.2.99");
+    }
+    clock.now += 5 * minuteMs + 1;
+    expect(seen("192.0.2.99", { [forwardedHeader]: seal }).address).toBe("192.0.2.99");
+  });
+
+  test.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:DB8:0001:2::6", "2001:db8:1:2::/64"],
+    ["2001:db8::1", "2001:db8:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["::", "0:0:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["64:ff9b::192.0.2.1", "64:ff9b:0:0::/64"],
+    ["unknown", "unknown"],
+  ])("at %p counts as %p", (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
+
+  test("is no network when it is not written as one", () => {
+    for (const bad of ["", "x", "10.0.0.0/33", "10.0.0.0/", "::/129", "1.2.3.4/8/8", "1.2.3.4,"]) {
+      expect(parseNetworks(bad)).toBeNull();
+    }
+  });
+});
