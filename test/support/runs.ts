@@ -71,6 +71,7 @@ const isPostmaster = (one: Running): boolean =>
 
 /** All processes that belong to a run, but for the one that asks. */
 export function processesOf(folder: string): Running[] {
+  if (process.platform !== "linux") return [];
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   return pids.flatMap((name) => {
     const one = processOf(Number(name));
