@@ -41,7 +41,7 @@ export type Account = {
   readonly role: UserRole;
 };
 
-type AccountsOptions = {
+export type AccountsOptions = {
   readonly sql: Sql;
   /** The key of the tokens, 32 bytes or more. */
   readonly tokenSecret: string;
@@ -58,7 +58,7 @@ export type Refused = { readonly word: "invalid_credentials" } | TooMany;
 
 export type TooMany = { readonly word: "too_many_attempts"; readonly retryAfterMs: number };
 
-type LoginOutcome =
+export type LoginOutcome =
   | {
       readonly word: "logged_in";
       readonly token: string;
@@ -68,14 +68,14 @@ type LoginOutcome =
     }
   | Refused;
 
-type PasswordOutcome = { readonly word: "changed" | "unauthorized" } | Refused;
+export type PasswordOutcome = { readonly word: "changed" | "unauthorized" } | Refused;
 
-type RegisterOutcome =
+export type RegisterOutcome =
   | { readonly word: "registered"; readonly account: Account }
   | { readonly word: "user_exists" }
   | TooMany;
 
-type ChangeOutcome =
+export type ChangeOutcome =
   | { readonly word: "changed"; readonly user: StoredUser }
   | { readonly word: "user_not_found" | "forbidden" | "own_account" | "last_admin" };
 

@@ -12,12 +12,12 @@
  * once do not slip through. What is counted is in memory, and bounded; it begins anew with
  * the process.
  */
-import { sameName } from "../store/users.ts";
+import { sameName } from "./rules.ts";
 
 const minuteMs = 60_000;
 
 /** Attempts that are allowed at once, and come back evenly over the time. */
-type Allowance = { readonly times: number; readonly perMs: number };
+export type Allowance = { readonly times: number; readonly perMs: number };
 
 export const allowances = {
   loginOfAccountFromAddress: { times: 10, perMs: 15 * minuteMs },
@@ -81,7 +81,7 @@ export function forgetBeyond<K>(kept: Map<K, unknown> | Set<K>, max: number): vo
 }
 
 /** One attempt that was allowed. */
-type Attempt = {
+export type Attempt = {
   /** It did not fail: it never happened. */
   giveBack(now: number): void;
 };

@@ -7,7 +7,7 @@ import { keepSecret } from "../store/users.ts";
 import { Clients } from "./clients.ts";
 import { Passwords } from "./passwords.ts";
 
-type OpenOptions = {
+export type OpenOptions = {
   readonly sql: Sql;
   readonly engine: Engine;
   /** Undefined: the one that is kept in the database. */

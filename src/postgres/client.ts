@@ -38,12 +38,12 @@ export class DatabaseError extends Error {}
 const serverVersionMin = 150_000;
 const connectTimeoutSeconds = 5;
 /** How long a server that refuses connections is waited for at the start. */
-const refusedWaitMaxMs = 20_000;
+export const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
 /** Connections for everything but the journal: reads, migrations, preparing a sale. */
-const poolConnectionsMax = 8;
+export const poolConnectionsMax = 8;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
 export function connect(
@@ -101,11 +101,6 @@ export async function waitForDatabase(
     }
     await Bun.sleep(retryIntervalMs);
   }
-}
-
-/** Resolves when the server answers. Whoever asks brings a bound. */
-export async function ping(sql: Sql): Promise<void> {
-  await sql`select 1`;
 }
 
 async function checkServer(sql: Sql): Promise<void> {

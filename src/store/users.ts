@@ -7,6 +7,7 @@
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
  */
 import type { Sql } from "postgres";
+import { sameName } from "../access/rules.ts";
 import { errorCode } from "../postgres/client.ts";
 
 export type UserRole = "user" | "admin";
@@ -34,16 +35,6 @@ const storedUser = ({ id, username, role, disabled, created_at }: UserRow): Stor
   disabled,
   createdAt: created_at,
 });
-
-/**
- * What is the same for two names of one account: names are one when they differ in the case of
- * the letters A to Z alone, for nobody could tell two such people apart. Other letters are as
- * they are: Ä and ä, İ and i, ẞ and ß are two, in every locale. No rule lets such a name be
- * made, but one may be typed at a login, or stored by hand. PostgreSQL says the same by
- * `lower(username collate "C")`.
- */
-export const sameName = (name: string): string =>
-  name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 /** Null when there is a user of this name, by `sameName`. */
 export async function insertUser(

@@ -45,7 +45,7 @@ export const taken = signal<number | null>(null);
 export const reserveItem = (id: number): Promise<void> =>
   once(id, async () => `${(await reserve(id)).item.name} is reserved for you.`);
 
-const takeAny = (): Promise<void> =>
+export const takeAny = (): Promise<void> =>
   once(0, async () => {
     const { item } = await reserve("any");
     taken.value = item.id;

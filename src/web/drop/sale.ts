@@ -13,7 +13,7 @@ import { get } from "../api.ts";
 import { line, listen, type StockNews } from "../live.ts";
 import { secondsUntil, serverNow, setServerTime } from "../time.tsx";
 
-type Sale = {
+export type Sale = {
   readonly id: number;
   readonly title: string;
   readonly starts_at: string;
@@ -26,7 +26,7 @@ type Sale = {
   readonly available: number;
   readonly attempts: number;
 };
-type Item = {
+export type Item = {
   readonly id: number;
   readonly name: string;
   readonly image_url: string;
@@ -120,7 +120,7 @@ let blind = false;
 
 let asking = 0;
 
-async function askSale(): Promise<void> {
+export async function askSale(): Promise<void> {
   const sentAt = Date.now();
   asking += 1;
   const answer = await get<SaleNow>("/sale").finally(() => (asking -= 1));
