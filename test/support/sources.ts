@@ -11,8 +11,13 @@ const root = join(import.meta.dir, "../..");
 /** What tools and the program make here; nothing of it is ours to keep in order. */
 const made = new Set([".git", "node_modules", "dist", "stampede-data"]);
 
-/** A use of another module; `names` are those that it exports, `*` for all of them. */
-export type Import = { readonly from: string; readonly names: readonly string[] };
+export type Import = {
+  readonly from: string;
+  /** Those that the other module exports; `*` for all of them. */
+  readonly names: readonly string[];
+  /** Whether it is gone when the program runs. */
+  readonly isType: boolean;
+};
 
 export type Module = {
   /** As seen from the repository's root, as are the paths in `imports`. */
@@ -52,21 +57,29 @@ export function moduleOf(path: string, text = textOf(path)): Module {
     text,
     imports: used
       .filter(({ from }) => from.startsWith("."))
-      .map(({ from, names }) => ({ from: normalize(join(dirname(path), from)), names })),
+      .map((one) => ({ ...one, from: normalize(join(dirname(path), one.from)) })),
     packages: used.map(({ from }) => from).filter((from) => !from.startsWith(".")),
     exports: exportsIn(text),
   };
 }
 
 function importsIn(text: string): Import[] {
-  const clauses = text.matchAll(/^(?:import|export)\s+(?:type\s+)?([^;"']*?)\s*from\s+"([^"]+)"/gm);
+  const clauses = text.matchAll(/^(?:import|export)\s+([^;"']*?)\s*from\s+"([^"]+)"/gm);
   const bare = text.matchAll(/^import\s+"([^"]+)"/gm);
   const inline = text.matchAll(/\bimport\(\s*"([^"]+)"\s*\)/g);
   return [
-    ...Array.from(clauses, ([, clause = "", from = ""]) => ({ from, names: importedBy(clause) })),
-    ...Array.from([...bare, ...inline], ([, from = ""]) => ({ from, names: ["*"] })),
+    ...Array.from(clauses, ([, clause = "", from = ""]) => ({
+      from,
+      names: importedBy(clause.replace(/^type\s+/, "")),
+      isType: isOfTypes(clause),
+    })),
+    ...Array.from([...bare, ...inline], ([, from = ""]) => ({ from, names: ["*"], isType: false })),
   ];
 }
+
+/** `type { a, b }`, or `{ type a, type b }`. */
+const isOfTypes = (clause: string): boolean =>
+  /^type\s/.test(clause) || /^\{(?:\s*type\s[^,}]*,?)+\s*\}$/.test(clause);
 
 /** The names that `a, { b, type c as d }` takes, as the other module calls them. */
 function importedBy(clause: string): string[] {

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { idleRoutes } from "../../src/cli/document.ts";
+import { idleRoutes } from "../../src/program.ts";
 import { problems } from "../../src/http/problems.ts";
 import { filesUnder, textOf } from "../support/sources.ts";
 
