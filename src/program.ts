@@ -26,7 +26,7 @@ import type { Announcement, Records } from "./store/records.ts";
 type SaleSettings = Pick<Config, "schedule" | "hourlySale">;
 
 /** What sells: an engine over records, and the catalogues of what it sells. */
-export function sellingParts(
+function sellingParts(
   records: Records,
   settings: SaleSettings,
   process: {
@@ -72,7 +72,7 @@ function servedParts(parts: Parts, settings: Pick<Config, "schedule" | "couponSo
   return { events, routes };
 }
 
-export type ProgramOptions = {
+type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
   /** The newest migration that this program knows, as drizzle numbers it. */

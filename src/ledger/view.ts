@@ -24,7 +24,7 @@ export type SaleTotals = {
 /** A reservation with when it was made. */
 export type LiveReservation = Unit & { readonly reservedAt: number };
 
-export type SaleActivity = {
+type SaleActivity = {
   readonly attempts: number;
   readonly changes: number;
   readonly open: number;

@@ -4,7 +4,7 @@ import type { Sql } from "postgres";
 /** What the picture seeds of the demo's products begin with. */
 export const demoSeedPrefix = "demo-";
 
-export type DemoProduct = {
+type DemoProduct = {
   readonly id: number;
   readonly pictureSeed: string;
   readonly priceCents: number;

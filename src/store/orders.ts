@@ -79,7 +79,7 @@ const orderOf = (row: OrderRow): Order => ({
   purchasedAt: row.purchased_at.getTime(),
 });
 
-export type Bought = {
+type Bought = {
   readonly units: number;
   /** The newest order, and when it was. */
   readonly last: { readonly seq: number; readonly at: number } | null;

@@ -16,7 +16,7 @@ export type Product = {
 };
 
 /** What an administrator says of a product. */
-export type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
+type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
 
 type ProductRow = {
   id: number;
