@@ -57,7 +57,9 @@ export function moduleOf(path: string, text = textOf(path)): Module {
     text,
     imports: used
       .filter(({ from }) => from.startsWith("."))
-      .map((one) => ({ ...one, from: normalize(join(dirname(path), one.from)) })),
+      .map(({ from, names, isType }) => {
+        return { from: normalize(join(dirname(path), from)), names, isType };
+      }),
     packages: used.map(({ from }) => from).filter((from) => !from.startsWith(".")),
     exports: exportsIn(text),
   };
