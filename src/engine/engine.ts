@@ -246,8 +246,8 @@ export class Engine<S extends Selling = Selling> {
     log.warn({ differenceMs }, "the machine's clock is set back for good; beginning anew with it");
     const role = this.#role;
     if (role.name === "leader") role.writer.end(new Error("the machine's clock was set back"));
-    // Who does not lead has nothing to begin but its own time.
-    else clock.begin(0);
+    // Who stands by has nothing to begin but its own time; who is about to lead does it then.
+    if (role.name === "standby") clock.begin(0);
   }
 }
 
