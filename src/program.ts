@@ -26,7 +26,7 @@ import type { Announcement, Records } from "./store/records.ts";
 type SaleSettings = Pick<Config, "schedule" | "hourlySale">;
 
 /** What sells: an engine over records, and the catalogues of what it sells. */
-function sellingParts(
+export function sellingParts(
   records: Records,
   settings: SaleSettings,
   process: {

@@ -9,26 +9,26 @@
  */
 
 /** What time is read from. */
-type TimeSource = {
+export type TimeSource = {
   /** ms since the Unix epoch; it may be set, to anything. */
   wall(): number;
   /** ms since some moment; it only goes forwards, as fast as time does. */
   monotonic(): number;
 };
 
-const systemTime: TimeSource = {
+export const systemTime: TimeSource = {
   wall: () => Date.now(),
   monotonic: () => performance.now(),
 };
 
 /** How long a difference has to stay before it is followed. */
-const keptMs = 60_000;
+export const keptMs = 60_000;
 /** Differences below this are none. */
 const ignoredMs = 20;
 /** A difference counts as the same while it changes by less than this, or by a tenth. */
 const sameMs = 250;
 /** What a clock is behind by at most for the ledger's to wait for it, at half its pace. */
-const waitedForMaxMs = 60_000;
+export const waitedForMaxMs = 60_000;
 /** A difference of more than this is told to people. */
 export const noticedMs = 1_000;
 

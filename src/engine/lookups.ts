@@ -16,7 +16,7 @@ import type { Records } from "../store/records.ts";
 import { OverloadedError, type Writer } from "./writer.ts";
 
 /** Codes looked up at a time; a flood of invented codes is refused. */
-const codeLookupsMax = 64;
+export const codeLookupsMax = 64;
 /** How often something is looked up for one command before it is given up. */
 const roundsMax = 8;
 

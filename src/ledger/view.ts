@@ -22,7 +22,7 @@ export type SaleTotals = {
 };
 
 /** Reservations of a buyer that are told at once; more are held only where a limit is as high. */
-const reservationsToldMax = 1_000;
+export const reservationsToldMax = 1_000;
 
 /** A reservation with when it was made. */
 export type LiveReservation = Unit & { readonly reservedAt: number };

@@ -30,7 +30,7 @@ const startedAgoMaxMs = 60_000;
 export type AnnouncedSale = Omit<NewProductSale, "reservationTtlMs">;
 
 /** What an administrator says differently; what is missing stays. */
-type SaleChange = { readonly [F in keyof AnnouncedSale]?: AnnouncedSale[F] | undefined };
+export type SaleChange = { readonly [F in keyof AnnouncedSale]?: AnnouncedSale[F] | undefined };
 
 /** Why a sale was not made or changed. */
 export type Refusal =

@@ -12,7 +12,7 @@ import { setServerTime } from "./time.tsx";
 type Meta = { readonly demo: boolean; readonly server_time: string };
 
 /** Null until the server has said. */
-const isDemo = signal<boolean | null>(storage.get("demo") === null ? null : true);
+export const isDemo = signal<boolean | null>(storage.get("demo") === null ? null : true);
 
 const place = "demo";
 

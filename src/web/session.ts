@@ -32,7 +32,7 @@ function guestName(): string {
   storage.set("user", made);
   return made;
 }
-const guest: string = guestName();
+export const guest: string = guestName();
 
 /** The name to buy under. */
 export const buyer = computed(() => user.value?.username ?? guest);

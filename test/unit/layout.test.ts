@@ -230,9 +230,17 @@ describe("exports", () => {
     "src/access/accounts.ts",
     "src/access/open.ts",
     "src/cli/seed.ts",
+    "src/engine/clock.ts",
+    "src/engine/lookups.ts",
+    "src/http/shop/purchases.ts",
+    "src/ledger/view.ts",
     "src/postgres/client.ts",
+    "src/program.ts",
+    "src/sales/product-sales.ts",
+    "src/web/demo.tsx",
     "src/web/drop/acts.tsx",
     "src/web/drop/sale.ts",
+    "src/web/session.ts",
   ];
 
   test("are imported by somebody", () => {

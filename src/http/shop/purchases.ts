@@ -31,7 +31,7 @@ import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
 const ordersPerPage = 20;
 const ordersPerPageMax = 100;
 /** Units of one order; a sale's limit may be lower. */
-const orderUnitsMax = 100;
+export const orderUnitsMax = 100;
 
 const expectedPrice = {
   expected_price_cents: whole(0, integerMax)
