@@ -234,7 +234,7 @@ describe("the writer", () => {
     const { writer, leadership } = await openWriter(await postgres.newRecords());
     writer.end(new Error("lost"));
     let isDrained = false;
-    void writer.drain().then(() => {
+    void writer.drain().finally(() => {
       isDrained = true;
     });
     await until("the drain", () => isDrained, 1_000);
