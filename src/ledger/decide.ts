@@ -36,6 +36,7 @@ import {
   isOpen,
   isOver,
   keyOf,
+  lastDeadlineOf,
   lowestFreeItem,
   ownOf,
   release,
@@ -207,7 +208,7 @@ function youngestOf(holder: Holder | undefined, item: number | "any"): Reservati
 
 /** When a unit of an item, or of any, may come free: not before, and mostly then. */
 function freeAgainAt(sale: SaleState, index: number, now: number): number {
-  const deadline = index < 0 ? sale.live.first()?.deadline : sale.lastDeadline[index];
+  const deadline = index < 0 ? sale.live.first()?.deadline : lastDeadlineOf(sale, index, now);
   return Math.min(deadline ?? now, sale.terms.endsAt);
 }
 

@@ -56,7 +56,7 @@ export type SaleState = {
   /** Units that can be had, by item index: those of lapsed reservations too. */
   readonly free: Int32Array;
   readonly soldOf: Int32Array;
-  /** When the youngest live reservation of an item runs out, by item index. */
+  /** When a reservation of an item runs out, the last that was made or seen: `lastDeadlineOf`. */
   readonly lastDeadline: Float64Array;
   readonly holders: Readonly<Record<BuyerKind, Map<string, Holder>>>;
   readonly live: Deadlines;
@@ -207,6 +207,21 @@ export function lowestFreeItem(sale: SaleState): number {
   while (sale.free[index] === 0) index += 1;
   sale.freeHint = index;
   return index + 1;
+}
+
+/**
+ * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
+ * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ */
+export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
+  const kept = sale.lastDeadline[index] ?? now;
+  if (kept > now) return kept;
+  let last = now;
+  for (const { itemId, deadline } of sale.live) {
+    if (itemId === index + 1) last = Math.max(last, deadline);
+  }
+  sale.lastDeadline[index] = last;
+  return last;
 }
 
 /** Units of an item that no reservation on the books has. */
@@ -392,10 +407,12 @@ export function buy(
   return units;
 }
 
-/** What a buyer has on the books of an item, oldest first; what has lapsed too. */
+/** What a buyer has on the books of an item: what lives, and then what has lapsed, oldest first. */
 export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
-  const open = holderOf(sale, buyer)?.open ?? [];
-  return Array.from(open).filter((reservation) => reservation.itemId === itemId);
+  const open = Array.from(holderOf(sale, buyer)?.open ?? []);
+  const own = open.filter((reservation) => reservation.itemId === itemId);
+  const live = own.filter(({ status }) => status === "live");
+  return [...live, ...own.filter(({ status }) => status !== "live")];
 }
 
 /** The code of the unit that follows `index` others in one purchase: counted on at its end. */
