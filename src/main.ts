@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import pino from "pino";
-import type { Sql } from "postgres";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
 import { openAccounts } from "./access/open.ts";
@@ -34,6 +33,7 @@ import {
 } from "./postgres/client.ts";
 import { EmbeddedError, startEmbedded } from "./postgres/embedded.ts";
 import { packed } from "./postgres/packed.ts";
+import { openDb, type Db } from "./store/db.ts";
 import type { Announcement } from "./store/leadership.ts";
 import { migrate } from "./store/migrations.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
@@ -117,6 +117,7 @@ async function runServe(config: Config): Promise<void> {
   const database = await prepareDatabase(config, stopping.signal);
   if (stopping.signal.aborted) return await database.stop();
   const sql = openPool(database.connection);
+  const db = openDb(sql);
   const shelf = new Shelf(sql);
   const engine = new Engine({
     database,
@@ -129,11 +130,11 @@ async function runServe(config: Config): Promise<void> {
     clock,
     log,
   });
-  const accounts = await openAccounts({ ...config, sql, engine, clock });
+  const accounts = await openAccounts({ ...config, db, engine, clock });
   const events = new Events(engine, shelf, clock);
   const { version } = packageJson;
   const metrics = new Metrics({ engine, streams: () => events.streamCount, version, clock });
-  const parts = { engine, shelf, sql, accounts, events, metrics, version, clock };
+  const parts = { engine, shelf, sql, db, accounts, events, metrics, version, clock };
   const routes = apiRoutes({ ...config, ...parts });
   const server = await listen(database, config.port, () =>
     serve({
@@ -229,6 +230,7 @@ async function runSeed(config: Config): Promise<void> {
   }
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
+  const db = openDb(sql);
   const shelf = new Shelf(sql);
   const log = pino({ level: "silent" });
   const { schedule, hourlySale: terms, retentionMs } = config;
@@ -236,18 +238,18 @@ async function runSeed(config: Config): Promise<void> {
   const rules = { schedule, terms, retentionMs };
   const engine = new Engine({ database, sql, shelf, ...rules, announce, clock, log });
   const passwords = new Passwords();
-  const accounts = await openAccounts({ ...config, sql, engine, passwords, clock });
+  const accounts = await openAccounts({ ...config, db, engine, passwords, clock });
   const routes: Route[] = [
-    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
+    ...couponRoutes({ engine, db, soldOutStatus: config.couponSoldOutStatus }),
     ...accountRoutes(accounts),
-    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
+    ...platformRoutes(accounts, { engine, shelf, sql, db, clock }),
   ];
   const { clients } = accounts;
   const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log, clients });
   engine.start();
   try {
     await engine.settled();
-    await seedDemo({ sql, passwords, url: `http://127.0.0.1:${server.port}`, clock, say });
+    await seedDemo({ db, passwords, url: `http://127.0.0.1:${server.port}`, clock, say });
   } finally {
     await engine.stop();
     await server.stop(true);
@@ -260,7 +262,7 @@ async function runSeed(config: Config): Promise<void> {
 async function withPassword(
   config: Config,
   name: string,
-  use: (sql: Sql, password: string) => Promise<void>,
+  use: (db: Db, password: string) => Promise<void>,
 ): Promise<void> {
   const password = await readPassword(name);
   if (password === null) throw new UsageError("The two passwords are not the same.");
@@ -269,7 +271,7 @@ async function withPassword(
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
   try {
-    await use(sql, password);
+    await use(openDb(sql), password);
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();
@@ -277,15 +279,15 @@ async function withPassword(
 }
 
 const runUserCreate = (config: Config, name: string, role: UserRole): Promise<void> =>
-  withPassword(config, name, async (sql, password) => {
-    const account = await createAccount(sql, new Passwords(), { username: name, password, role });
+  withPassword(config, name, async (db, password) => {
+    const account = await createAccount(db, new Passwords(), { username: name, password, role });
     if (account === null) throw new AccountError(`There is an account ${name} already.`);
     say(`Made the account ${account.username}, role ${account.role}.`);
   });
 
 const runUserPassword = (config: Config, name: string): Promise<void> =>
-  withPassword(config, name, async (sql, password) => {
-    const changed = await replacePassword(sql, name, await new Passwords().hash(password));
+  withPassword(config, name, async (db, password) => {
+    const changed = await replacePassword(db, name, await new Passwords().hash(password));
     if (changed === null) throw new AccountError(`There is no account ${name}.`);
     const seconds = cacheAgeMaxMs / 1000;
     say(

@@ -11,6 +11,7 @@ import type { Route } from "../http/server.ts";
 import { apiRoutes } from "../http/table.ts";
 import { Shelf } from "../sales/catalogue.ts";
 import { openPool } from "../postgres/client.ts";
+import { openDb } from "../store/db.ts";
 
 /** Nobody listens there; a pool connects when it is first asked something, which none is. */
 const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
@@ -20,6 +21,7 @@ const clock = (): number => 0;
 /** The table that a program with no settings serves. */
 export function idleRoutes(version: string): Route[] {
   const sql = openPool({ url: nowhere });
+  const db = openDb(sql);
   const shelf = new Shelf(sql);
   const schedule = { cron: "0 * * * *", timeZone: "UTC" };
   const engine = new Engine({
@@ -40,7 +42,7 @@ export function idleRoutes(version: string): Route[] {
     log: { info() {}, warn() {}, error() {} },
   });
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret: crypto.randomUUID(),
     epoch: () => null,
     clients: new Clients({ sealKey: "", trustedProxies: new BlockList(), clock }),
@@ -51,6 +53,7 @@ export function idleRoutes(version: string): Route[] {
     engine,
     shelf,
     sql,
+    db,
     schedule,
     accounts,
     events: new Events(engine, shelf, clock),

@@ -4,6 +4,7 @@ import type { Accounts } from "../access/accounts.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Schedule } from "../sales/schedule.ts";
 import type { Shelf } from "../sales/catalogue.ts";
+import type { Db } from "../store/db.ts";
 import { findCode } from "../store/sales.ts";
 import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
@@ -20,6 +21,7 @@ export type TableContext = {
   readonly engine: Engine;
   readonly shelf: Shelf;
   readonly sql: Sql;
+  readonly db: Db;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
   readonly events: Events;
@@ -32,7 +34,7 @@ export type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, sql, accounts, metrics } = context;
+  const { engine, sql, db, accounts, metrics } = context;
   // Made when it is first asked for: a start does not wait for it.
   let rendered: string | null = null;
   const document = (): string => (rendered ??= JSON.stringify(documentOf(routes, context.version)));
@@ -40,7 +42,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes(context),
     ...context.events.routes,
-    ...couponRoutes({ engine, sql, soldOutStatus: context.couponSoldOutStatus }),
+    ...couponRoutes({ engine, db, soldOutStatus: context.couponSoldOutStatus }),
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),

@@ -132,32 +132,25 @@ export function messageOf(error: unknown): string {
   return error.message === "" ? errorCode(error) || error.name : error.message;
 }
 
+/** It is there, and says so, but has no time for us yet. */
 const busyCodes: ReadonlySet<string> = new Set([
   "57P03", // cannot_connect_now: starting up, or shutting down
   "53300", // too_many_connections
 ]);
-const goneCodes: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "ENOENT", // no socket file yet
-  "CONNECTION_CLOSED",
-  "CONNECTION_DESTROYED",
-  "CONNECTION_ENDED",
-  "CONNECT_TIMEOUT",
-  "57P01", // admin_shutdown
-  "57P02", // crash_shutdown
-]);
 
-/** Whether an error says that the server is not there just now, and may be again. */
-export const isConnectionLost = (error: unknown): boolean =>
-  goneCodes.has(errorCode(error)) || busyCodes.has(errorCode(error));
+/**
+ * Whether an error says that PostgreSQL is not there just now, or has no room for us, and may
+ * again: connections that fail (the driver's and the system's codes, and class 08), a server
+ * that is ending or starting (57P), and one that lacks what it needs (53).
+ */
+export const isAway = (error: unknown): boolean =>
+  /^(?:08|53|57P|CONNECTION_|CONNECT_TIMEOUT$|ECONN|EPIPE$|ENOENT$)/.test(errorCode(error));
 
 function waitMaxMs(error: unknown): number {
   const code = errorCode(error);
   if (busyCodes.has(code)) return startingWaitMaxMs;
   // A time-out has waited by itself, and an address that swallows packets stays like that.
-  return goneCodes.has(code) && code !== "CONNECT_TIMEOUT" ? refusedWaitMaxMs : 0;
+  return isAway(error) && code !== "CONNECT_TIMEOUT" ? refusedWaitMaxMs : 0;
 }
 
 function explain(database: Database, error: unknown, waitedMs: number): DatabaseError {

@@ -1,5 +1,7 @@
 /** What an account has bought in product sales: one order for each attempt that sold something. */
-import type { Sql } from "postgres";
+import { and, count, desc, eq, lt, max, sql } from "drizzle-orm";
+import { prepared, type Db } from "./db.ts";
+import { items, purchases, sales } from "./schema.ts";
 
 export type Order = {
   /** Number of the attempt that sold it. */
@@ -15,60 +17,77 @@ export type Order = {
   readonly purchasedAt: number;
 };
 
-type OrderRow = {
-  seq: number;
-  sale_id: number;
-  title: string;
-  item_id: number;
-  product_id: number;
-  name: string;
-  price_cents: number;
-  codes: string;
-  purchased_at: Date;
-};
-
 /**
  * A user's orders, newest first, before the one numbered `before`. Read by the index on
  * (user_id, seq); a user has as many rows as units bought.
  */
 export async function listOrders(
-  sql: Sql,
+  db: Db,
   userId: string,
   { before, limit }: { before: number; limit: number },
 ): Promise<Order[]> {
-  const rows = await sql<OrderRow[]>`
-    with orders as (
-      select p.seq, p.sale_id, p.item_id, min(p.purchased_at) as purchased_at,
-             string_agg(p.code::text, ',' order by p.unit) as codes
-      from purchases p join sales s on s.id = p.sale_id and s.kind = 'product'
-      where p.user_id = ${userId} and p.seq < ${before}
-      group by p.seq, p.sale_id, p.item_id
-      order by p.seq desc limit ${limit})
-    select o.seq::float8 as seq, o.sale_id, s.title, o.item_id, i.product_id, i.name,
-           i.price_cents, o.codes, o.purchased_at
-    from orders o join sales s on s.id = o.sale_id
-      join items i on i.sale_id = o.sale_id and i.id = o.item_id
-    order by o.seq desc`;
+  const rows = await pageOfOrders(db).execute({ userId, before, limit });
   return rows.map(orderOf);
 }
 
-/** A user's order of a number, or null. */
-export async function findOrder(sql: Sql, userId: string, seq: number): Promise<Order | null> {
-  const [order] = await listOrders(sql, userId, { before: seq + 1, limit: 1 });
-  return order?.seq === seq ? order : null;
+const pageOfOrders = prepared((db) => {
+  const orders = db.$with("orders").as(
+    db
+      .select({
+        seq: purchases.seq,
+        saleId: purchases.saleId,
+        itemId: purchases.itemId,
+        purchasedAt: sql`min(${purchases.purchasedAt})`
+          .mapWith(purchases.purchasedAt)
+          .as("purchased_at"),
+        codes: sql<string>`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`.as(
+          "codes",
+        ),
+      })
+      .from(purchases)
+      .innerJoin(sales, and(eq(sales.id, purchases.saleId), eq(sales.kind, "product")))
+      .where(
+        and(
+          eq(purchases.userId, sql.placeholder("userId")),
+          lt(purchases.seq, sql.placeholder("before")),
+        ),
+      )
+      .groupBy(purchases.seq, purchases.saleId, purchases.itemId)
+      .orderBy(desc(purchases.seq))
+      .limit(sql.placeholder("limit")),
+  );
+  return db
+    .with(orders)
+    .select({
+      seq: orders.seq,
+      saleId: orders.saleId,
+      saleTitle: sales.title,
+      itemId: orders.itemId,
+      productId: items.productId,
+      name: items.name,
+      priceCents: items.priceCents,
+      codes: orders.codes,
+      purchasedAt: orders.purchasedAt,
+    })
+    .from(orders)
+    .innerJoin(sales, eq(sales.id, orders.saleId))
+    .innerJoin(items, and(eq(items.saleId, orders.saleId), eq(items.id, orders.itemId)))
+    .orderBy(desc(orders.seq))
+    .prepare("page_of_orders");
+});
+
+type OrderRow = Awaited<ReturnType<ReturnType<typeof pageOfOrders>["execute"]>>[number];
+
+function orderOf({ codes, productId, purchasedAt, ...order }: OrderRow): Order {
+  if (productId === null) throw new Error(`order ${order.seq} is of no product`);
+  return { ...order, productId, codes: codes.split(","), purchasedAt: purchasedAt.getTime() };
 }
 
-const orderOf = (row: OrderRow): Order => ({
-  seq: row.seq,
-  saleId: row.sale_id,
-  saleTitle: row.title,
-  itemId: row.item_id,
-  productId: row.product_id,
-  name: row.name,
-  priceCents: row.price_cents,
-  codes: row.codes.split(","),
-  purchasedAt: row.purchased_at.getTime(),
-});
+/** A user's order of a number, or null. */
+export async function findOrder(db: Db, userId: string, seq: number): Promise<Order | null> {
+  const [order] = await listOrders(db, userId, { before: seq + 1, limit: 1 });
+  return order?.seq === seq ? order : null;
+}
 
 export type Bought = {
   readonly units: number;
@@ -77,11 +96,22 @@ export type Bought = {
 };
 
 /** How much of a product a user has bought, in all product sales together. */
-export async function boughtOf(sql: Sql, userId: string, productId: number): Promise<Bought> {
-  const [row] = await sql<{ units: number; seq: number | null; at: Date | null }[]>`
-    select count(*)::int as units, max(p.seq)::float8 as seq, max(p.purchased_at) as at
-    from purchases p join items i on i.sale_id = p.sale_id and i.id = p.item_id
-    where p.user_id = ${userId} and i.product_id = ${productId}`;
+export async function boughtOf(db: Db, userId: string, productId: number): Promise<Bought> {
+  const [row] = await unitsBought(db).execute({ userId, productId });
   const { units, seq, at } = row ?? { units: 0, seq: null, at: null };
   return { units, last: seq === null || at === null ? null : { seq, at: at.getTime() } };
 }
+
+const unitsBought = prepared((db) =>
+  db
+    .select({ units: count(), seq: max(purchases.seq), at: max(purchases.purchasedAt) })
+    .from(purchases)
+    .innerJoin(items, and(eq(items.saleId, purchases.saleId), eq(items.id, purchases.itemId)))
+    .where(
+      and(
+        eq(purchases.userId, sql.placeholder("userId")),
+        eq(items.productId, sql.placeholder("productId")),
+      ),
+    )
+    .prepare("units_bought"),
+);

@@ -200,7 +200,7 @@ class Desk {
     if (body instanceof Response) return body;
     const { name, description, price_cents: priceCents } = body;
     const fields = { name, description, priceCents };
-    const made = await insertProduct(this.#context.sql, fields, crypto.randomUUID());
+    const made = await insertProduct(this.#context.db, fields, crypto.randomUUID());
     return created(`/api/products/${made.id}`, showProduct(made, undefined));
   }
 
@@ -212,11 +212,7 @@ class Desk {
     const changed =
       id === null
         ? null
-        : await updateProduct(this.#context.sql, id, {
-            ...(name === undefined ? {} : { name }),
-            ...(description === undefined ? {} : { description }),
-            ...(priceCents === undefined ? {} : { priceCents }),
-          });
+        : await updateProduct(this.#context.db, id, { name, description, priceCents });
     if (changed === null) return problem("product_not_found");
     const sales = await this.#sales.ofProducts([changed.id]);
     return json(showProduct(changed, sales.get(changed.id)));

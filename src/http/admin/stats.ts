@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { expire, type LedgerState, type SaleState } from "../../ledger/state.ts";
 import { withAdmin } from "../shop/accounts.ts";
+import { ping } from "../../store/db.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
 import { liveTotals, showSale } from "../sale/figures.ts";
@@ -149,11 +150,11 @@ async function figures(sales: FlashSales, context: FlashSalesContext): Promise<R
   });
 }
 
-async function askDatabase({ sql }: FlashSalesContext) {
+async function askDatabase({ db }: FlashSalesContext) {
   const startedAt = performance.now();
   const late = Promise.withResolvers<"down">();
   const timer = setTimeout(() => late.resolve("down"), databaseWaitMaxMs);
-  const asked = sql`select 1`.then(
+  const asked = ping(db).then(
     () => "up" as const,
     () => "down" as const,
   );

@@ -1,10 +1,10 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
 import type { BunRequest } from "bun";
-import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
 import type { ClaimOutcome } from "../../ledger/commands.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
+import type { Db } from "../../store/db.ts";
 import { UnavailableError } from "../../engine/writer.ts";
 import { readBody, textField } from "../body.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
@@ -40,7 +40,7 @@ const claimBody = z.object({ user_id: textField, coupon_name: textField });
 
 type Context = {
   readonly engine: Engine;
-  readonly sql: Sql;
+  readonly db: Db;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -167,7 +167,7 @@ function renderClaim(outcome: ClaimOutcome, soldOutStatus: number): Response {
   }
 }
 
-async function read({ engine, sql }: Context, request: BunRequest): Promise<Response> {
+async function read({ engine, db }: Context, request: BunRequest): Promise<Response> {
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
   const query = queryOf(request.url);
@@ -186,7 +186,7 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
   const claimants =
-    limit === 0 ? [] : await listClaimants(sql, name, { after, upTo: claimed, limit });
+    limit === 0 ? [] : await listClaimants(db, name, { after, upTo: claimed, limit });
   const last = after + claimants.length;
   return json({
     ...showCoupon(found),
@@ -195,13 +195,13 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   });
 }
 
-async function list({ sql }: Context, query: string): Promise<Response> {
+async function list({ db }: Context, query: string): Promise<Response> {
   const after = parseWhole(query, "after", { min: 0, max: integerMax, otherwise: 0 });
   if (after instanceof Invalid) return problem("invalid_request", after);
   const bounds = { min: 1, max: couponsPerPageMax, otherwise: couponsPerPage };
   const limit = parseWhole(query, "limit", bounds);
   if (limit instanceof Invalid) return problem("invalid_request", limit);
-  const coupons = await listCoupons(sql, after, limit + 1);
+  const coupons = await listCoupons(db, after, limit + 1);
   const page = coupons.slice(0, limit);
   return json({
     coupons: page.map(showCoupon),

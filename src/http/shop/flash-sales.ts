@@ -10,6 +10,7 @@ import { expire, type LedgerState, type Sale } from "../../ledger/state.ts";
 import type { Shelf } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
+import type { Db } from "../../store/db.ts";
 import { UnavailableError } from "../../engine/writer.ts";
 import { time, timeShape } from "../fields.ts";
 
@@ -20,6 +21,7 @@ export type FlashSalesContext = {
   readonly engine: Engine;
   readonly shelf: Shelf;
   readonly sql: Sql;
+  readonly db: Db;
   readonly clock: () => number;
 };
 

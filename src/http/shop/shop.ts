@@ -181,7 +181,7 @@ export function showProduct(
     description,
     image_url: productImage(id),
     price_cents: priceCents,
-    created_at: time(createdAt),
+    created_at: createdAt.toISOString(),
     flash_sale: sale ?? null,
   };
 }
@@ -196,8 +196,8 @@ class Shop {
   constructor(sales: FlashSales, context: FlashSalesContext) {
     this.#sales = sales;
     this.#context = context;
-    const { sql, clock } = context;
-    this.#demo = new Remembered(clock, () => hasDemo(sql));
+    const { db, sql, clock } = context;
+    this.#demo = new Remembered(clock, () => hasDemo(db));
     this.#lastEnded = new Remembered(clock, async () => {
       const id = await lastEndedSale(sql, clock());
       if (id === null) return null;
@@ -215,7 +215,7 @@ class Shop {
     if (search instanceof Invalid) return problem("invalid_request", search);
     const { limit } = page;
     const after = Math.min(page.after, integerMax);
-    const found = await listProducts(this.#context.sql, { after, limit: limit + 1, search });
+    const found = await listProducts(this.#context.db, { after, limit: limit + 1, search });
     const shown = found.slice(0, limit);
     const sales = await this.#sales.ofProducts(shown.map(({ id }) => id));
     return json({
@@ -298,7 +298,7 @@ class Shop {
 
   async #find(request: BunRequest): Promise<Product | null> {
     const id = idIn(request, "id");
-    return id === null ? null : await findProduct(this.#context.sql, id);
+    return id === null ? null : await findProduct(this.#context.db, id);
   }
 }
 

@@ -120,7 +120,7 @@ export class Till {
       case "purchased_again": {
         // It may have been bought with others in one step, and by another process.
         const seq = outcome.of.sold?.seq ?? 0;
-        const order = await findOrder(this.#context.sql, username, seq);
+        const order = await findOrder(this.#context.db, username, seq);
         if (order === null) throw new Error(`order ${seq} was sold and is not in the records`);
         return answerOrder(username, order, true);
       }
@@ -220,7 +220,7 @@ export class Till {
     });
     if (page instanceof Invalid) return problem("invalid_request", page);
     const { after: before, limit } = page;
-    const found = await listOrders(this.#context.sql, username, { before, limit: limit + 1 });
+    const found = await listOrders(this.#context.db, username, { before, limit: limit + 1 });
     const shown = found.slice(0, limit);
     return json({
       purchases: shown.map((order) => showOrder(username, order)),
@@ -229,11 +229,11 @@ export class Till {
   }
 
   async check(request: BunRequest, { username }: Account): Promise<Response> {
-    const { sql } = this.#context;
+    const { db } = this.#context;
     const id = idIn(request, "product");
-    const product = id === null ? null : await findProduct(sql, id);
+    const product = id === null ? null : await findProduct(db, id);
     if (product === null) return problem("product_not_found");
-    const { units, last } = await boughtOf(sql, username, product.id);
+    const { units, last } = await boughtOf(db, username, product.id);
     return json({
       product_id: product.id,
       purchased: units > 0,
