@@ -14,6 +14,7 @@ import type { Passwords } from "../access/passwords.ts";
 import { itemTraits } from "../art/pictures.ts";
 import { demoProducts, demoSales, demoSeedPrefix, markDemo } from "../store/demo.ts";
 import type { Db } from "../store/db.ts";
+import { isoTime } from "../time.ts";
 import { insertProduct } from "../store/products.ts";
 import { findCredentials } from "../store/users.ts";
 
@@ -208,8 +209,8 @@ async function announce(options: SeedOptions, admin: string, sale: Announcement)
   const products = (await demoProducts(options.db)).filter(({ deleted }) => !deleted);
   const body = {
     title: sale.title,
-    starts_at: new Date(sale.startsAt).toISOString(),
-    ends_at: new Date(sale.endsAt).toISOString(),
+    starts_at: isoTime(sale.startsAt),
+    ends_at: isoTime(sale.endsAt),
     per_user_limit: 2,
     items: products.slice(sale.first, sale.first + sale.count).map((product, index) => ({
       product_id: product.id,

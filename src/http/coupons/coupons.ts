@@ -3,10 +3,12 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
 import type { ClaimOutcome } from "../../ledger/commands.ts";
+import { integerMax } from "../../store/integer.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
 import type { Db } from "../../store/db.ts";
 import { UnavailableError } from "../../engine/writer.ts";
 import { readBody, textField } from "../body.ts";
+import { time, whole } from "../fields.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
@@ -22,7 +24,6 @@ import {
 } from "../schemas.ts";
 import type { Operation, Route } from "../server.ts";
 
-const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer; who wants more pages through them. */
@@ -30,10 +31,7 @@ export const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),
-  amount: z
-    .int(`is not an integer from 1 to ${integerMax}`)
-    .min(1, `is not an integer from 1 to ${integerMax}`)
-    .max(integerMax, `is not an integer from 1 to ${integerMax}`),
+  amount: whole(1, integerMax),
 });
 
 const claimBody = z.object({ user_id: textField, coupon_name: textField });
@@ -146,12 +144,12 @@ function renderClaim(outcome: ClaimOutcome, soldOutStatus: number): Response {
       return jsonText(
         `{"message":"Coupon claimed","user_id":${JSON.stringify(userId)},` +
           `"coupon_name":${JSON.stringify(coupon.name)},"remaining_amount":${coupon.amount - ordinal},` +
-          `"claimed_at":"${new Date(at).toISOString()}"}`,
+          `"claimed_at":"${time(at)}"}`,
       );
     }
     case "already_claimed":
       return problem("already_claimed", {
-        more: { claimed_at: new Date(outcome.claimedAt).toISOString() },
+        more: { claimed_at: time(outcome.claimedAt) },
       });
     case "coupon_sold_out":
       return problem("sold_out", {
@@ -222,7 +220,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: Shown) => ({
   name,
   amount,
   remaining_amount: remaining,
-  created_at: new Date(createdAt).toISOString(),
+  created_at: time(createdAt),
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */

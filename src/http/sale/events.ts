@@ -18,6 +18,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { currentSale } from "../../ledger/decide.ts";
 import { advance, expire, type SaleState } from "../../ledger/state.ts";
 import type { Shelf } from "../../sales/catalogue.ts";
+import { time } from "../fields.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -247,8 +248,8 @@ export class Events {
       id: sale.id,
       title,
       status: "open",
-      starts_at: new Date(sale.startsAt).toISOString(),
-      ends_at: new Date(sale.endsAt).toISOString(),
+      starts_at: time(sale.startsAt),
+      ends_at: time(sale.endsAt),
       stock: sale.stock.reduce((total, units) => total + units, 0),
     };
   }

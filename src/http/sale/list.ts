@@ -3,10 +3,11 @@
  * is told by the ledger, as `/sales/{id}` does, and units of sales long over are counted once.
  */
 import { advance } from "../../ledger/state.ts";
+import { BoundedMap } from "../../bounded.ts";
+import { integerMax } from "../../store/integer.ts";
 import { settleAfterMs } from "../../store/recovery.ts";
 import { listSales, type ListedSale } from "../../store/sales.ts";
 import { OverloadedError } from "../../engine/writer.ts";
-import { integerMax } from "../fields.ts";
 import {
   liveTotals,
   showHead,
@@ -54,7 +55,7 @@ class SaleList {
   readonly #context: FiguresContext;
   readonly #figures: SaleFigures;
   /** Units of sales long over, which do not change any more. */
-  readonly #counted = new Map<number, Counted>();
+  readonly #counted = new BoundedMap<number, Counted>(countedSalesMax);
   #reading: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
@@ -99,7 +100,9 @@ class SaleList {
         ...wanted,
         known: [...this.#counted.keys()],
       });
-      for (const { head, counted } of found) if (counted !== null) this.#keep(head.id, counted);
+      for (const { head, counted } of found) {
+        if (counted !== null) this.#counted.set(head.id, counted);
+      }
       return found;
     });
     this.#reading = reading
@@ -110,12 +113,6 @@ class SaleList {
         this.#waiting -= 1;
       });
     return reading;
-  }
-
-  #keep(saleId: number, counted: Counted): void {
-    this.#counted.set(saleId, counted);
-    const oldest = this.#counted.keys().next().value;
-    if (this.#counted.size > countedSalesMax && oldest !== undefined) this.#counted.delete(oldest);
   }
 
   async #show(page: readonly ListedSale[], now: number) {
