@@ -5,6 +5,7 @@
  * The writer's connection is made in `leadership.ts`; it needs other settings than a pool.
  */
 import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+import { transactions, transactionsMax } from "./transactions.ts";
 
 /** Where the server is: a URL, or the parts of an embedded one. */
 export type Connection =
@@ -42,7 +43,7 @@ export const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
-/** Connections for everything but the journal: reads, migrations, preparing a sale. */
+/** Connections for everything but the journal, transactions included. */
 export const poolConnectionsMax = 8;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
@@ -69,9 +70,14 @@ function ipv6Host(url: string): object {
   return { host: [hostname.slice(1, -1)], port: [Number(port || 5432)] };
 }
 
-/** The cold paths' pool. */
-export const openPool = (connection: Connection): Sql =>
-  connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
+/** The cold paths' pool; its transactions have connections of their own. */
+export function openPool(connection: Connection): Sql {
+  const pool = connect(connection, { max: poolConnectionsMax - transactionsMax, idle_timeout: 60 });
+  pool.begin = transactions((onclose) =>
+    connect(connection, { max: 1, max_lifetime: null, idle_timeout: 0, onclose }),
+  );
+  return pool;
+}
 
 /**
  * Waits until the server answers, and checks that it will do; or until `signal` is aborted.

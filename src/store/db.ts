@@ -11,8 +11,12 @@
  * driver's, with its code: drizzle's wraps it, and tells the parameters, a password's hash too.
  */
 import { DrizzleQueryError, sql as fragment, type Query } from "drizzle-orm";
-import { PgDialect, type PreparedQueryConfig } from "drizzle-orm/pg-core";
-import { PostgresJsDatabase, PostgresJsSession } from "drizzle-orm/postgres-js";
+import { PgDialect, type PgTransactionConfig, type PreparedQueryConfig } from "drizzle-orm/pg-core";
+import {
+  PostgresJsDatabase,
+  PostgresJsSession,
+  type PostgresJsTransaction,
+} from "drizzle-orm/postgres-js";
 import type { Sql } from "postgres";
 
 /** To be given to whatever asks the records; the statements are typed by the schema's tables. */
@@ -31,6 +35,13 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
     const execute = statement.execute.bind(statement);
     statement.execute = (values) => execute(values).catch(rethrow);
     return statement;
+  }
+
+  override transaction<T>(
+    work: (tx: PostgresJsTransaction<None, None>) => Promise<T>,
+    config?: PgTransactionConfig,
+  ): Promise<T> {
+    return super.transaction(work, config).catch(rethrow);
   }
 }
 
