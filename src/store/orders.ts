@@ -30,51 +30,34 @@ export async function listOrders(
   return rows.map(orderOf);
 }
 
-const pageOfOrders = prepared((db) => {
-  const orders = db.$with("orders").as(
-    db
-      .select({
-        seq: purchases.seq,
-        saleId: purchases.saleId,
-        itemId: purchases.itemId,
-        purchasedAt: sql`min(${purchases.purchasedAt})`
-          .mapWith(purchases.purchasedAt)
-          .as("purchased_at"),
-        codes: sql<string>`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`.as(
-          "codes",
-        ),
-      })
-      .from(purchases)
-      .innerJoin(sales, and(eq(sales.id, purchases.saleId), eq(sales.kind, "product")))
-      .where(
-        and(
-          eq(purchases.userId, sql.placeholder("userId")),
-          lt(purchases.seq, sql.placeholder("before")),
-        ),
-      )
-      .groupBy(purchases.seq, purchases.saleId, purchases.itemId)
-      .orderBy(desc(purchases.seq))
-      .limit(sql.placeholder("limit")),
-  );
-  return db
-    .with(orders)
+const pageOfOrders = prepared((db) =>
+  db
     .select({
-      seq: orders.seq,
-      saleId: orders.saleId,
+      seq: purchases.seq,
+      saleId: purchases.saleId,
       saleTitle: sales.title,
-      itemId: orders.itemId,
+      itemId: purchases.itemId,
       productId: items.productId,
       name: items.name,
       priceCents: items.priceCents,
-      codes: orders.codes,
-      purchasedAt: orders.purchasedAt,
+      codes: sql<string>`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`,
+      purchasedAt: sql`min(${purchases.purchasedAt})`.mapWith(purchases.purchasedAt),
     })
-    .from(orders)
-    .innerJoin(sales, eq(sales.id, orders.saleId))
-    .innerJoin(items, and(eq(items.saleId, orders.saleId), eq(items.id, orders.itemId)))
-    .orderBy(desc(orders.seq))
-    .prepare("page_of_orders");
-});
+    .from(purchases)
+    .innerJoin(sales, and(eq(sales.id, purchases.saleId), eq(sales.kind, "product")))
+    .innerJoin(items, and(eq(items.saleId, purchases.saleId), eq(items.id, purchases.itemId)))
+    .where(
+      and(
+        eq(purchases.userId, sql.placeholder("userId")),
+        lt(purchases.seq, sql.placeholder("before")),
+      ),
+    )
+    // With the keys of the other two tables their columns are one for each order.
+    .groupBy(purchases.seq, purchases.saleId, purchases.itemId, sales.id, items.saleId, items.id)
+    .orderBy(desc(purchases.seq))
+    .limit(sql.placeholder("limit"))
+    .prepare("page_of_orders"),
+);
 
 type OrderRow = Awaited<ReturnType<ReturnType<typeof pageOfOrders>["execute"]>>[number];
 

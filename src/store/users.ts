@@ -7,7 +7,20 @@
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
  * A part of it that locks rows is done once, however often it is named.
  */
-import { and, asc, desc, eq, exists, gt, inArray, lt, ne, sql, type SQL } from "drizzle-orm";
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  exists,
+  gt,
+  inArray,
+  lt,
+  ne,
+  sql,
+  type Placeholder,
+  type SQL,
+} from "drizzle-orm";
 import { sameName } from "../access/rules.ts";
 import { prepared, type Db } from "./db.ts";
 import { leader, sessions, users } from "./schema.ts";
@@ -91,64 +104,68 @@ export async function startSession(
   session: { readonly id: string; readonly expiresAt: number; readonly now: number },
   user: Credentials,
 ): Promise<boolean> {
-  // The lock has a disabling that goes on at the same time either seen here, or see this row.
-  const known = db
-    .$with("known")
-    .as(
-      db
-        .select({ id: users.id, passwordVersion: users.passwordVersion })
-        .from(users)
-        .where(stillThe(user))
-        .for("share"),
-    );
-  const surplus = db.$with("surplus").as(
-    db.delete(sessions).where(
-      inArray(
-        sessions.id,
-        db
-          .select({ id: sessions.id })
-          .from(sessions)
-          .where(eq(sessions.userId, user.id))
-          .orderBy(desc(sessions.expiresAt))
-          .offset(sessionsPerUserMax - 1),
-      ),
-    ),
-  );
-  const past = db.$with("past").as(
-    db.delete(sessions).where(
-      inArray(
-        sessions.id,
-        db
-          .select({ id: sessions.id })
-          .from(sessions)
-          .where(and(lt(sessions.expiresAt, new Date(session.now)), ne(sessions.userId, user.id)))
-          .limit(clearedPerLoginMax)
-          .for("update", { skipLocked: true }),
-      ),
-    ),
-  );
-  const begun = await db
-    .with(known, surplus, past)
-    .insert(sessions)
-    .select(
-      db
-        .select({
-          id: sql`${sql.param(session.id, sessions.id)}::uuid`.as("id"),
-          userId: known.id,
-          passwordVersion: known.passwordVersion,
-          expiresAt:
-            sql`${sql.param(new Date(session.expiresAt), sessions.expiresAt)}::timestamptz`.as(
-              "expires_at",
-            ),
-        })
-        .from(known),
-    )
-    .returning({ id: sessions.id });
+  const begun = await sessionBegun(db).execute({
+    ...session,
+    expiresAt: new Date(session.expiresAt),
+    now: new Date(session.now),
+    userId: user.id,
+    passwordHash: user.passwordHash,
+  });
   return begun.length > 0;
 }
 
+const sessionBegun = prepared((db) => {
+  const userId = sql.placeholder("userId");
+  // The lock has a disabling that goes on at the same time either seen here, or see this row.
+  const known = db.$with("known").as(
+    db
+      .select({ id: users.id, passwordVersion: users.passwordVersion })
+      .from(users)
+      .where(stillThe({ id: userId, passwordHash: sql.placeholder("passwordHash") }))
+      .for("share"),
+  );
+  const surplus = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(eq(sessions.userId, userId))
+    .orderBy(desc(sessions.expiresAt))
+    .offset(sessionsPerUserMax - 1);
+  const past = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(lt(sessions.expiresAt, sql.placeholder("now")), ne(sessions.userId, userId)))
+    .limit(clearedPerLoginMax)
+    .for("update", { skipLocked: true });
+  const begun = db
+    .select({
+      id: sql`${sql.placeholder("id")}::uuid`.as("id"),
+      userId: known.id,
+      passwordVersion: known.passwordVersion,
+      expiresAt:
+        sql`${sql.param(sql.placeholder("expiresAt"), sessions.expiresAt)}::timestamptz`.as(
+          "expires_at",
+        ),
+    })
+    .from(known);
+  return db
+    .with(
+      known,
+      db.$with("surplus").as(db.delete(sessions).where(inArray(sessions.id, surplus))),
+      db.$with("past").as(db.delete(sessions).where(inArray(sessions.id, past))),
+    )
+    .insert(sessions)
+    .select(begun)
+    .returning({ id: sessions.id })
+    .prepare("session_begun");
+});
+
+type Known = {
+  readonly id: number | Placeholder;
+  readonly passwordHash: string | Placeholder;
+};
+
 /** A user who is enabled, and whose password is the one that was verified. */
-const stillThe = ({ id, passwordHash }: Credentials) =>
+const stillThe = ({ id, passwordHash }: Known) =>
   and(eq(users.id, id), eq(users.disabled, false), eq(users.passwordHash, passwordHash));
 
 /** The user of a session that has not been ended; its time is the token's to tell. */
