@@ -30,40 +30,59 @@ export async function listOrders(
   return rows.map(orderOf);
 }
 
-const pageOfOrders = prepared((db) =>
-  db
-    .select({
-      seq: purchases.seq,
-      saleId: purchases.saleId,
-      saleTitle: sales.title,
-      itemId: purchases.itemId,
-      productId: items.productId,
-      name: items.name,
-      priceCents: items.priceCents,
-      codes: sql<string>`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`,
-      purchasedAt: sql`min(${purchases.purchasedAt})`.mapWith(purchases.purchasedAt),
-    })
-    .from(purchases)
-    .innerJoin(sales, and(eq(sales.id, purchases.saleId), eq(sales.kind, "product")))
-    .innerJoin(items, and(eq(items.saleId, purchases.saleId), eq(items.id, purchases.itemId)))
-    .where(
-      and(
-        eq(purchases.userId, sql.placeholder("userId")),
-        lt(purchases.seq, sql.placeholder("before")),
-      ),
-    )
-    // With the keys of the other two tables their columns are one for each order.
-    .groupBy(purchases.seq, purchases.saleId, purchases.itemId, sales.id, items.saleId, items.id)
-    .orderBy(desc(purchases.seq))
-    .limit(sql.placeholder("limit"))
-    .prepare("page_of_orders"),
-);
+const pageOfOrders = prepared((db) => {
+  const orders = db.$with("orders").as(
+    db
+      .select({
+        seq: purchases.seq,
+        saleId: purchases.saleId,
+        itemId: purchases.itemId,
+        codes: sql`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`.as("codes"),
+        purchasedAt: sql`min(${purchases.purchasedAt})`.as("purchased_at"),
+      })
+      .from(purchases)
+      .innerJoin(sales, and(eq(sales.id, purchases.saleId), eq(sales.kind, "product")))
+      .where(
+        and(
+          eq(purchases.userId, sql.placeholder("userId")),
+          lt(purchases.seq, sql.placeholder("before")),
+        ),
+      )
+      .groupBy(purchases.seq, purchases.saleId, purchases.itemId)
+      .orderBy(desc(purchases.seq))
+      .limit(sql.placeholder("limit")),
+  );
+  return (
+    db
+      .with(orders)
+      // The tables' own columns: those of a part of a statement are read half as fast.
+      .select({
+        seq: sql`${orders.seq}`.mapWith(purchases.seq),
+        saleId: sales.id,
+        saleTitle: sales.title,
+        itemId: items.id,
+        productId: items.productId,
+        name: items.name,
+        priceCents: items.priceCents,
+        codes: sql<string>`${orders.codes}`,
+        purchasedAt: sql`${orders.purchasedAt}`.mapWith(purchases.purchasedAt),
+      })
+      .from(orders)
+      .innerJoin(sales, eq(sales.id, orders.saleId))
+      .innerJoin(items, and(eq(items.saleId, orders.saleId), eq(items.id, orders.itemId)))
+      .orderBy(desc(orders.seq))
+      .prepare("page_of_orders")
+  );
+});
 
 type OrderRow = Awaited<ReturnType<ReturnType<typeof pageOfOrders>["execute"]>>[number];
 
-function orderOf({ codes, productId, purchasedAt, ...order }: OrderRow): Order {
-  if (productId === null) throw new Error(`order ${order.seq} is of no product`);
-  return { ...order, productId, codes: codes.split(","), purchasedAt: purchasedAt.getTime() };
+function orderOf(row: OrderRow): Order {
+  const { seq, saleId, saleTitle, itemId, productId, name, priceCents } = row;
+  if (productId === null) throw new Error(`order ${seq} is of no product`);
+  const codes = row.codes.split(",");
+  const purchasedAt = row.purchasedAt.getTime();
+  return { seq, saleId, saleTitle, itemId, productId, name, priceCents, codes, purchasedAt };
 }
 
 /** A user's order of a number, or null. */
