@@ -5,7 +5,7 @@
  * The writer's connection is made in `leadership.ts`; it needs other settings than a pool.
  */
 import postgres, { type Options, type PostgresType, type Sql } from "postgres";
-import { transactions, transactionsMax } from "./transactions.ts";
+import { transactions } from "./transactions.ts";
 
 /** Where the server is: a URL, or the parts of an embedded one. */
 export type Connection =
@@ -43,7 +43,7 @@ export const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
-/** Connections for everything but the journal, transactions included. */
+/** Connections for everything but the journal; `transactionsMax` more while transactions run. */
 export const poolConnectionsMax = 8;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
@@ -72,7 +72,7 @@ function ipv6Host(url: string): object {
 
 /** The cold paths' pool; its transactions have connections of their own. */
 export function openPool(connection: Connection): Sql {
-  const pool = connect(connection, { max: poolConnectionsMax - transactionsMax, idle_timeout: 60 });
+  const pool = connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
   pool.begin = transactions((onclose) =>
     connect(connection, { max: 1, max_lifetime: null, idle_timeout: 0, onclose }),
   );

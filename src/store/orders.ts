@@ -34,46 +34,54 @@ export async function listOrders(
   return rows.map(orderOf);
 }
 
-const pageOfOrders = prepared((db) =>
-  db
-    .select({
-      seq: purchases.seq,
-      buyer: purchases.buyer,
-      userId: purchases.userId,
-      saleId: purchases.saleId,
-      saleTitle: sales.title,
-      itemId: purchases.itemId,
-      productId: items.productId,
-      name: items.name,
-      priceCents: items.priceCents,
-      codes: sql<string>`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`,
-      purchasedAt: sql`min(${purchases.purchasedAt})`.mapWith(purchases.purchasedAt),
-    })
-    .from(purchases)
-    .innerJoin(sales, eq(sales.id, purchases.saleId))
-    .innerJoin(items, and(eq(items.saleId, purchases.saleId), eq(items.id, purchases.itemId)))
-    .where(
-      and(
-        eq(purchases.userId, sql.placeholder("userId")),
-        eq(purchases.buyer, sql.placeholder("kind")),
-        lt(purchases.seq, sql.placeholder("before")),
-      ),
-    )
-    // With the keys of the other two tables their columns are one for each order.
-    .groupBy(
-      purchases.seq,
-      purchases.buyer,
-      purchases.userId,
-      purchases.saleId,
-      purchases.itemId,
-      sales.id,
-      items.saleId,
-      items.id,
-    )
-    .orderBy(desc(purchases.seq))
-    .limit(sql.placeholder("limit"))
-    .prepare("page_of_orders"),
-);
+const pageOfOrders = prepared((db) => {
+  const orders = db.$with("orders").as(
+    db
+      .select({
+        seq: purchases.seq,
+        buyer: purchases.buyer,
+        userId: purchases.userId,
+        saleId: purchases.saleId,
+        itemId: purchases.itemId,
+        codes: sql`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`.as("codes"),
+        purchasedAt: sql`min(${purchases.purchasedAt})`.as("purchased_at"),
+      })
+      .from(purchases)
+      .where(
+        and(
+          eq(purchases.userId, sql.placeholder("userId")),
+          eq(purchases.buyer, sql.placeholder("kind")),
+          lt(purchases.seq, sql.placeholder("before")),
+        ),
+      )
+      .groupBy(purchases.seq, purchases.buyer, purchases.userId, purchases.saleId, purchases.itemId)
+      .orderBy(desc(purchases.seq))
+      .limit(sql.placeholder("limit")),
+  );
+  return (
+    db
+      .with(orders)
+      // The tables' own columns: those of a part of a statement are read half as fast.
+      .select({
+        seq: sql`${orders.seq}`.mapWith(purchases.seq),
+        buyer: sql`${orders.buyer}`.mapWith(purchases.buyer),
+        userId: sql<string>`${orders.userId}`,
+        saleId: sales.id,
+        saleTitle: sales.title,
+        itemId: items.id,
+        productId: items.productId,
+        name: items.name,
+        priceCents: items.priceCents,
+        codes: sql<string>`${orders.codes}`,
+        purchasedAt: sql`${orders.purchasedAt}`.mapWith(purchases.purchasedAt),
+      })
+      .from(orders)
+      .innerJoin(sales, eq(sales.id, orders.saleId))
+      .innerJoin(items, and(eq(items.saleId, orders.saleId), eq(items.id, orders.itemId)))
+      .orderBy(desc(orders.seq))
+      .prepare("page_of_orders")
+  );
+});
 
 type OrderRow = Awaited<ReturnType<ReturnType<typeof pageOfOrders>["execute"]>>[number];
 
