@@ -74,7 +74,7 @@ function servedParts(parts: Parts, settings: Pick<Config, "schedule" | "couponSo
   return { events, routes };
 }
 
-export type ProgramOptions = {
+type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
   /** The newest migration that this program knows, as drizzle numbers it. */

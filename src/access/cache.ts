@@ -10,7 +10,7 @@ export const cachedTokensMax = 50_000;
 /** After this a session is read again, for whatever was changed by hand in PostgreSQL. */
 export const cacheAgeMaxMs = 30_000;
 
-export type CachedSession = {
+type CachedSession = {
   readonly sessionId: string;
   readonly userId: number;
   /** Null: the session has ended. It does not come back. */

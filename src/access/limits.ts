@@ -18,7 +18,7 @@ import { sameName } from "./rules.ts";
 const minuteMs = 60_000;
 
 /** Attempts that are allowed at once, and come back evenly over the time. */
-export type Allowance = { readonly times: number; readonly perMs: number };
+type Allowance = { readonly times: number; readonly perMs: number };
 
 export const allowances = {
   loginOfAccountFromAddress: { times: 10, perMs: 15 * minuteMs },
@@ -68,7 +68,7 @@ export class Limit {
 }
 
 /** One attempt that was allowed. */
-export type Attempt = {
+type Attempt = {
   /** It did not fail: it never happened. */
   giveBack(now: number): void;
 };

@@ -16,7 +16,7 @@ import type { Route } from "./server.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
 
-export type TableContext = {
+type TableContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;

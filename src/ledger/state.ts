@@ -38,7 +38,7 @@ export type Reservation = {
 };
 
 /** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
-export type SoldUnit = {
+type SoldUnit = {
   /** Number of the attempt that sold it; it is the order's number too. */
   readonly seq: number;
   readonly at: number;
@@ -75,7 +75,7 @@ export type SaleState = {
 };
 
 /** What is not on the books any more, for those who still ask for its code; and since when. */
-export type Ended = { readonly of: ArchivedCode; readonly seq: number };
+type Ended = { readonly of: ArchivedCode; readonly seq: number };
 
 /**
  * What an idempotency key was used for. It may have been used again, after what it had made had
@@ -115,7 +115,7 @@ export type LedgerState = {
 };
 
 /** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
-export const endedMax = 16_384;
+const endedMax = 16_384;
 
 export function emptyState(seq: number, now: number): LedgerState {
   return {

@@ -6,7 +6,7 @@ import { items, products, sales, secrets, users } from "./schema.ts";
 /** What the picture seeds of the demo's products begin with. */
 export const demoSeedPrefix = "demo-";
 
-export type DemoProduct = {
+type DemoProduct = {
   readonly id: number;
   readonly pictureSeed: string;
   readonly priceCents: number;

@@ -17,7 +17,7 @@ export type Product = {
 };
 
 /** What an administrator says of a product. */
-export type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
+type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
 
 /**
  * A page of the products in the shop, by id, after the one with the id `after`.

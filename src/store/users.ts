@@ -91,7 +91,7 @@ export async function listUsers(
 }
 
 /** Sessions of one user; the oldest give way. */
-export const sessionsPerUserMax = 50;
+const sessionsPerUserMax = 50;
 /** Sessions past their end that one login clears away. */
 const clearedPerLoginMax = 100;
 

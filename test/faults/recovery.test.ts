@@ -23,7 +23,7 @@ import { lookInto, migrationsFolder, usePostgres } from "../support/postgres.ts"
 import { Random, seeds } from "../support/random.ts";
 import { runProgram, startServer } from "../support/server.ts";
 import { Clock, openShop, smallSale } from "../support/shop.ts";
-import { inTurn, until, upTo } from "../support/wait.ts";
+import { inTurn, until, upTo, within } from "../support/wait.ts";
 
 const postgres = usePostgres();
 const quarterPast = Date.parse("2030-05-05T10:15:00Z");
@@ -233,9 +233,7 @@ describe("the writer", () => {
   test("that has ended can be drained all the same", async () => {
     const { writer, leadership } = await openWriter(await postgres.newRecords());
     writer.end(new Error("lost"));
-    const drained = writer.drain().then(() => "drained");
-    const late = Bun.sleep(1_000).then(() => "still waiting");
-    expect(await Promise.race([drained, late])).toBe("drained");
+    await within("the drain", 1_000, writer.drain());
     await leadership.end();
   });
 });

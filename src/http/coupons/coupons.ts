@@ -27,7 +27,7 @@ import type { Operation, Route } from "../server.ts";
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer; who wants more pages through them. */
-export const claimantsPerPageMax = 10_000;
+const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),

@@ -61,7 +61,7 @@ export const productFlashSale = flashSaleHead.omit({ reserved: true }).extend({
 });
 
 export type FlashSaleHead = z.output<typeof flashSaleHead>;
-export type FlashSale = z.output<typeof flashSale>;
+type FlashSale = z.output<typeof flashSale>;
 export type ProductFlashSale = z.output<typeof productFlashSale>;
 
 /** Units by item number. */
@@ -202,10 +202,8 @@ export class FlashSales {
   }
 }
 
-export const statusOf = (
-  { startsAt, endsAt, closed }: StoredSale["sale"],
-  now: number,
-): SaleStateWord => (closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active");
+const statusOf = ({ startsAt, endsAt, closed }: StoredSale["sale"], now: number): SaleStateWord =>
+  closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active";
 
 function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
   const { sale, title, items } = stored;
