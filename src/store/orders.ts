@@ -97,7 +97,7 @@ export async function findOrder(db: Db, buyer: Buyer, seq: number): Promise<Orde
   return order?.seq === seq ? order : null;
 }
 
-export type Bought = {
+type Bought = {
   readonly units: number;
   /** The newest order, and when it was. */
   readonly last: { readonly seq: number; readonly at: number } | null;
