@@ -190,16 +190,13 @@ describe("the ledger", () => {
 });
 
 test("SQL is in store/, and in postgres/, which looks after whole servers", () => {
-  const stillElsewhere: string[] = [
-    "src/http/admin/stats.ts", // asks whether the database answers
-  ];
   const home = new Set(["store", "postgres"]);
   const others = codeOf([...src, ...tools]).filter(({ path }) => !home.has(folderOf(path)));
   const statement = /\b(?:sql|tx)(?:<[^`]*>)?`|\bsql<|\.unsafe\(/;
   const driver =
     /^(?:import|export) (?!type )(?!\{ type [^,]* \})[^;]*? from "(?:postgres|drizzle-orm[^"]*)"/m;
   const found = others.filter(({ text }) => statement.test(text) || driver.test(text));
-  expect(found.map(({ path }) => path)).toEqual(stillElsewhere);
+  expect(found.map(({ path }) => path)).toEqual([]);
 });
 
 test("only config.ts reads the environment", () => {
@@ -262,6 +259,7 @@ describe("exports", () => {
       "src/access/passwords.ts: nobodysHash",
       "src/engine/writer.ts: commandsWorthSending",
       "src/http/admin/records.ts: streamOf",
+      "src/http/fresh.ts: freshMs",
       "src/http/openapi/document.ts: refusalCodes",
       "src/http/sale/events.ts: EventBounds",
       "src/ledger/state.ts: unitCode",

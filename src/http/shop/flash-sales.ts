@@ -10,6 +10,7 @@ import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { Db } from "../../store/db.ts";
 import { time, timeShape } from "../fields.ts";
 
 /** Sales long over of which the figures are kept. */
@@ -19,6 +20,7 @@ export type FlashSalesContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;
+  readonly db: Db;
   readonly clock: () => number;
 };
 
