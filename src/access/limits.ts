@@ -13,7 +13,7 @@
  * the process.
  */
 import { BoundedMap } from "../bounded.ts";
-import { sameName } from "./rules.ts";
+import { sameName } from "../store/users.ts";
 
 const minuteMs = 60_000;
 

@@ -35,7 +35,7 @@ const hourMs = 3_600_000;
 /** What the demo could not make; the message says why. */
 export class SeedError extends Error {}
 
-export type SeedOptions = {
+type SeedOptions = {
   readonly db: Db;
   readonly passwords: Passwords;
   /** A server of this program, which leads or passes on to who does. */

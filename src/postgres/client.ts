@@ -39,12 +39,12 @@ export class DatabaseError extends Error {}
 const serverVersionMin = 150_000;
 const connectTimeoutSeconds = 5;
 /** How long a server that refuses connections is waited for at the start. */
-export const refusedWaitMaxMs = 20_000;
+const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
 /** Connections for everything but the journal; `transactionsMax` more while transactions run. */
-export const poolConnectionsMax = 8;
+const poolConnectionsMax = 8;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
 export function connect(

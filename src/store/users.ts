@@ -21,7 +21,6 @@ import {
   type Placeholder,
   type SQL,
 } from "drizzle-orm";
-import { sameName } from "../access/rules.ts";
 import { prepared, type Db } from "./db.ts";
 import { leader, sessions, users } from "./schema.ts";
 
@@ -42,6 +41,16 @@ const stored = {
   disabled: users.disabled,
   createdAt: users.createdAt,
 };
+
+/**
+ * What is the same for two names of one account: names are one when they differ in the case of
+ * the letters A to Z alone, for nobody could tell two such people apart. Other letters are as
+ * they are: Ä and ä, İ and i, ẞ and ß are two, in every locale. No rule lets such a name be
+ * made, but one may be typed at a login, or stored by hand. PostgreSQL says the same by
+ * `lower(username collate "C")`.
+ */
+export const sameName = (name: string): string =>
+  name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 /** As the unique index on users has it. */
 const nameInIndex = sql`lower(${users.username} collate "C")`;
