@@ -14,7 +14,7 @@ import { Engine, systemTimers, type Log, type Timers } from "./engine/engine.ts"
 import { Metrics } from "./engine/metrics.ts";
 import { documentOf } from "./http/openapi/document.ts";
 import type { Schema } from "./http/openapi/schemas.ts";
-import { Events } from "./http/sale/events.ts";
+import { Events, type EventBounds } from "./http/sale/events.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
 import { openPool, type Database } from "./postgres/client.ts";
@@ -63,10 +63,14 @@ type Parts = {
 };
 
 /** Everything that is served to programs. */
-function servedParts(parts: Parts, settings: Pick<Config, "schedule" | "couponSoldOutStatus">) {
+function servedParts(
+  parts: Parts,
+  settings: Pick<Config, "schedule" | "couponSoldOutStatus">,
+  eventBounds: Partial<EventBounds> = {},
+) {
   const { engine, catalogue, clock, version } = parts;
   const { schedule, couponSoldOutStatus } = settings;
-  const events = new Events(engine, catalogue, clock);
+  const events = new Events(engine, catalogue, clock, eventBounds);
   const metrics = new Metrics({ engine, streams: () => events.streamCount, version });
   const routes = apiRoutes({ ...parts, schedule, couponSoldOutStatus, events, metrics });
   return { events, routes };
@@ -81,6 +85,8 @@ export type ProgramOptions = {
   /** For people; without it there are no pages. */
   readonly pages: readonly PageRoute[];
   readonly missingPage?: (request: Request) => Response;
+  /** Of the streams of events, in place of the usual ones. */
+  readonly eventBounds?: Partial<EventBounds>;
   readonly clock: LedgerClock;
   readonly log: Log;
   readonly version: string;
@@ -92,7 +98,7 @@ export class Program {
   readonly sql: Sql;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
-  readonly #events: Events;
+  readonly events: Events;
 
   private constructor(
     parts: Pick<Parts, "engine" | "sql"> & { readonly passwords: Passwords },
@@ -103,7 +109,7 @@ export class Program {
     this.sql = parts.sql;
     this.passwords = parts.passwords;
     this.server = server;
-    this.#events = events;
+    this.events = events;
   }
 
   /** @throws the system's error when it cannot listen there */
@@ -124,7 +130,7 @@ export class Program {
     const passwords = new Passwords();
     const accounts = await openAccounts({ ...config, sql, engine, passwords, clock: now });
     const parts = { engine, catalogue, accounts, sql, clock: now, version };
-    const { events, routes } = servedParts(parts, config);
+    const { events, routes } = servedParts(parts, config, options.eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
       routes,
@@ -141,14 +147,14 @@ export class Program {
 
   start(): void {
     this.engine.start();
-    this.#events.start();
+    this.events.start();
   }
 
   /** Answers what was taken, and ends; the database goes on. */
   async stop(): Promise<void> {
     void this.server.stop();
     await this.engine.stop();
-    this.#events.stop();
+    this.events.stop();
     await this.server.stop(true);
     await this.sql.end({ timeout: 1 });
   }

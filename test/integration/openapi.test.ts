@@ -8,7 +8,8 @@ import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
-import { idleDocument, idleRoutes } from "../../src/cli/document.ts";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { idleDocument, idleRoutes } from "../../src/program.ts";
 import { refusalCodes } from "../../src/http/openapi/document.ts";
 import { operationsOf, serve, type Route } from "../../src/http/server.ts";
 import { OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
@@ -64,7 +65,7 @@ describe("the document", () => {
   });
 
   test("is about every route of the table, with every code that it refuses by", () => {
-    const routes = idleRoutes(version);
+    const routes = idleRoutes(version, new LedgerClock());
     const table = operationsOf(routes).map(
       ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, "{$1}")}`,
     );
@@ -272,8 +273,8 @@ describe("refusals are as the document says", () => {
 /** The program's table in this process, which leads nothing and has no PostgreSQL. */
 function serveIdle(change: (route: Route) => Route): DocumentedApi {
   const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
-  const engine = idleEngine(lookInto(nowhere), nowhere, Date.now);
-  const routes = idleRoutes(version).map(change);
+  const engine = idleEngine(lookInto(nowhere), nowhere);
+  const routes = idleRoutes(version, new LedgerClock()).map(change);
   const idle = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
   atEnd(() => idle.stop(true));
   const client = new Client(() => `http://127.0.0.1:${idle.port}`);
