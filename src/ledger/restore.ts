@@ -131,6 +131,9 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
     sell(reserve(state, sale, made), seq, at);
   }
   for (const { deadline, ...made } of checkpoint.open) reserve(state, sale, made, deadline);
+  if (sale.live.size !== checkpoint.open.length) {
+    throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
+  }
 }
 
 function apply(state: LedgerState, attempt: EffectiveAttempt): void {
