@@ -39,7 +39,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...checkoutRoutes(context),
     ...viewRoutes(context),
     ...context.events.routes,
-    ...couponRoutes({ engine, sql, soldOutStatus: context.couponSoldOutStatus }),
+    ...couponRoutes({ engine, sql, accounts, soldOutStatus: context.couponSoldOutStatus }),
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),
