@@ -392,10 +392,12 @@ export function buy(
   return units;
 }
 
-/** What a buyer has on the books of an item, oldest first; what has lapsed too. */
+/** What a buyer has on the books of an item, oldest first: what lives, then what has lapsed. */
 export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
-  const open = holderOf(sale, buyer)?.open ?? [];
-  return Array.from(open).filter((reservation) => reservation.itemId === itemId);
+  const open = Array.from(holderOf(sale, buyer)?.open ?? []);
+  const own = open.filter((reservation) => reservation.itemId === itemId);
+  const isLive = ({ status }: Reservation): boolean => status === "live";
+  return [...own.filter(isLive), ...own.filter((reservation) => !isLive(reservation))];
 }
 
 /** The code of the unit that follows `index` others in one purchase: counted on at its end. */
