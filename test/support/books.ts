@@ -107,7 +107,7 @@ export function pictureOf(view: LedgerView): unknown {
       free: view.free(id),
       soldOf: view.soldOf(id),
       open: checkpoint?.open.toSorted((a, b) => a.seq - b.seq),
-      endingSoon: view.endingBy(id, Infinity),
+      live: view.endingBy(id, Infinity, Infinity).toSorted((a, b) => (a.code < b.code ? -1 : 1)),
     };
   });
   return { seq: view.seq, now: view.now, sales, claimsHeld: view.claimsHeld };
