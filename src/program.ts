@@ -14,7 +14,7 @@ import { Engine, systemTimers, type Log, type Timers } from "./engine/engine.ts"
 import { Metrics } from "./engine/metrics.ts";
 import { documentOf } from "./http/openapi/document.ts";
 import type { Schema } from "./http/openapi/schemas.ts";
-import { Events } from "./http/sale/events.ts";
+import { Events, type EventBounds } from "./http/sale/events.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
 import { openPool, type Database } from "./postgres/client.ts";
@@ -65,10 +65,14 @@ type Parts = {
 };
 
 /** Everything that is served to programs. */
-function servedParts(parts: Parts, settings: Pick<Config, "schedule" | "couponSoldOutStatus">) {
+function servedParts(
+  parts: Parts,
+  settings: Pick<Config, "schedule" | "couponSoldOutStatus">,
+  eventBounds: Partial<EventBounds> = {},
+) {
   const { engine, catalogue, clock, version } = parts;
   const { schedule, couponSoldOutStatus } = settings;
-  const events = new Events(engine, catalogue, clock);
+  const events = new Events(engine, catalogue, clock, eventBounds);
   const metrics = new Metrics({ engine, streams: () => events.streamCount, version });
   const routes = apiRoutes({ ...parts, schedule, couponSoldOutStatus, events, metrics });
   return { events, routes };
@@ -83,6 +87,8 @@ type ProgramOptions = {
   /** For people; without it there are no pages. */
   readonly pages: readonly PageRoute[];
   readonly missingPage?: (request: Request) => Response;
+  /** Of the streams of events, in place of the usual ones. */
+  readonly eventBounds?: Partial<EventBounds>;
   readonly clock: LedgerClock;
   readonly log: Log;
   readonly version: string;
@@ -95,7 +101,7 @@ export class Program {
   readonly db: Db;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
-  readonly #events: Events;
+  readonly events: Events;
 
   private constructor(
     parts: Pick<Parts, "engine" | "sql" | "db"> & { readonly passwords: Passwords },
@@ -107,7 +113,7 @@ export class Program {
     this.db = parts.db;
     this.passwords = parts.passwords;
     this.server = server;
-    this.#events = events;
+    this.events = events;
   }
 
   /** @throws the system's error when it cannot listen there */
@@ -129,7 +135,7 @@ export class Program {
     const passwords = new Passwords();
     const accounts = await openAccounts({ ...config, db, engine, passwords, clock: now });
     const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
-    const { events, routes } = servedParts(parts, config);
+    const { events, routes } = servedParts(parts, config, options.eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
       routes,
@@ -146,14 +152,14 @@ export class Program {
 
   start(): void {
     this.engine.start();
-    this.#events.start();
+    this.events.start();
   }
 
   /** Answers what was taken, and ends; the database goes on. */
   async stop(): Promise<void> {
     void this.server.stop();
     await this.engine.stop();
-    this.#events.stop();
+    this.events.stop();
     await this.server.stop(true);
     await this.sql.end({ timeout: 1 });
   }

@@ -41,7 +41,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...checkoutRoutes(context),
     ...viewRoutes(context),
     ...context.events.routes,
-    ...couponRoutes({ engine, db, soldOutStatus: context.couponSoldOutStatus }),
+    ...couponRoutes({ engine, db, accounts, soldOutStatus: context.couponSoldOutStatus }),
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),

@@ -1,6 +1,8 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
-import type { BunRequest } from "bun";
+import type { BunRequest, Server } from "bun";
 import { z } from "zod";
+import type { Accounts } from "../../access/accounts.ts";
+import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
@@ -22,6 +24,7 @@ import {
   couponShape,
   idempotencyHeader,
 } from "../schemas.ts";
+import { isProving, withProven } from "../sale/checkout.ts";
 import type { Operation, Route } from "../server.ts";
 
 const couponsPerPage = 100;
@@ -34,11 +37,15 @@ const createBody = z.object({
   amount: whole(1, integerMax),
 });
 
-const claimBody = z.object({ user_id: textField, coupon_name: textField });
+const claimBody = z.object({
+  user_id: textField.optional().describe("Who claims; an account may leave it out"),
+  coupon_name: textField,
+});
 
 type Context = {
   readonly engine: SaleEngine;
   readonly db: Db;
+  readonly accounts: Accounts;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -62,13 +69,16 @@ export function couponRoutes(context: Context): Route[] {
       methods: {
         GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
         POST: {
-          handle: (request) => claim(context, request),
+          handle: (request, server) => claim(context, request, server),
           summary: "Claim a coupon, once a user",
           headers: idempotencyHeader,
           body: claimBody,
           answers: { 200: claimShape },
           refusals: [
             "invalid_request",
+            "unauthenticated",
+            "cross_site",
+            "user_mismatch",
             "coupon_not_found",
             "already_claimed",
             "sold_out",
@@ -117,16 +127,30 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   return response;
 }
 
-async function claim(context: Context, request: Request): Promise<Response> {
+async function claim(
+  context: Context,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return problem("invalid_request", key);
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
-  const { lookups } = leaderOf(context.engine).selling;
   const { user_id: userId, coupon_name: coupon } = body;
-  const buyer = { kind: "guest", userId } as const;
-  const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
-  return renderClaim(outcome, context.soldOutStatus);
+  const claimFor = async (buyer: Buyer): Promise<Response> => {
+    const { lookups } = leaderOf(context.engine).selling;
+    const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
+    return renderClaim(outcome, context.soldOutStatus);
+  };
+  if (isProving(request)) {
+    return await withProven(context.accounts, request, server, (buyer) =>
+      userId === undefined || userId === buyer.userId ? claimFor(buyer) : problem("user_mismatch"),
+    );
+  }
+  if (userId === undefined) {
+    return problem("invalid_request", new Invalid("user_id", "is missing"));
+  }
+  return await claimFor({ kind: "guest", userId });
 }
 
 function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {

@@ -178,12 +178,12 @@ function checkout(
 }
 
 /** Whether a request carries something that is meant to prove who sends it. */
-const isProving = ({ headers }: Request): boolean =>
+export const isProving = ({ headers }: Request): boolean =>
   headers.get("Authorization") !== null ||
   headers.get("Cookie")?.includes(`${tokenCookie}=`) === true;
 
 /** Goes on with whom a request proves; what it carries and does not count is nobody's. */
-async function withProven(
+export async function withProven(
   accounts: Accounts,
   request: Request,
   server: Server<undefined>,
