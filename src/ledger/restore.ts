@@ -134,6 +134,9 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
   for (const { deadline, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
     reserve(state, sale, made, deadline);
   }
+  if (sale.live.size !== checkpoint.open.length) {
+    throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
+  }
 }
 
 function apply(state: LedgerState, attempt: EffectiveAttempt): void {

@@ -1,5 +1,5 @@
 /** Coupons and claims as they are stored. */
-import type { Sql } from "postgres";
+import type { ISql, Sql } from "postgres";
 import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
 
@@ -9,7 +9,7 @@ const claimKeyAgeMaxMs = 24 * 3_600_000;
 const pageRows = 10_000;
 
 /** Every coupon, in the order of their making, some at a time. */
-export async function* couponPages(sql: Sql): AsyncGenerator<CouponFigures[]> {
+export async function* couponPages(sql: ISql): AsyncGenerator<CouponFigures[]> {
   const rows = sql<CouponRow[]>`
     select id, name, amount, remaining_amount, created_at from coupons order by id`;
   for await (const page of rows.cursor(pageRows)) yield page.map(storedCoupon);
@@ -25,7 +25,7 @@ type KeyedRow = CouponRow & {
 
 /** The claims with a key of the day before `now` (ms), oldest first. */
 export async function keyedClaims(
-  sql: Sql,
+  sql: ISql,
   now: number,
 ): Promise<{ key: string; claim: ClaimMade }[]> {
   const since = new Date(now - claimKeyAgeMaxMs).toISOString();

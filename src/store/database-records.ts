@@ -12,7 +12,7 @@ import {
   productSaleIds,
   replaceProductSale,
 } from "./product-sales.ts";
-import { lastAttempt, recover } from "./recovery.ts";
+import { lastAttempt, recover, settleByTime } from "./recovery.ts";
 import type { Records } from "./records.ts";
 import { findCode, findHourly, loadSales, storeSale } from "./sales.ts";
 
@@ -40,7 +40,10 @@ export function databaseRecords(options: {
           lost,
           end,
           lastAt: last.at,
-          recover: (now) => recover(sql, now, last),
+          recover: async (now) => {
+            await settleByTime(sql, now, last);
+            return await recover(sql, now, last);
+          },
           commit: (batch) => journal.commit(batch),
           makeRoom: (seq, now, neededSince) => partitions.ensure(seq, now, neededSince),
         };

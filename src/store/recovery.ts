@@ -3,7 +3,7 @@
  * what is sold of it, and of the journal only what changed them since. It is bounded by those
  * sales' units and by how often checkpoints are made, never by history or by what was tried.
  */
-import type { Sql } from "postgres";
+import type { ISql, Sql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type {
   Checkpoint,
@@ -19,24 +19,27 @@ import { countAttempts, loadSales, settle, type StoredSale } from "./sales.ts";
 /** Rows of the journal read at a time. */
 const replayRowsMax = 10_000;
 
+export type LastAttempt = { readonly seq: number; readonly at: number };
+
 /**
+ * Counts the attempts of sales that were over before anybody who led could, for the last time; and
+ * takes that back of sales that are not over, which a clock that was ahead may have settled.
+ */
+export async function settleByTime(sql: Sql, now: number, last: LastAttempt): Promise<void> {
+  for (const { id, over, settled } of await knownSales(sql, now)) {
+    if (over && !settled) await settle(sql, id, last.seq);
+    if (!over && settled) await sql`update sales set settled = false where id = ${id}`;
+  }
+}
+
+/**
+ * Reads everything; changes nothing.
  * @param now the term's time, ms
  * @param last the last attempt's number and time
  */
-export async function recover(
-  sql: Sql,
-  now: number,
-  last: { readonly seq: number; readonly at: number },
-): Promise<Recovered> {
+export async function recover(sql: ISql, now: number, last: LastAttempt): Promise<Recovered> {
   const known = await knownSales(sql, now);
-  for (const row of known.filter(({ over, settled }) => over && !settled)) {
-    await settle(sql, row.id, last.seq);
-  }
   const ids = known.filter(({ over }) => !over).map(({ id }) => id);
-  // A clock that was ahead may have settled what is not over.
-  if (ids.length > 0) {
-    await sql`update sales set settled = false where settled and id = any(${arrayOf(ids)}::int[])`;
-  }
   const catalogues = await loadSales(sql, ids);
   const sales = await recordedSales(sql, catalogues, last.seq);
   return {
@@ -52,14 +55,14 @@ export async function recover(
 
 type KnownSale = { id: number; item_count: number; over: boolean; settled: boolean };
 
-const knownSales = (sql: Sql, now: number): Promise<KnownSale[]> => {
+const knownSales = (sql: ISql, now: number): Promise<KnownSale[]> => {
   const settledBefore = new Date(now - settleAfterMs).toISOString();
   return sql<KnownSale[]>`
     select id, item_count, ends_at <= ${settledBefore} as over, settled from sales order by id`;
 };
 
 /** The number and time of the last attempt; 0 before the first. */
-export async function lastAttempt(sql: Sql): Promise<{ seq: number; at: number }> {
+export async function lastAttempt(sql: ISql): Promise<LastAttempt> {
   // `seq` alone would name the output column, which no index has in order.
   const [row] = await sql<{ seq: number; at: Date }[]>`
     select seq::float8 as seq, at from attempts order by attempts.seq desc limit 1`;
@@ -67,7 +70,7 @@ export async function lastAttempt(sql: Sql): Promise<{ seq: number; at: number }
 }
 
 async function recordedSales(
-  sql: Sql,
+  sql: ISql,
   stored: readonly StoredSale[],
   upTo: number,
 ): Promise<RecordedSale[]> {
@@ -89,7 +92,7 @@ async function recordedSales(
 }
 
 async function readCheckpoints(
-  sql: Sql,
+  sql: ISql,
   ids: readonly number[],
 ): Promise<ReadonlyMap<number, Checkpoint>> {
   const rows = await sql<{ sale_id: number; seq: number; sold: number; open: string }[]>`
@@ -118,7 +121,7 @@ type PurchaseRow = {
 
 /** What was sold, by sale, in the order in which the ledger sold it. */
 async function readPurchases(
-  sql: Sql,
+  sql: ISql,
   ids: readonly number[],
 ): Promise<ReadonlyMap<number, readonly StoredPurchase[]>> {
   const found = new Map<number, StoredPurchase[]>(ids.map((id) => [id, []]));
@@ -163,7 +166,7 @@ type EffectiveRow = {
 };
 
 async function* effectiveAttempts(
-  sql: Sql,
+  sql: ISql,
   sales: readonly RecordedSale[],
 ): AsyncGenerator<readonly EffectiveAttempt[]> {
   if (sales.length === 0) return;

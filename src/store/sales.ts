@@ -2,7 +2,7 @@
  * The sales and their items as they are stored, and what the records say of sales and codes
  * that the ledger does not hold. Everything here may be asked of any process, leader or not.
  */
-import type { Sql } from "postgres";
+import type { ISql, Sql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type { ArchivedCode } from "../ledger/commands.ts";
 import type { Sale } from "../ledger/sale.ts";
@@ -87,7 +87,7 @@ export async function findHourly(sql: Sql, startsAt: number): Promise<number | n
 }
 
 /** Sales by id, with their items. Ids that do not exist are left out. */
-export async function loadSales(sql: Sql, ids: readonly number[]): Promise<StoredSale[]> {
+export async function loadSales(sql: ISql, ids: readonly number[]): Promise<StoredSale[]> {
   if (ids.length === 0) return [];
   const list = `{${ids.join(",")}}`;
   const sales = await sql<SaleRow[]>`
@@ -217,7 +217,7 @@ export async function listSales(
 
 /** Attempts that named a sale, numbered above `since` and up to `upTo`. */
 export async function countAttempts(
-  sql: Sql,
+  sql: ISql,
   saleId: number,
   since: number,
   upTo: number,

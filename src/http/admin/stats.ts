@@ -16,7 +16,8 @@ import type { Route } from "../server.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
-/** Reservations that are told one by one. */
+/** Reservations that are counted, a sale, and those that are told one by one. */
+const soonMax = 20_000;
 const nextMax = 20;
 const databaseWaitMaxMs = 2_000;
 const curvePointsMax = 200;
@@ -159,7 +160,7 @@ async function askDatabase({ sql }: FlashSalesContext) {
 
 function reservationsIn(view: LedgerView) {
   const sales = view.sales();
-  const soon = sales.flatMap(({ id }) => view.endingBy(id, view.now + soonMs));
+  const soon = sales.flatMap(({ id }) => view.endingBy(id, view.now + soonMs, soonMax));
   const next = soon.toSorted((a, b) => a.expiresAt - b.expiresAt).slice(0, nextMax);
   return {
     live: sales.reduce((sum, { id }) => sum + (view.totals(id)?.reserved ?? 0), 0),
