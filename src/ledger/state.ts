@@ -62,6 +62,8 @@ export type SaleState = {
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
+  /** No deadline of what has lapsed is later. */
+  lapsedUpTo: number;
   readonly soldUnits: Reservation[];
   available: number;
   /** Attempts that named this sale. */
@@ -149,6 +151,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
+    lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,
     attempts,
@@ -480,6 +483,7 @@ export function lapse(sale: SaleState, time: number): void {
   for (let next = live.first(); next !== undefined; next = live.first()) {
     if (next.deadline > time) return;
     live.remove(next);
+    sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
     next.status = "lapsed";
     holderFor(sale, next.buyer).live -= 1;
     putBack(sale, next.itemId);
@@ -491,6 +495,8 @@ export function lapse(sale: SaleState, time: number): void {
 
 /** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
 export function revive(sale: SaleState, time: number): void {
+  if (sale.lapsedUpTo <= time) return;
+  sale.lapsedUpTo = time;
   for (const [itemId, lapsed] of sale.lapsed) {
     for (const reservation of lapsed) {
       if (reservation.deadline <= time) continue;
