@@ -16,8 +16,8 @@ import {
   end,
   expire,
   isOver,
-  keyOf,
   lapse,
+  rememberUse,
   reserve,
   revive,
   sell,
@@ -130,7 +130,13 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
     const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
     sell(reserve(state, sale, made), seq, at);
   }
-  for (const { deadline, ...made } of checkpoint.open) reserve(state, sale, made, deadline);
+  // In the order of their making: of a buyer's the oldest is sold first, and the youngest told again.
+  for (const { deadline, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
+    reserve(state, sale, made, deadline);
+  }
+  if (sale.live.size !== checkpoint.open.length) {
+    throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
+  }
 }
 
 function apply(state: LedgerState, attempt: EffectiveAttempt): void {
@@ -190,15 +196,12 @@ const isSameSale = ({ itemId, buyer, sold }: Reservation, purchase: StoredPurcha
 
 /** Keys of what is sold stand for it for good. */
 function rememberKeys(state: LedgerState, purchase: StoredPurchase, of: Reservation): void {
-  const { buyer, key, request, orderKey, orderRequest } = purchase;
+  const { key, request, orderKey, orderRequest } = purchase;
   const uses = [
     [key, request],
     [orderKey, orderRequest],
   ] as const;
-  for (const [name, asked] of uses) {
-    if (name === null || state.keys.has(keyOf(buyer, name))) continue;
-    state.keys.set(keyOf(buyer, name), { request: asked ?? "", of });
-  }
+  for (const [name, asked] of uses) if (name !== null) rememberUse(state, of, name, asked);
 }
 
 const advice = "Run `stampede verify`, and do not sell before the records are mended";

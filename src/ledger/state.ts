@@ -38,7 +38,7 @@ export type Reservation = {
 };
 
 /** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
-export type SoldUnit = {
+type SoldUnit = {
   /** Number of the attempt that sold it; it is the order's number too. */
   readonly seq: number;
   readonly at: number;
@@ -56,7 +56,7 @@ export type SaleState = {
   /** Units that can be had, by item index: those of lapsed reservations too. */
   readonly free: Int32Array;
   readonly soldOf: Int32Array;
-  /** When the youngest live reservation of an item runs out, by item index. */
+  /** When a reservation of an item runs out, the last that was made or seen: `lastDeadlineOf`. */
   readonly lastDeadline: Float64Array;
   readonly holders: Readonly<Record<BuyerKind, Map<string, Holder>>>;
   readonly live: Deadlines;
@@ -75,10 +75,18 @@ export type SaleState = {
 };
 
 /** What is not on the books any more, for those who still ask for its code; and since when. */
-export type Ended = { readonly of: ArchivedCode; readonly seq: number };
+type Ended = { readonly of: ArchivedCode; readonly seq: number };
 
-/** What an idempotency key stands for. */
-export type KeyUse = { readonly request: string; readonly of: Reservation };
+/**
+ * What an idempotency key was used for. It may have been used again, after what it had made had
+ * lapsed, and both be sold: `rememberedBy` says which one it stands for.
+ */
+export type KeyUse = {
+  readonly request: string;
+  readonly of: Reservation;
+  /** What it was used for before. */
+  readonly next: KeyUse | null;
+};
 
 export type LedgerState = {
   /** Number of the last attempt decided; the next is one higher, without gaps. */
@@ -95,7 +103,7 @@ export type LedgerState = {
   readonly ended: Map<string, Ended>;
   /** The last attempt whose ending was dropped from `ended`: what was read before may be stale. */
   endedUpTo: number;
-  /** Idempotency keys of what is on the books or sold, by `keyOf`. */
+  /** Idempotency keys of what is on the books or sold, by `keyOf`: the last use of each. */
   readonly keys: Map<string, KeyUse>;
   /** Every coupon, by name. */
   readonly coupons: Map<string, Coupon>;
@@ -107,7 +115,7 @@ export type LedgerState = {
 };
 
 /** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
-export const endedMax = 16_384;
+const endedMax = 16_384;
 
 export function emptyState(seq: number, now: number): LedgerState {
   return {
@@ -156,7 +164,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
 export function settleSale(state: LedgerState, sale: SaleState): void {
   for (const { code } of onBooks(sale)) state.codes.delete(code);
   for (const { code } of sale.soldUnits) state.codes.delete(code);
-  for (const [key, { of }] of state.keys) if (of.sale === sale) state.keys.delete(key);
+  for (const key of state.keys.keys()) dropUses(state, key, ({ of }) => of.sale === sale);
   for (const [code, { of }] of state.ended) {
     if (of.saleId === sale.terms.id) state.ended.delete(code);
   }
@@ -174,8 +182,34 @@ export function* onBooks(sale: SaleState): Generator<Reservation> {
 function forget(state: LedgerState, reservation: Reservation): void {
   state.codes.delete(reservation.code);
   if (reservation.key === null) return;
-  const key = keyOf(reservation.buyer, reservation.key);
-  if (state.keys.get(key)?.of === reservation) state.keys.delete(key);
+  dropUses(state, keyOf(reservation.buyer, reservation.key), ({ of }) => of === reservation);
+}
+
+/** What a key was used for, the last use first. */
+export function* usesOf(state: LedgerState, name: string): Generator<KeyUse> {
+  for (let use = state.keys.get(name) ?? null; use !== null; use = use.next) yield use;
+}
+
+/** Notes that a key was used for something; once, however often it is noted. */
+export function rememberUse(
+  state: LedgerState,
+  of: Reservation,
+  key: string,
+  request: string | null,
+): void {
+  const name = keyOf(of.buyer, key);
+  const asked = request ?? "";
+  for (const use of usesOf(state, name)) if (use.of === of && use.request === asked) return;
+  state.keys.set(name, { request: asked, of, next: state.keys.get(name) ?? null });
+}
+
+function dropUses(state: LedgerState, name: string, isDropped: (use: KeyUse) => boolean): void {
+  const uses = Array.from(usesOf(state, name));
+  if (!uses.some(isDropped)) return;
+  const kept = uses.filter((use) => !isDropped(use));
+  const first = kept.reduceRight<KeyUse | null>((next, use) => ({ ...use, next }), null);
+  if (first === null) state.keys.delete(name);
+  else state.keys.set(name, first);
 }
 
 export const isOver = ({ terms }: SaleState, now: number): boolean =>
@@ -209,6 +243,21 @@ export function lowestFreeItem(sale: SaleState): number {
   return index + 1;
 }
 
+/**
+ * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
+ * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ */
+export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
+  const kept = sale.lastDeadline[index] ?? now;
+  if (kept > now) return kept;
+  let last = now;
+  for (const { itemId, deadline } of sale.live) {
+    if (itemId === index + 1) last = Math.max(last, deadline);
+  }
+  sale.lastDeadline[index] = last;
+  return last;
+}
+
 /** Units of an item that no reservation on the books has. */
 const untaken = (sale: SaleState, itemId: number): number =>
   (sale.free[itemId - 1] ?? 0) - (sale.lapsed.get(itemId)?.size ?? 0);
@@ -220,9 +269,9 @@ export type Made = Pick<
 >;
 
 /**
- * Puts a reservation on the books. Where that takes the place of another one, of the same key, of
- * the buyer's within their limit, or of the item's units, that one has lapsed: the first to run
- * out. The same rule reads the journal, without asking what the time was.
+ * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
+ * within their limit or of the item's units, that one has lapsed: the first to run out. The same
+ * rule reads the journal, without asking what the time was, or what became of other sales.
  * @param deadline the TTL after its making, unless the journal says otherwise
  */
 export function reserve(
@@ -232,10 +281,6 @@ export function reserve(
   deadline = made.reservedAt + sale.terms.reservationTtlMs,
 ): Reservation {
   const { itemId, buyer, key, request } = made;
-  if (key !== null) {
-    const before = state.keys.get(keyOf(buyer, key));
-    if (before !== undefined && before.of.status !== "sold") end(state, before.of, false);
-  }
   const holder = holderFor(sale, buyer);
   if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
     end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
@@ -260,7 +305,7 @@ export function reserve(
   sale.changes += 1;
   sale.lastDeadline[itemId - 1] = deadline;
   state.codes.set(made.code, reservation);
-  if (key !== null) state.keys.set(keyOf(buyer, key), { request: request ?? "", of: reservation });
+  if (key !== null) rememberUse(state, reservation, key, request);
   return reservation;
 }
 
@@ -358,9 +403,16 @@ export function sellEnded(
   at: number,
 ): Reservation {
   state.ended.delete(made.code);
-  // A key that has made another reservation since stands for that one.
-  const isFree = made.key !== null && !state.keys.has(keyOf(made.buyer, made.key));
-  const back = reserve(state, sale, isFree ? made : { ...made, key: null, request: null });
+  const { code, itemId, buyer, reservedAt, key, request } = made;
+  const back = reserve(state, sale, {
+    seq: made.seq,
+    code,
+    itemId,
+    buyer,
+    reservedAt,
+    key,
+    request,
+  });
   sell(back, seq, at);
   return back;
 }
@@ -385,17 +437,16 @@ export function buy(
     units.push(unit);
   }
   const [first] = units;
-  if (first !== undefined && made.key !== null) {
-    const use = { request: made.request ?? "", of: first };
-    state.keys.set(keyOf(made.buyer, made.key), use);
-  }
+  if (first !== undefined && made.key !== null) rememberUse(state, first, made.key, made.request);
   return units;
 }
 
-/** What a buyer has on the books of an item, oldest first; what has lapsed too. */
+/** What a buyer has on the books of an item: what lives, and then what has lapsed, oldest first. */
 export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
-  const open = holderOf(sale, buyer)?.open ?? [];
-  return Array.from(open).filter((reservation) => reservation.itemId === itemId);
+  const open = Array.from(holderOf(sale, buyer)?.open ?? []);
+  const own = open.filter((reservation) => reservation.itemId === itemId);
+  const live = own.filter(({ status }) => status === "live");
+  return [...live, ...own.filter(({ status }) => status !== "live")];
 }
 
 /** The code of the unit that follows `index` others in one purchase: counted on at its end. */

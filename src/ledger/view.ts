@@ -21,12 +21,15 @@ export type SaleTotals = {
   readonly attempts: number;
 };
 
+/** Reservations of a buyer that are told at once; more are held only where a limit is as high. */
+export const reservationsToldMax = 1_000;
+
 /** A reservation with when it was made. */
 export type LiveReservation = Unit & { readonly reservedAt: number };
 
 const reservationTime = ({ reservedAt }: Reservation) => ({ reservedAt });
 
-export type SaleActivity = {
+type SaleActivity = {
   readonly attempts: number;
   readonly changes: number;
   readonly open: number;
@@ -90,7 +93,7 @@ export class LedgerView {
     return this.#sale(saleId)?.soldOf.slice() ?? null;
   }
 
-  /** A buyer's live reservations, in every sale, oldest first. */
+  /** A buyer's live reservations, in every sale, oldest first: the youngest of very many. */
   reservationsOf(buyer: Buyer): LiveReservation[] {
     const found: Reservation[] = [];
     for (const sale of this.#open.sales.values()) {
@@ -100,6 +103,7 @@ export class LedgerView {
     return found
       .filter(({ status }) => status === "live")
       .toSorted((a, b) => a.seq - b.seq)
+      .slice(-reservationsToldMax)
       .map((reservation) => Object.assign(unitOf(reservation), reservationTime(reservation)));
   }
 

@@ -16,6 +16,7 @@ import { operationsOf, type Route } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
 import { viewRoutes } from "../../src/http/sale/views.ts";
 import { Shelf } from "../../src/sales/catalogue.ts";
+import { openDb } from "../../src/store/db.ts";
 import { AccountClient, expectRefusal, idleEngine } from "../support/accounts.ts";
 import type { Answer, Ask } from "../support/client.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
@@ -35,16 +36,17 @@ const headersOf = new Map<Actor, NonNullable<Ask["headers"]>>([["nobody", {}]]);
 /** The table of the platform and of what is to be seen, as the program puts it together; nothing is served from it. */
 async function tableOf(url: string): Promise<Route[]> {
   const sql = lookInto(url);
+  const db = openDb(sql);
   const engine = idleEngine(sql, url, Date.now);
   const accounts = await openAccounts({
-    sql,
+    db,
     engine,
     jwtSecret: undefined,
     trustedProxies: new BlockList(),
     clock: Date.now,
   });
   const shelf = new Shelf(sql);
-  const context = { engine, shelf, sql, clock: Date.now };
+  const context = { engine, shelf, sql, db, clock: Date.now };
   return [
     ...accountRoutes(accounts),
     ...userRoutes(accounts),
@@ -59,8 +61,8 @@ beforeAll(async () => {
   client = new AccountClient(() => server.url);
   routes = await tableOf(url);
   const passwords = new Passwords();
-  const sql = lookInto(url);
-  await createAccount(sql, passwords, { username: "root", password, role: "admin" });
+  const db = openDb(lookInto(url));
+  await createAccount(db, passwords, { username: "root", password, role: "admin" });
   await inTurn(["anna", "berta"], (name) => client.register(name, password));
   await logEverybodyIn();
 });

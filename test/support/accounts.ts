@@ -15,6 +15,7 @@ import { serve } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
 import { Shelf } from "../../src/sales/catalogue.ts";
 import { openPool } from "../../src/postgres/client.ts";
+import { openDb } from "../../src/store/db.ts";
 import { insertUser } from "../../src/store/users.ts";
 import { type Answer, type Ask, Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
@@ -117,6 +118,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   const { clock, proxies = new BlockList(), hashing = new CountedHashing() } = options;
   const sql = openPool({ url });
   atEnd(() => sql.end({ timeout: 0 }));
+  const db = openDb(sql);
   const engine = idleEngine(sql, url, clock.read);
   let epoch: number | null = 0;
   /** As `leadership.ts` begins a term, in this process or in another. */
@@ -131,7 +133,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   await beginTerm("us");
   const clients = new Clients({ sealKey: "seal", trustedProxies: proxies, clock: clock.read });
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret,
     epoch: () => epoch,
     clients,
@@ -152,7 +154,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
     },
     /** An administrator, made as the command does, without its hashing. */
     makeAdmin: (username: string, password: string) =>
-      insertUser(sql, { username, passwordHash: cheapHash(password), role: "admin" }),
+      insertUser(db, { username, passwordHash: cheapHash(password), role: "admin" }),
   };
 }
 

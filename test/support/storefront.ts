@@ -17,6 +17,7 @@ import { serve } from "../../src/http/server.ts";
 import { viewRoutes } from "../../src/http/sale/views.ts";
 import { Shelf } from "../../src/sales/catalogue.ts";
 import { openPool } from "../../src/postgres/client.ts";
+import { openDb } from "../../src/store/db.ts";
 import { findCode } from "../../src/store/sales.ts";
 import { type Answer, Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
@@ -102,6 +103,7 @@ const nothing = (): Promise<void> => Promise.resolve();
 /** The platform inside the test; it leads when this resolves. */
 export async function openStorefront(url: string, clock: Clock) {
   const sql = openPool({ url });
+  const db = openDb(sql);
   const shelf = new Shelf(sql);
   const engine = new Engine({
     database: {
@@ -121,18 +123,18 @@ export async function openStorefront(url: string, clock: Clock) {
     log: quietLog,
   });
   const accounts = await openAccounts({
-    sql,
+    db,
     engine,
     jwtSecret,
     trustedProxies: new BlockList(),
     clock: clock.read,
   });
   const events = new Events(engine, shelf, clock.read);
-  const context = { engine, shelf, sql, schedule: hourly, events, clock: clock.read };
+  const context = { engine, shelf, sql, db, schedule: hourly, events, clock: clock.read };
   const routes = [
     ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
     ...viewRoutes(context),
-    ...couponRoutes({ engine, sql, soldOutStatus: 409 }),
+    ...couponRoutes({ engine, db, soldOutStatus: 409 }),
     ...platformRoutes(accounts, context),
   ];
   const server = serve({
