@@ -21,6 +21,7 @@ import { openPool, type Database } from "./postgres/client.ts";
 import { Catalogue } from "./sales/catalogue.ts";
 import { TermSales, type SaleEngine } from "./sales/selling.ts";
 import { databaseRecords } from "./store/database-records.ts";
+import { openDb, type Db } from "./store/db.ts";
 import type { Announcement, Records } from "./store/records.ts";
 
 type SaleSettings = Pick<Config, "schedule" | "hourlySale">;
@@ -57,6 +58,7 @@ type Parts = {
   readonly catalogue: Catalogue;
   readonly accounts: Accounts;
   readonly sql: Sql;
+  readonly db: Db;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly version: string;
@@ -76,7 +78,7 @@ function servedParts(
   return { events, routes };
 }
 
-export type ProgramOptions = {
+type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
   /** The newest migration that this program knows, as drizzle numbers it. */
@@ -96,17 +98,19 @@ export type ProgramOptions = {
 export class Program {
   readonly engine: SaleEngine;
   readonly sql: Sql;
+  readonly db: Db;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
   readonly events: Events;
 
   private constructor(
-    parts: Pick<Parts, "engine" | "sql"> & { readonly passwords: Passwords },
+    parts: Pick<Parts, "engine" | "sql" | "db"> & { readonly passwords: Passwords },
     server: ReturnType<typeof serve>,
     events: Events,
   ) {
     this.engine = parts.engine;
     this.sql = parts.sql;
+    this.db = parts.db;
     this.passwords = parts.passwords;
     this.server = server;
     this.events = events;
@@ -118,6 +122,7 @@ export class Program {
     const { connection } = database;
     const { retentionMs } = config;
     const sql = openPool(connection);
+    const db = openDb(sql);
     const records = databaseRecords({ connection, sql, schema, retentionMs });
     const { engine, catalogue } = sellingParts(records, config, {
       ensure: () => database.ensure(),
@@ -128,8 +133,8 @@ export class Program {
     });
     const now = (): number => clock.now();
     const passwords = new Passwords();
-    const accounts = await openAccounts({ ...config, sql, engine, passwords, clock: now });
-    const parts = { engine, catalogue, accounts, sql, clock: now, version };
+    const accounts = await openAccounts({ ...config, db, engine, passwords, clock: now });
+    const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
     const { events, routes } = servedParts(parts, config, options.eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
@@ -142,7 +147,7 @@ export class Program {
       log,
       clients: accounts.clients,
     });
-    return new Program({ engine, sql, passwords }, server, events);
+    return new Program({ engine, sql, db, passwords }, server, events);
   }
 
   start(): void {
@@ -166,6 +171,7 @@ const nowhere = { url: "postgres://nobody@127.0.0.1:1/nothing" };
 /** The table that a program with no settings serves, without a running one. */
 export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   const sql = openPool(nowhere);
+  const db = openDb(sql);
   const schedule = { cron: "0 * * * *", timeZone: "UTC" };
   const hourlySale = { items: 1, unitsPerItem: 1, perUserLimit: 1, reservationTtlMs: 1 };
   const records = databaseRecords({
@@ -187,14 +193,14 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   );
   const now = (): number => clock.now();
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret: crypto.randomUUID(),
     epoch: () => null,
     clients: new Clients({ sealKey: "", trustedProxies: new BlockList(), clock: now }),
     passwords: new Passwords(),
     clock: now,
   });
-  const parts = { engine, catalogue, accounts, sql, clock: now, version };
+  const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
   return servedParts(parts, { schedule, couponSoldOutStatus: 409 }).routes;
 }
 

@@ -10,7 +10,7 @@ import { DeposedError } from "./records.ts";
 import { saleOf, type Item, type StoredSale } from "./sales.ts";
 
 /** What is announced of an item; its name and picture are the product's at that moment. */
-export type AnnouncedItem = {
+type AnnouncedItem = {
   readonly productId: number;
   readonly stock: number;
   readonly priceCents: number;

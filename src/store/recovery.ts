@@ -19,7 +19,7 @@ import { countAttempts, loadSales, settle, type StoredSale } from "./sales.ts";
 /** Rows of the journal read at a time. */
 const replayRowsMax = 10_000;
 
-export type LastAttempt = { readonly seq: number; readonly at: number };
+type LastAttempt = { readonly seq: number; readonly at: number };
 
 /**
  * Counts the attempts of sales that were over before anybody who led could, for the last time; and

@@ -242,7 +242,7 @@ export async function settle(sql: Sql, saleId: number, upTo: number): Promise<vo
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */
-export type Taken = {
+type Taken = {
   readonly sold: ReadonlyMap<number, number>;
   readonly reserved: ReadonlyMap<number, number>;
   readonly attempts: number;

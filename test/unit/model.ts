@@ -187,7 +187,7 @@ export class Model {
     }
     if (book === null) return { ...verdict("sale_not_open"), opensAt: this.#nextHourly() };
     const refused = this.#refused(book, command);
-    if (refused !== null) return { saleId, ...refused };
+    if (refused !== null) return refused;
     const itemId = command.item === "any" ? Math.min(...this.#freeItems(book)) : command.item;
     // Decided: with `any` it is known last of all which price it would be.
     if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), saleId };

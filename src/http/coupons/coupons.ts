@@ -1,14 +1,16 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
 import type { BunRequest, Server } from "bun";
-import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import { integerMax } from "../../store/integer.ts";
+import type { Db } from "../../store/db.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
 import { readBody, textField } from "../body.ts";
+import { time, whole } from "../fields.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
@@ -25,18 +27,14 @@ import {
 import { isProving, withProven } from "../sale/checkout.ts";
 import type { Operation, Route } from "../server.ts";
 
-const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer; who wants more pages through them. */
-export const claimantsPerPageMax = 10_000;
+const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),
-  amount: z
-    .int(`is not an integer from 1 to ${integerMax}`)
-    .min(1, `is not an integer from 1 to ${integerMax}`)
-    .max(integerMax, `is not an integer from 1 to ${integerMax}`),
+  amount: whole(1, integerMax),
 });
 
 const claimBody = z.object({
@@ -46,7 +44,7 @@ const claimBody = z.object({
 
 type Context = {
   readonly engine: SaleEngine;
-  readonly sql: Sql;
+  readonly db: Db;
   readonly accounts: Accounts;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
@@ -164,12 +162,12 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
         `{"message":"Coupon claimed","user_id":${JSON.stringify(buyer.userId)},` +
           `"buyer":"${buyer.kind}",` +
           `"coupon_name":${JSON.stringify(coupon.name)},"remaining_amount":${coupon.amount - ordinal},` +
-          `"claimed_at":"${new Date(at).toISOString()}"}`,
+          `"claimed_at":"${time(at)}"}`,
       );
     }
     case "already_claimed":
       return problem("already_claimed", {
-        more: { claimed_at: new Date(outcome.claimedAt).toISOString() },
+        more: { claimed_at: time(outcome.claimedAt) },
       });
     case "coupon_sold_out":
       return problem("sold_out", {
@@ -185,7 +183,7 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
   }
 }
 
-async function read({ engine, sql }: Context, request: BunRequest): Promise<Response> {
+async function read({ engine, db }: Context, request: BunRequest): Promise<Response> {
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
   const query = queryOf(request.url);
@@ -201,7 +199,7 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
   const claimants =
-    limit === 0 ? [] : await listClaimants(sql, name, { after, upTo: claimed, limit });
+    limit === 0 ? [] : await listClaimants(db, name, { after, upTo: claimed, limit });
   const last = after + claimants.length;
   return json({
     ...showCoupon(found),
@@ -210,13 +208,13 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   });
 }
 
-async function list({ sql }: Context, query: string): Promise<Response> {
+async function list({ db }: Context, query: string): Promise<Response> {
   const after = parseWhole(query, "after", { min: 0, max: integerMax, otherwise: 0 });
   if (after instanceof Invalid) return problem("invalid_request", after);
   const bounds = { min: 1, max: couponsPerPageMax, otherwise: couponsPerPage };
   const limit = parseWhole(query, "limit", bounds);
   if (limit instanceof Invalid) return problem("invalid_request", limit);
-  const coupons = await listCoupons(sql, after, limit + 1);
+  const coupons = await listCoupons(db, after, limit + 1);
   const page = coupons.slice(0, limit);
   return json({
     coupons: page.map(showCoupon),
@@ -229,7 +227,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) =
   name,
   amount,
   remaining_amount: remaining,
-  created_at: new Date(createdAt).toISOString(),
+  created_at: time(createdAt),
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */

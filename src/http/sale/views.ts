@@ -34,7 +34,7 @@ const itemsPerPage = 100;
 /** Pictures kept rendered and compressed, 0.8 KB each: those of a sale, which all are looked at. */
 const picturesMax = 10_000;
 
-export type ViewContext = FiguresContext & {
+type ViewContext = FiguresContext & {
   readonly schedule: Schedule;
   readonly events: Events;
 };

@@ -10,6 +10,7 @@ import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { Db } from "../../store/db.ts";
 import { time, timeShape } from "../fields.ts";
 
 /** Sales long over of which the figures are kept. */
@@ -19,6 +20,7 @@ export type FlashSalesContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;
+  readonly db: Db;
   readonly clock: () => number;
 };
 
@@ -59,7 +61,7 @@ export const productFlashSale = flashSaleHead.omit({ reserved: true }).extend({
 });
 
 export type FlashSaleHead = z.output<typeof flashSaleHead>;
-export type FlashSale = z.output<typeof flashSale>;
+type FlashSale = z.output<typeof flashSale>;
 export type ProductFlashSale = z.output<typeof productFlashSale>;
 
 /** Units by item number. */
@@ -200,10 +202,8 @@ export class FlashSales {
   }
 }
 
-export const statusOf = (
-  { startsAt, endsAt, closed }: StoredSale["sale"],
-  now: number,
-): SaleStateWord => (closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active");
+const statusOf = ({ startsAt, endsAt, closed }: StoredSale["sale"], now: number): SaleStateWord =>
+  closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active";
 
 function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
   const { sale, title, items } = stored;
