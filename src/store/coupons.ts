@@ -3,6 +3,7 @@ import { and, asc, eq, gt, lte } from "drizzle-orm";
 import type { ISql, Sql } from "postgres";
 import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
+import { isoTime } from "../time.ts";
 import type { Db } from "./db.ts";
 import { claims as claimsTable, coupons as couponsTable } from "./schema.ts";
 
@@ -31,7 +32,7 @@ export async function keyedClaims(
   sql: ISql,
   now: number,
 ): Promise<{ key: string; claim: ClaimMade }[]> {
-  const since = new Date(now - claimKeyAgeMaxMs).toISOString();
+  const since = isoTime(now - claimKeyAgeMaxMs);
   const keyed = await sql<KeyedRow[]>`
     select k.buyer, k.user_id, k.idempotency_key as key, k.ordinal, k.claimed_at,
            c.id, c.name, c.amount, c.remaining_amount, c.created_at

@@ -11,6 +11,7 @@ import type {
   RecordedSale,
   StoredPurchase,
 } from "../ledger/restore.ts";
+import { isoTime } from "../time.ts";
 import { parseOpen } from "./checkpoints.ts";
 import { couponPages, keyedClaims } from "./coupons.ts";
 import { settleAfterMs, type Recovered } from "./records.ts";
@@ -56,7 +57,7 @@ export async function recover(sql: ISql, now: number, last: LastAttempt): Promis
 type KnownSale = { id: number; item_count: number; over: boolean; settled: boolean };
 
 const knownSales = (sql: ISql, now: number): Promise<KnownSale[]> => {
-  const settledBefore = new Date(now - settleAfterMs).toISOString();
+  const settledBefore = isoTime(now - settleAfterMs);
   return sql<KnownSale[]>`
     select id, item_count, ends_at <= ${settledBefore} as over, settled from sales order by id`;
 };

@@ -5,6 +5,7 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
+import { BoundedMap } from "../../bounded.ts";
 import type { Sale } from "../../ledger/sale.ts";
 import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
@@ -75,7 +76,7 @@ type Shown = { readonly stored: StoredSale; readonly taken: Taken };
 
 export class FlashSales {
   readonly #context: FlashSalesContext;
-  readonly #settled = new Map<number, Taken>();
+  readonly #settled = new BoundedMap<number, Taken>(settledMax);
   readonly #itemsByProduct = new WeakMap<StoredSale, ReadonlyMap<number, Item>>();
 
   constructor(context: FlashSalesContext) {
@@ -190,15 +191,9 @@ export class FlashSales {
       const units = await soldByItem(sql, saleId);
       const sold = ({ id }: Item): number => units.get(id) ?? 0;
       taken = { sold, free: (item) => item.stock - sold(item), reserved: 0 };
-      if (stored.sale.endsAt <= this.#context.clock()) this.#keep(saleId, taken);
+      if (stored.sale.endsAt <= this.#context.clock()) this.#settled.set(saleId, taken);
     }
     return { stored, taken };
-  }
-
-  #keep(saleId: number, taken: Taken): void {
-    this.#settled.set(saleId, taken);
-    const oldest = this.#settled.keys().next().value;
-    if (this.#settled.size > settledMax && oldest !== undefined) this.#settled.delete(oldest);
   }
 }
 
