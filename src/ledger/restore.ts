@@ -17,6 +17,7 @@ import {
   expire,
   isOver,
   lapse,
+  ownOf,
   rememberUse,
   reserve,
   revive,
@@ -103,8 +104,12 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   const state = emptyState(recorded.seq, now);
   for (const [id, items] of recorded.settled) state.settled.set(id, items);
   for (const sale of recorded.sales) openBooks(state, sale);
+  const soldBy = new Map<string, number>();
+  for (const { purchases } of recorded.sales) {
+    for (const { code, seq } of purchases) soldBy.set(code, seq);
+  }
   for await (const attempts of recorded.effective) {
-    for (const attempt of attempts) apply(state, attempt);
+    for (const attempt of attempts) apply(state, attempt, soldBy);
   }
   for (const sale of recorded.sales) compareWithPurchases(state, sale);
   for await (const coupons of recorded.coupons) {
@@ -139,7 +144,12 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
   }
 }
 
-function apply(state: LedgerState, attempt: EffectiveAttempt): void {
+/** @param soldBy by which attempt each code was sold, as the purchases say */
+function apply(
+  state: LedgerState,
+  attempt: EffectiveAttempt,
+  soldBy: ReadonlyMap<string, number>,
+): void {
   const { seq, at, saleId, itemId, buyer, code, key, request, quantity } = attempt;
   const sale = state.sales.get(saleId);
   if (sale === undefined) throw new Error(`attempt ${seq} names a sale that is not loaded`);
@@ -154,8 +164,11 @@ function apply(state: LedgerState, attempt: EffectiveAttempt): void {
       reserve(state, sale, made);
       return;
     case "purchased":
-      if (quantity !== null) buy(state, sale, made, quantity);
-      else if (held === undefined) sellEnded(state, sale, made, seq, at);
+      if (quantity !== null) {
+        // An earlier version left what the buyer had reserved, and sold other units.
+        const own = ownOf(sale, buyer, itemId).filter((one) => soldBy.get(one.code) === seq);
+        buy(state, sale, made, own, quantity);
+      } else if (held === undefined) sellEnded(state, sale, made, seq, at);
       else sell(held, seq, at);
       return;
     case "released":

@@ -423,14 +423,16 @@ export function sellEnded(
 /**
  * Sells units in one go: those that the buyer has reserved of the item first, then others.
  * @param made as of the first unit that was not reserved before
+ * @param own those that were: see `ownOf`
  */
 export function buy(
   state: LedgerState,
   sale: SaleState,
   made: Made,
+  own: readonly Reservation[],
   quantity: number,
 ): readonly Reservation[] {
-  const units = ownOf(sale, made.buyer, made.itemId).slice(0, quantity);
+  const units = own.slice(0, quantity);
   const reserved = units.length;
   for (const unit of units) sell(unit, made.seq, made.reservedAt);
   for (let index = 0; index < quantity - reserved; index += 1) {
