@@ -29,6 +29,8 @@ export class HourlySales {
   readonly #catalogue: Catalogue;
   readonly #schedule: Schedule;
   readonly #terms: HourlySaleTerms;
+  /** The windows that were found last: to find them costs a millisecond. */
+  #windows: { readonly present: Window | null; readonly next: Window | null } | null = null;
 
   constructor(
     records: Records,
@@ -45,10 +47,18 @@ export class HourlySales {
 
   /** Brings everything up to date with the clock; to be called about once a second. */
   async tick(now: number): Promise<void> {
-    const present = windowAt(this.#schedule, now);
+    const { present, next } = this.#windowsAt(now);
     if (present !== null) await this.#ensure(present);
-    const next = windowAfter(this.#schedule, now);
     if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next);
+  }
+
+  #windowsAt(now: number) {
+    const known = this.#windows?.present;
+    if (this.#windows === null || !known || now < known.startsAt || now >= known.endsAt) {
+      const present = windowAt(this.#schedule, now);
+      this.#windows = { present, next: windowAfter(this.#schedule, now) };
+    }
+    return this.#windows;
   }
 
   async #ensure(window: Window): Promise<void> {
