@@ -158,8 +158,8 @@ export class Run {
 
   #isLive(code: string, at: number): boolean {
     const now = Math.max(at, this.model.now);
-    const entry = this.model.books.flatMap(({ made }) => made.filter((one) => one.code === code));
-    return entry.some(({ deadline, displaced }) => !displaced && deadline > now);
+    const entry = this.model.entryOf(code);
+    return entry !== null && !entry.displaced && entry.deadline > now;
   }
 
   #count(what: string): void {

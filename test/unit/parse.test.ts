@@ -90,6 +90,8 @@ function draw(random: Random): string {
   return `http://127.0.0.1:8080/checkout?${parts.join("&")}`;
 }
 
+const at = (query: string) => parseCheckout(`http://127.0.0.1/checkout?${query}`);
+
 describe("a checkout's URL", () => {
   test.each(seeds(3))("is read as the platform reads it: SEED=%d", (seed) => {
     const random = new Random(seed);
@@ -107,7 +109,6 @@ describe("a checkout's URL", () => {
   });
 
   test("need not name anybody, and may say what the price should be", () => {
-    const at = (query: string) => parseCheckout(`http://127.0.0.1/checkout?${query}`);
     const asked: CheckoutAsked = {
       userId: null,
       item: 7,
