@@ -163,31 +163,31 @@ describe("claims that the ledger does not hold", () => {
   });
 });
 
-describe("what the ledger remembers of what ended", () => {
-  /** Reserved and given back, one after another. */
-  async function ended(count: number): Promise<ToldLedger> {
-    const told = await ToldLedger.with(openTerms([1]));
-    for (let n = 1; n <= count; n += 1) {
-      const code = `c${n}`;
-      told.ledger.decide({ ...take("A", "ann", 1), code }, n);
-      told.ledger.decide({ ...release("A"), code }, n);
-    }
-    return told;
+/** Reserved and given back, one after another. */
+async function ended(count: number): Promise<ToldLedger> {
+  const told = await ToldLedger.with(openTerms([1]));
+  for (let n = 1; n <= count; n += 1) {
+    const code = `c${n}`;
+    told.ledger.decide({ ...take("A", "ann", 1), code }, n);
+    told.ledger.decide({ ...release("A"), code }, n);
   }
+  return told;
+}
 
-  const archived = (released: boolean): ArchivedCode => ({
-    seq: 1,
-    code: "c1",
-    saleId: 1,
-    itemId: 1,
-    buyer: who("ann"),
-    reservedAt: 1,
-    key: null,
-    request: null,
-    released,
-    sold: null,
-  });
+const archived = (released: boolean): ArchivedCode => ({
+  seq: 1,
+  code: "c1",
+  saleId: 1,
+  itemId: 1,
+  buyer: who("ann"),
+  reservedAt: 1,
+  key: null,
+  request: null,
+  released,
+  sold: null,
+});
 
+describe("what the ledger remembers of what ended", () => {
   test("is bounded: within the bound the records are not asked, beyond it the oldest are", async () => {
     const within = (await ended(endedMax)).ledger;
     const { ledger } = await ended(endedMax + 1);

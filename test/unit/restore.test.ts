@@ -71,10 +71,7 @@ const forgeries: readonly (readonly [what: string, forged: Forged, complaint: Re
   [
     "have a purchase that nobody made",
     {
-      purchases: (all) => [
-        ...all,
-        ...all.slice(-1).map((last) => ({ ...last, code: codeOf("Z"), unit: last.unit + 1 })),
-      ],
+      purchases: (all) => [...all, { ...lastOf(all), code: codeOf("Z"), unit: 2 }],
     },
     whatIsSold,
   ],
@@ -103,10 +100,7 @@ const forgeries: readonly (readonly [what: string, forged: Forged, complaint: Re
   [
     "give back what is sold",
     {
-      attempts: (all) => [
-        ...all,
-        ...all.slice(0, 1).map((one) => ({ ...one, seq: 99, word: "released" as const })),
-      ],
+      attempts: (all) => [...all, { ...firstOf(all), seq: 99, word: "released" }],
     },
     /not on the books cannot end/,
   ],
@@ -116,6 +110,26 @@ const forgeries: readonly (readonly [what: string, forged: Forged, complaint: Re
     /names a sale that is not loaded/,
   ],
 ];
+
+function reservationOf(
+  seq: number,
+  itemId: number,
+  by: ReturnType<typeof buyer>,
+  [reservedAt, deadline]: readonly [number, number],
+) {
+  const code = `c${seq}`;
+  return { seq: -seq, code, itemId, buyer: by, reservedAt, deadline, key: null, request: null };
+}
+
+function lastOf<T>(all: readonly T[]): T {
+  return firstOf(all.slice(-1));
+}
+
+function firstOf<T>(all: readonly T[]): T {
+  const [first] = all;
+  if (first === undefined) throw new Error("there is nothing");
+  return first;
+}
 
 function buyer(kind: "guest" | "account", userId: string) {
   return { kind, userId };
@@ -130,8 +144,7 @@ function twice(word: EffectiveAttempt["word"]) {
 
 /** One more sale of the first item, of a code of its own. */
 function another(all: readonly EffectiveAttempt[], number: number): EffectiveAttempt {
-  const [first] = all;
-  if (first === undefined) throw new Error("nothing was done");
+  const first = firstOf(all);
   const code = `00000000-0000-7000-8000-${String(number).padStart(12, "0")}`;
   const by = { kind: "guest", userId: `user ${number}` } as const;
   return {
@@ -164,15 +177,13 @@ describe("records that contradict themselves are not sold from: those that", () 
     const { records } = await aMorning(2);
     const recorded = records.recorded(0);
     const sales = recorded.sales.map((sale) => {
-      const [one] = sale.checkpoint.open;
-      if (one === undefined) throw new Error("nothing is on the books");
-      const more = upTo(20).map((seq) => ({
-        ...one,
-        key: null,
-        seq: -seq,
-        code: `c${seq}`,
-        buyer: buyer("guest", `user ${seq}`),
-      }));
+      const one = firstOf(sale.checkpoint.open);
+      const { itemId, reservedAt, deadline } = one;
+      const more = upTo(20).map((seq) => {
+        const by = buyer("guest", `user ${seq}`);
+        const times = [reservedAt, deadline] as const;
+        return reservationOf(seq, itemId, by, times);
+      });
       return {
         ...sale,
         checkpoint: { ...sale.checkpoint, open: [...more, ...sale.checkpoint.open] },
