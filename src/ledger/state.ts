@@ -117,7 +117,7 @@ export type LedgerState = {
 };
 
 /** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
-const endedMax = 16_384;
+export const endedMax = 16_384;
 
 export function emptyState(seq: number, now: number): LedgerState {
   return {

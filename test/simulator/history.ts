@@ -32,6 +32,8 @@ import type { StoredSale } from "../../src/store/sales.ts";
 
 /** A sale is answered from the records alone when it is over for this long. */
 const forgottenAfterMs = 10 * 60_000;
+/** Keys of claims are remembered over a restart for this long, and may be for longer. */
+const claimKeyAgeMs = 24 * 3_600_000;
 
 export type KnownSale = {
   readonly id: number;
@@ -80,7 +82,7 @@ type ModelCoupon = {
   readonly claims: { readonly buyer: Buyer; readonly at: number }[];
 };
 
-type ModelClaim = { readonly coupon: string; readonly ordinal: number };
+type ModelClaim = { readonly coupon: string; readonly ordinal: number; readonly at: number };
 
 export class History {
   readonly sales = new Map<number, KnownSale>();
@@ -266,7 +268,7 @@ export class History {
 
   // What a key stands for, and whether it does.
   #remembered(buyer: Buyer, key: string | null) {
-    if (key === null) return { codes: [] as Known[], sure: [] as Known[], isClaim: false };
+    if (key === null) return { codes: [] as Known[], sure: [] as Known[], isClaim: surelyNot };
     const name = keyName(buyer, key);
     const codes = (this.#keys.get(name) ?? [])
       .flatMap((use) => use.codes.map((code) => this.codes.get(code)))
@@ -279,7 +281,14 @@ export class History {
         (known.sold !== null || this.isLive(known, this.#at) === surely) &&
         !this.#isForgotten(known.sale),
     );
-    return { codes: may, sure, isClaim: this.#claimKeys.has(name) };
+    return { codes: may, sure, isClaim: this.#isClaim(name) };
+  }
+
+  /** Whether a key was a claim's. */
+  #isClaim(name: string): Maybe {
+    const claim = this.#claimKeys.get(name);
+    if (claim === undefined) return surelyNot;
+    return this.#latest < claim.at + claimKeyAgeMs ? surely : perhaps;
   }
 
   /** What is right to answer because of a key; `goesOn`: whether it may not be because of it. */
@@ -297,8 +306,8 @@ export class History {
         else answers.push({ word: "idempotency_key_reused" });
       }
     }
-    if (isClaim) answers.push({ word: "idempotency_key_reused" });
-    return { answers, goesOn: sure.length === 0 && !isClaim };
+    if (isClaim.includes(true)) answers.push({ word: "idempotency_key_reused" });
+    return { answers, goesOn: sure.length === 0 && isClaim.includes(false) };
   }
 
   #checkout(command: Checkout, outcome: CheckoutOutcome): string | null {
@@ -695,13 +704,23 @@ export class History {
     return Bun.deepEquals(wanted, told) ? null : `the coupon is ${JSON.stringify(wanted)}`;
   }
 
+  /** A key that was a claim's tells of that claim again. */
+  #againWrong(
+    keyed: ModelClaim,
+    coupon: string,
+    outcome: Exclude<ClaimOutcome, LookUp>,
+  ): string | null {
+    if (keyed.coupon !== coupon) return wordIs(outcome, ["idempotency_key_reused"]);
+    if (outcome.word !== "claimed_again") return "right would be claimed_again";
+    return outcome.claim.ordinal === keyed.ordinal ? null : "it is another claim";
+  }
+
   #claim(command: Claim, outcome: Exclude<ClaimOutcome, LookUp>): string | null {
     const { coupon: name, buyer, key } = command;
     const keyed = key === null ? undefined : this.#claimKeys.get(keyName(buyer, key));
     if (keyed !== undefined) {
-      if (keyed.coupon !== name) return wordIs(outcome, ["idempotency_key_reused"]);
-      if (outcome.word !== "claimed_again") return "right would be claimed_again";
-      return outcome.claim.ordinal === keyed.ordinal ? null : "it is another claim";
+      const wrong = this.#againWrong(keyed, name, outcome);
+      if (wrong === null || !this.#isClaim(keyName(buyer, key ?? "")).includes(false)) return wrong;
     }
     const { codes, sure } = this.#remembered(buyer, key);
     if (sure.length > 0) return wordIs(outcome, ["idempotency_key_reused"]);
@@ -719,7 +738,9 @@ export class History {
     coupon.claims.push({ buyer, at: this.#at });
     const ordinal = coupon.claims.length;
     if (outcome.claim.ordinal !== ordinal) return `right would be claim ${ordinal}`;
-    if (key !== null) this.#claimKeys.set(keyName(buyer, key), { coupon: name, ordinal });
+    if (key !== null) {
+      this.#claimKeys.set(keyName(buyer, key), { coupon: name, ordinal, at: this.#at });
+    }
     return this.#sameCoupon(name, outcome.claim.coupon);
   }
 }

@@ -82,6 +82,7 @@ export class World {
   /** Whether no clock was wrong for longer than what goes unnoticed. */
   #areClocksSound = true;
   #checkedUpTo = 0;
+  #isMended = false;
 
   constructor(seed: number) {
     const random = new Random(seed);
@@ -554,6 +555,7 @@ export class World {
       // Set right within a minute, it goes unnoticed, unless somebody starts meanwhile.
       const { run } = machine;
       this.loop.after(dice.between(1, 58_000), () => {
+        if (this.#isMended) return;
         machine.setWallAhead(right);
         if (machine.run !== run) this.#areClocksSound = false;
       });
@@ -566,6 +568,7 @@ export class World {
 
   /** Everything is mended; then somebody sells, and what is left is sold. */
   finish(): string | null {
+    this.#isMended = true;
     for (const machine of this.#machines) {
       machine.mishaps.length = 0;
       machine.setWallAhead(0);
