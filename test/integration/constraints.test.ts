@@ -239,14 +239,14 @@ describe("sales and items", () => {
   });
 });
 
-describe("checkpoints", () => {
-  const store = (sale: number) =>
-    refusalOf(sql`insert into checkpoints (sale_id, seq, sold, open) values (${sale}, 1, 0, '[]')`);
+const storeCheckpoint = (sale: number) =>
+  refusalOf(sql`insert into checkpoints (sale_id, seq, sold, open) values (${sale}, 1, 0, '[]')`);
 
+describe("checkpoints", () => {
   test("are one a sale, of a sale that there is, which cannot go", async () => {
-    expect(await store(99)).toBe("checkpoints_sale_id_sales_id_fk");
-    expect(await store(1)).toBe("stored");
-    expect(await store(1)).toBe("checkpoints_pkey");
+    expect(await storeCheckpoint(99)).toBe("checkpoints_sale_id_sales_id_fk");
+    expect(await storeCheckpoint(1)).toBe("stored");
+    expect(await storeCheckpoint(1)).toBe("checkpoints_pkey");
   });
 });
 
