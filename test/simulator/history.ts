@@ -114,8 +114,8 @@ export class History {
   /** A sale was stored, or replaced before its opening. */
   addSale({ sale, items }: StoredSale): void {
     const { id, kind, startsAt, endsAt, closed, perUserLimit, reservationTtlMs } = sale;
-    const numbers = Math.max(0, ...items.map((item) => item.id));
-    const stock: number[] = Array.from({ length: numbers }, () => 0);
+    // Numbers that were given once, and are taken out, have no units.
+    const stock: number[] = Array.from(sale.stock, () => 0);
     const prices = stock.slice();
     for (const item of items) {
       stock[item.id - 1] = item.stock;
