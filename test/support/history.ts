@@ -209,6 +209,7 @@ export class Run {
   async #crash(at: number): Promise<string | null> {
     const settledBefore = at - settleAfterMs;
     this.model.restart(at, settledBefore);
+    this.records.beginTerm(at);
     this.ledger = await Ledger.restore(this.records.recorded(settledBefore), at);
     const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
     const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;

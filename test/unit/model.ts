@@ -43,7 +43,7 @@ export type Entry = {
   readonly itemId: number;
   readonly buyer: Buyer;
   /** When it runs out, if its sale does not end before. */
-  readonly deadline: number;
+  deadline: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
   readonly keys: { readonly key: string; readonly asked: string }[];
   givenBack: boolean;
@@ -107,7 +107,13 @@ export class Model {
    */
   restart(now: number, settledBefore: number): void {
     this.now = now;
-    for (const book of this.books) book.settled = book.plan.endsAt <= settledBefore;
+    for (const book of this.books) {
+      book.settled = book.plan.endsAt <= settledBefore;
+      // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
+      const latest = now + book.plan.reservationTtlMs;
+      if (this.isOver(book)) continue;
+      for (const entry of book.made) entry.deadline = Math.min(entry.deadline, latest);
+    }
   }
 
   /** Every command takes a number, and within a term time never runs backwards. */
