@@ -675,7 +675,10 @@ export class History {
     if (wrong !== null || outcome.word !== "sale_changed") return wrong;
     if (outcome.closed !== (endsAt === "now")) return "it was closed, or was not";
     if (endsAt !== "now" && outcome.endsAt !== endsAt) return "it ends at another time";
-    if (sale.lastSaleAt >= outcome.endsAt) return "something was sold after its end";
+    // Before the time was set back it may have been.
+    if (sale.lastSaleAt >= outcome.endsAt && sale.lastSaleAt <= now) {
+      return "something was sold after its end";
+    }
     sale.endsAt = outcome.endsAt;
     sale.closed = outcome.closed;
     return null;
