@@ -267,8 +267,12 @@ export class Model {
     const live = this.#with(book, "live");
     const soonest = Math.min(...(item === "any" ? live : ofItem(live, item)).map(expiresAt));
     if (item === "any" || plan.stock[item - 1] === 1) return { soonest, latest: soonest };
-    const known = [this.now + plan.reservationTtlMs, ...made.map(({ deadline }) => deadline)];
-    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...known)) };
+    // In whatever way a unit was had: by a reservation, or late, or in one step.
+    const had = made.flatMap(({ deadline, sold }) => [
+      deadline,
+      (sold?.at ?? this.now) + plan.reservationTtlMs,
+    ]);
+    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...had)) };
   }
 
   #reserve(book: Book, command: Checkout, itemId: number): Entry {

@@ -4,12 +4,14 @@
  * What is answered afterwards, the random histories in `ledger.test.ts` compare.
  */
 import { describe, expect, test } from "bun:test";
+import { check } from "../../src/ledger/check.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { EffectiveAttempt, Recorded, StoredPurchase } from "../../src/ledger/restore.ts";
+import { lapse, revive } from "../../src/ledger/state.ts";
 import { dumpOf } from "../support/compare.ts";
 import { inPages } from "../support/naive-records.ts";
 import { Random, seeds } from "../support/random.ts";
-import { openTerms } from "../support/state.ts";
+import { openState, openTerms, reserved } from "../support/state.ts";
 import { buy, buyNow, codeOf, drop, take } from "../support/story.ts";
 import { ToldLedger } from "../support/told-ledger.ts";
 
@@ -223,6 +225,39 @@ describe("a ledger that is restored", () => {
       expect(restored.check()).toEqual([]);
     },
   );
+
+  test("from a checkpoint sells in the same order what a buyer holds", async () => {
+    const told = await ToldLedger.with(openTerms([9]));
+    const letters = ["A", "B", "C", "D", "E"];
+    letters.forEach((letter, index) => told.decide(take(letter, "ann", 1), index));
+    told.decide(drop("A"), 5);
+    told.records.saveCheckpoint(1, told.ledger.view(0));
+    const bought = told.decide(buyNow("F", "ann", 1, { units: 2 }), 5);
+    const codes = "units" in bought ? bought.units.map(({ code }) => code) : [];
+    expect(codes).toEqual([codeOf("B"), codeOf("C")]);
+    const restored = await Ledger.restore(told.records.recorded(0), 5);
+    expect(dumpOf(restored.view(0))).toEqual(dumpOf(told.ledger.view(0)));
+  });
+
+  test("lets what lapsed live again as far as a clock went back, and further", () => {
+    const books = openState([1, 1, 1]);
+    const made = [1, 2, 3].map((item) => reserved(books, item, "ann", { item, at: 100 * item }));
+    const { state, sale } = books;
+    state.now = 500;
+    lapse(sale, 500);
+    const lives = [500, 350, 250, 150].map((time) => {
+      revive(sale, time);
+      state.now = time;
+      return made.map(({ status }) => status === "live");
+    });
+    expect(check(state)).toEqual([]);
+    expect(lives).toEqual([
+      [false, false, false],
+      [false, false, true],
+      [false, true, true],
+      [true, true, true],
+    ]);
+  });
 
   test("asks the records for what ended, and takes what they said before for stale", async () => {
     const { ledger, records } = await aMorning(null);
