@@ -45,7 +45,7 @@ export type Entry = {
   /** When it runs out, if its sale does not end before. */
   deadline: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
-  readonly keys: { readonly key: string; readonly asked: string }[];
+  readonly keys: { readonly key: string; readonly asked: string; readonly since: number }[];
   givenBack: boolean;
   /** Somebody else has had its unit since it lapsed, or its buyer its place within the limit. */
   displaced: boolean;
@@ -278,7 +278,7 @@ export class Model {
   #reserve(book: Book, command: Checkout, itemId: number): Entry {
     const { buyer, code, key } = command;
     this.#makeRoom(book, buyer, itemId);
-    const keys = key === null ? [] : [{ key, asked: asked(command) }];
+    const keys = key === null ? [] : [{ key, asked: asked(command), since: this.seq }];
     return this.#put(book, { code, itemId, buyer, keys });
   }
 
@@ -408,7 +408,7 @@ export class Model {
       this.#sell(unit);
       units.push(unit);
     }
-    if (key !== null) units[0]?.keys.push({ key, asked: asked(command) });
+    if (key !== null) units[0]?.keys.push({ key, asked: asked(command), since: this.seq });
     return units;
   }
 
@@ -458,13 +458,13 @@ export class Model {
       .flatMap((of) =>
         of.keys
           .filter((use) => use.key === key)
-          .map(({ asked: before }) => ({ asked: before, of })),
+          .map(({ asked: before, since }) => ({ asked: before, of, since })),
       );
     const live = uses.filter(({ of }) => this.#status(of) === "live");
     const sold = uses.filter(({ of }) => this.#status(of) === "sold");
     return (
       live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
-      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of)).at(-1) ??
+      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
       null
     );
   }
