@@ -19,7 +19,7 @@ import { accountRoutes } from "./http/shop/accounts.ts";
 import { couponRoutes } from "./http/coupons/coupons.ts";
 import { Events } from "./http/sale/events.ts";
 import { platformRoutes } from "./http/shop/platform.ts";
-import { serve, type PageRoute, type Route } from "./http/server.ts";
+import { serve, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
 import { Metrics } from "./engine/metrics.ts";
 import { Shelf } from "./sales/catalogue.ts";
@@ -40,7 +40,7 @@ import { replacePassword, type UserRole } from "./store/users.ts";
 import { CancelledError, readPassword } from "./cli/terminal.ts";
 import { verify } from "./cli/verify.ts";
 import { docsRoutes } from "./web/docs.ts";
-import { pages, servePage } from "./web/pages.ts";
+import { pageRoutes, pages, servePage } from "./web/pages.ts";
 
 /** How long a stop may take before the process ends all the same. */
 const stopMaxMs = 8_000;
@@ -138,7 +138,7 @@ async function runServe(config: Config): Promise<void> {
   const server = await listen(database, config.port, () =>
     serve({
       routes,
-      pages: [...pageRoutes(), ...docsRoutes],
+      pages: [...pageRoutes, ...docsRoutes],
       missingPage,
       engine,
       host: config.host,
@@ -177,9 +177,6 @@ async function listen<T>(database: Database, port: number, start: () => T): Prom
     );
   }
 }
-
-const pageRoutes = (): PageRoute[] =>
-  Array.from(pages, ([path, page]) => ({ path, handle: (request) => servePage(page, request) }));
 
 const missingPage = (request: Request): Response => {
   const page = pages.get("/missing");

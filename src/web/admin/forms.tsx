@@ -1,7 +1,8 @@
 /** What the administrator's forms have in common: prices and times as text, and a form in a sheet. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { tabStorage } from "../api.ts";
 import { Dialog, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { Button } from "../ui.tsx";
@@ -33,13 +34,49 @@ export function instantOf(local: string): string | null {
 /** What is wrong in a form, in words. */
 export class Wrong extends Error {}
 
-/** A form in a modal sheet. `save` throws `Wrong` or a Problem, which is said above the buttons. */
-export function FormSheet({
+// --- Drafts -----------------------------------------------------------------------------------
+
+/** What was typed and not saved, as text in this tab: a form that is closed opens with it again. */
+export type Draft<T> = {
+  readonly key: string;
+  /** What stands in the form, for JSON; reads the form's signals. */
+  readonly now: () => T;
+  /** Puts back what the form began with. */
+  readonly reset: () => void;
+};
+const draftPlace = (key: string): string => `draft.${key}`;
+
+/** Throws nothing away that it does not understand: a draft of another shape is none. */
+export function readDraft<T>(key: string, isOne: (value: unknown) => value is T): T | null {
+  try {
+    const stored: unknown = JSON.parse(tabStorage.get(draftPlace(key)) ?? "null");
+    return isOne(stored) ? stored : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a value has texts by these names. */
+export function hasTexts<K extends string>(
+  value: unknown,
+  names: readonly K[],
+): value is Record<K, string> {
+  if (typeof value !== "object" || value === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  return names.every((name) => typeof fields.get(name) === "string");
+}
+
+/**
+ * A form in a modal sheet. `save` throws `Wrong` or a Problem, which is said above the buttons. What is
+ * typed is kept until it is saved or begun anew; only a button or Escape closes the sheet.
+ */
+export function FormSheet<T>({
   title,
   yes,
   done,
   save,
   close,
+  draft,
   children,
 }: {
   readonly title: string;
@@ -48,10 +85,27 @@ export function FormSheet({
   readonly done: string;
   readonly save: () => Promise<unknown>;
   readonly close: () => void;
+  readonly draft: Draft<T>;
   readonly children: ComponentChildren;
 }) {
-  const [state] = useState(() => ({ busy: signal(false), wrong: signal("") }));
-  const { busy, wrong } = state;
+  const place = draftPlace(draft.key);
+  const [state] = useState(() => ({
+    busy: signal(false),
+    wrong: signal(""),
+    /** The form opened with what was typed before. */
+    isOld: signal(tabStorage.get(place) !== null),
+    first: JSON.stringify(draft.now()),
+  }));
+  const { busy, wrong, isOld } = state;
+  useEffect(
+    () =>
+      effect(() => {
+        const text = JSON.stringify(draft.now());
+        if (isOld.peek() || text !== state.first) tabStorage.set(place, text);
+        else tabStorage.set(place, null);
+      }),
+    [],
+  );
   const submit = async () => {
     if (busy.value) return;
     busy.value = true;
@@ -60,6 +114,7 @@ export function FormSheet({
       await save();
       notice(done, "good");
       close();
+      tabStorage.set(place, null);
     } catch (error) {
       wrong.value = error instanceof Wrong ? error.message : sentenceOf(error);
     } finally {
@@ -67,7 +122,7 @@ export function FormSheet({
     }
   };
   return (
-    <Dialog title={title} onClose={close}>
+    <Dialog title={title} onClose={close} keeps>
       <form
         class="stack"
         noValidate
@@ -76,13 +131,30 @@ export function FormSheet({
           void submit();
         }}
       >
+        {isOld.value && (
+          <p class="draft" role="status">
+            This is what you typed before and did not save.{" "}
+            <Button
+              look="quiet"
+              small
+              onClick={() => {
+                isOld.value = false;
+                draft.reset();
+                state.first = JSON.stringify(draft.now());
+                tabStorage.set(place, null);
+              }}
+            >
+              Start over
+            </Button>
+          </p>
+        )}
         {children}
         <p class="form-wrong" role="alert">
           {wrong.value}
         </p>
         <div class="dialog-acts">
           <Button look="quiet" onClick={close}>
-            Cancel
+            Close
           </Button>
           <Button type="submit" busy={busy.value}>
             {yes}

@@ -113,7 +113,7 @@ const columns: readonly Column<Account>[] = [
     of: (row) =>
       row.disabled ? <Badge tone="bad">Disabled</Badge> : <Badge tone="good">Active</Badge>,
   },
-  { title: "Since", of: (row) => <Moment at={row.created_at} /> },
+  { title: "Since", of: (row) => <Moment at={row.created_at} zoned /> },
   { title: "Actions", of: (row) => <Acts of={row} />, figures: true },
 ];
 
