@@ -96,7 +96,7 @@ function Hero() {
                 ? "Any moment now"
                 : next === null
                   ? "The next herd comes in"
-                  : `The next herd comes at ${hourText(next)}, in`
+                  : `Next herd at ${hourText(next)}, in`
             }
           />
         </div>
