@@ -7,26 +7,19 @@ import pino from "pino";
 import type { Sql } from "postgres";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
-import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
-import { ConfigError, readConfig, type Config } from "./config.ts";
-import { idleDocument } from "./cli/document.ts";
-import { Engine } from "./engine/engine.ts";
-import { accountRoutes } from "./http/shop/accounts.ts";
-import { couponRoutes } from "./http/coupons/coupons.ts";
-import { Events } from "./http/sale/events.ts";
-import { platformRoutes } from "./http/shop/platform.ts";
-import { serve, type Route } from "./http/server.ts";
-import { apiRoutes } from "./http/table.ts";
-import { Metrics } from "./engine/metrics.ts";
-import { Shelf } from "./sales/catalogue.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
+import { CancelledError, readPassword } from "./cli/terminal.ts";
+import { verify } from "./cli/verify.ts";
+import { ConfigError, readConfig, type Config } from "./config.ts";
+import { LedgerClock } from "./engine/clock.ts";
 import {
   DatabaseError,
   errorCode,
+  isConnectionLost,
   messageOf,
   openPool,
   waitForDatabase,
@@ -34,11 +27,10 @@ import {
 } from "./postgres/client.ts";
 import { EmbeddedError, startEmbedded } from "./postgres/embedded.ts";
 import { packed } from "./postgres/packed.ts";
-import type { Announcement } from "./store/leadership.ts";
-import { migrate } from "./store/migrations.ts";
+import { idleDocument, Program } from "./program.ts";
+import { migrate, newestMigration } from "./store/migrations.ts";
+import type { Announcement } from "./store/records.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
-import { CancelledError, readPassword } from "./cli/terminal.ts";
-import { verify } from "./cli/verify.ts";
 import { docsRoutes } from "./web/docs.ts";
 import { pageRoutes, pages, servePage } from "./web/pages.ts";
 
@@ -81,8 +73,6 @@ async function openDatabase(config: Config): Promise<Database> {
   };
 }
 
-const clock = (): number => Date.now();
-
 /** Starts what the program keeps its records in, brought up to date. */
 async function prepareDatabase(config: Config, signal?: AbortSignal): Promise<Database> {
   const database = await openDatabase(config);
@@ -116,59 +106,38 @@ async function runServe(config: Config): Promise<void> {
   const stopping = stopOnSignals();
   const database = await prepareDatabase(config, stopping.signal);
   if (stopping.signal.aborted) return await database.stop();
-  const sql = openPool(database.connection);
-  const shelf = new Shelf(sql);
-  const engine = new Engine({
-    database,
-    sql,
-    shelf,
-    schedule: config.schedule,
-    terms: config.hourlySale,
-    retentionMs: config.retentionMs,
-    announce: () => announcementOf(config, server.port ?? config.port),
-    clock,
-    log,
-  });
-  const accounts = await openAccounts({ ...config, sql, engine, clock });
-  const events = new Events(engine, shelf, clock);
-  const { version } = packageJson;
-  const metrics = new Metrics({ engine, streams: () => events.streamCount, version, clock });
-  const parts = { engine, shelf, sql, accounts, events, metrics, version, clock };
-  const routes = apiRoutes({ ...config, ...parts });
-  const server = await listen(database, config.port, () =>
-    serve({
-      routes,
+  const program = await listen(database, config.port, () =>
+    Program.open({
+      config,
+      database,
+      schema: newestMigration(migrationsFolder),
+      announce: (port) => announcementOf(config, port),
       pages: [...pageRoutes, ...docsRoutes],
       missingPage,
-      engine,
-      host: config.host,
-      port: config.port,
+      clock: new LedgerClock(),
       log,
-      clients: accounts.clients,
+      version: packageJson.version,
     }),
   );
-  engine.start();
-  events.start();
-  await Promise.race([engine.settled(), stopping.asked]);
+  program.start();
+  await Promise.race([program.engine.settled(), stopping.asked]);
   if (!stopping.signal.aborted) {
-    say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
+    const { hostname, port } = program.server;
+    say(`Stampede ${packageJson.version} sells at ${addressOf(hostname, port)}`);
     say(`Records: ${database.description}`);
   }
 
   log.info({ signal: await stopping.asked }, "stopping");
-  void server.stop();
-  await engine.stop();
-  events.stop();
-  await server.stop(true);
-  await sql.end({ timeout: 1 });
+  await program.stop();
   await database.stop();
 }
 
-async function listen<T>(database: Database, port: number, start: () => T): Promise<T> {
+async function listen<T>(database: Database, port: number, start: () => Promise<T>): Promise<T> {
   try {
-    return start();
+    return await start();
   } catch (error) {
     await database.leave();
+    if (isConnectionLost(error) || /^\d/.test(errorCode(error))) throw error;
     const taken = errorCode(error) === "EADDRINUSE";
     throw new ListenError(
       taken
@@ -225,30 +194,28 @@ async function runSeed(config: Config): Promise<void> {
     throw new SeedError("NODE_ENV is production; the demo's passwords are known to everybody.");
   }
   const database = await prepareDatabase(config);
-  const sql = openPool(database.connection);
-  const shelf = new Shelf(sql);
-  const log = pino({ level: "silent" });
-  const { schedule, hourlySale: terms, retentionMs } = config;
-  const announce = (): Announcement => ({ url: null, port: server.port ?? 0 });
-  const rules = { schedule, terms, retentionMs };
-  const engine = new Engine({ database, sql, shelf, ...rules, announce, clock, log });
-  const passwords = new Passwords();
-  const accounts = await openAccounts({ ...config, sql, engine, passwords, clock });
-  const routes: Route[] = [
-    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
-    ...accountRoutes(accounts),
-    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
-  ];
-  const { clients } = accounts;
-  const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log, clients });
-  engine.start();
+  const clock = new LedgerClock();
   try {
-    await engine.settled();
-    await seedDemo({ sql, passwords, url: `http://127.0.0.1:${server.port}`, clock, say });
+    const program = await Program.open({
+      config: { ...config, host: "127.0.0.1", port: 0 },
+      database,
+      schema: newestMigration(migrationsFolder),
+      announce: (port) => ({ url: null, port }),
+      pages: [],
+      clock,
+      log: pino({ level: "silent" }),
+      version: packageJson.version,
+    });
+    program.start();
+    const { engine, sql, passwords, server } = program;
+    try {
+      await engine.settled();
+      const url = `http://127.0.0.1:${server.port}`;
+      await seedDemo({ sql, passwords, url, clock: () => clock.now(), say });
+    } finally {
+      await program.stop();
+    }
   } finally {
-    await engine.stop();
-    await server.stop(true);
-    await sql.end({ timeout: 1 });
     await database.leave();
   }
 }
@@ -301,7 +268,7 @@ async function run(args: string[]): Promise<number> {
       say(packageJson.version);
       return 0;
     case "openapi":
-      await sayAll(JSON.stringify(idleDocument(packageJson.version), null, 2));
+      await sayAll(JSON.stringify(idleDocument(packageJson.version, new LedgerClock()), null, 2));
       return 0;
     case "serve":
       await runServe(readConfig());

@@ -51,6 +51,11 @@ export const problems = {
     title: "Item sold out",
     detail: "Every unit of this item is sold.",
   },
+  price_changed: {
+    status: 409,
+    title: "Price changed",
+    detail: "The item's price is not the one that was expected; look at it again.",
+  },
   sold_out: { status: 409, title: "Sold out", detail: "Every unit of this sale is sold." },
   item_reserved: {
     status: 409,
@@ -103,10 +108,15 @@ export const problems = {
     title: "Already purchased",
     detail: "This code was bought and cannot be given back.",
   },
-  unauthorized: {
+  unauthenticated: {
     status: 401,
     title: "Not logged in",
     detail: "Log in first; a token that has ended does not count.",
+  },
+  user_mismatch: {
+    status: 403,
+    title: "Another user",
+    detail: "The user_id is not the one that this request proves; leave it out.",
   },
   invalid_credentials: {
     status: 401,

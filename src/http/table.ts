@@ -1,10 +1,9 @@
 /** The one table of routes: everything that is asked by programs, and so in the document. */
 import type { Sql } from "postgres";
 import type { Accounts } from "../access/accounts.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Schedule } from "../sales/schedule.ts";
-import type { Shelf } from "../sales/catalogue.ts";
-import { findCode } from "../store/sales.ts";
+import type { SaleEngine } from "../sales/selling.ts";
+import type { Catalogue } from "../sales/catalogue.ts";
 import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
@@ -19,8 +18,8 @@ import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
 
 export type TableContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
+  readonly engine: SaleEngine;
+  readonly catalogue: Catalogue;
   readonly sql: Sql;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
@@ -40,7 +39,7 @@ export function apiRoutes(context: TableContext): Route[] {
   const document = (): Promise<Compressed> =>
     (rendered ??= compressed(documentOf(routes, context.version), "best"));
   const routes: Route[] = [
-    ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
+    ...checkoutRoutes(context),
     ...viewRoutes(context),
     ...context.events.routes,
     ...couponRoutes({ engine, sql, soldOutStatus: context.couponSoldOutStatus }),

@@ -57,7 +57,6 @@ const sentences: Readonly<Record<string, string>> = {
   coupon_exists: "There is a coupon of this name already.",
   invalid_credentials: "That user name and password do not go together.",
   unauthenticated: "Log in first.",
-  unauthorized: "Log in first.",
   forbidden: "Your account may not do this.",
   user_exists: "This user name is taken.",
   user_mismatch: "Somebody has logged in here meanwhile. Look who it is, and try again.",

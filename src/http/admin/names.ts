@@ -39,7 +39,7 @@ export function nameRoutes(accounts: Accounts, { sql }: { readonly sql: Sql }): 
               .meta({ example: "1:42,1:43" }),
           }),
           answers: { 200: z.object({ names: z.array(namedItem) }) },
-          refusals: ["invalid_request", "unauthorized", "forbidden"],
+          refusals: ["invalid_request", "unauthenticated", "forbidden"],
         },
       },
     },

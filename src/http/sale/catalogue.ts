@@ -64,7 +64,7 @@ export function wholeCatalogueRoutes(context: CatalogueContext, figures: SaleFig
 /** Catalogues as they are sent. */
 class Catalogues {
   readonly #figures: SaleFigures;
-  /** Kept as long as the shelf keeps the sale, which is their bound. */
+  /** Kept as long as the catalogue keeps the sale, which is their bound. */
   readonly #made = new WeakMap<ShownSale, Promise<Compressed>>();
 
   constructor(figures: SaleFigures) {
