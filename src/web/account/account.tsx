@@ -101,7 +101,7 @@ function Slip({
 const OrderSlip = ({ of }: { readonly of: Order }) => (
   <Slip
     item={of.item}
-    title={of.flash_sale_title}
+    title={of.sale_title}
     at={of.purchased_at}
     href={of.product_id === null ? null : `/product?id=${of.product_id}`}
     order={of.order_id}

@@ -21,7 +21,7 @@ async function askOrders(name: string): Promise<void> {
 /** Of the present sale, the latest first. */
 export const bought = computed((): readonly Bought[] => {
   const id = saleId.value;
-  if (user.value) return orders.value.filter(({ flash_sale_id }) => flash_sale_id === id);
+  if (user.value) return orders.value.filter(({ sale_id }) => sale_id === id);
   return guestBought.value
     .filter(({ sale_id }) => sale_id === id)
     .map(({ code, order_id, item, purchased_at }) => {

@@ -63,6 +63,8 @@ const heldMax = 200;
 const boughtMax = 1_000;
 /** A hold that ended is spoken of for so long. */
 const lateMs = 600_000;
+/** What the two clocks may be apart. */
+const clockMs = 2_000;
 const askMs = 15_000;
 const askHoldingMs = 5_000;
 
@@ -220,8 +222,9 @@ async function readReservations(): Promise<void> {
 async function take(told: readonly Told[], userId: string): Promise<void> {
   const codes = new Set(told.map(({ code }) => code));
   const before = ofAccount.peek();
-  const now = serverNow();
-  const missing = before.filter((one) => !codes.has(one.code) && isLive(one, now));
+  // Near its end a hold may be over there, and not here yet.
+  const soon = serverNow() + clockMs;
+  const missing = before.filter((one) => !codes.has(one.code) && isLive(one, soon));
   ofAccount.value = [
     ...before.filter((one) => !codes.has(one.code)),
     ...told.map(({ code, sale_id, item, reserved_at, expires_at }) => {
@@ -235,6 +238,7 @@ async function take(told: readonly Told[], userId: string): Promise<void> {
   // Not live, and its time not over: somebody bought it or gave it back, on another device or tab.
   if (missing.length === 0) return;
   const bought = await codesBought();
+  acts.value += 1;
   for (const one of missing)
     if (ofAccount.peek().includes(one) && isLive(one, serverNow()))
       put({ ...one, over: bought.has(one.code) ? "bought" : "gone" });
@@ -294,8 +298,8 @@ export async function reserve(saleId: number, id: number | "any", cents?: number
   // An account is known by its session; its name finds out when that has become another one's.
   const query = new URLSearchParams({
     user_id: buyerName.peek(),
-    sale_id: String(saleId),
     id: String(id),
+    sale_id: String(saleId),
     ...(cents === undefined ? {} : { expected_price_cents: String(cents) }),
   });
   try {

@@ -99,7 +99,7 @@ async function askHistory(name: string): Promise<void> {
 /** Units of this sale that the account has bought. */
 export const boughtUnits = computed(() =>
   orders.value
-    .filter((order) => order.flash_sale_id === sale.value?.id)
+    .filter((order) => order.sale_id === sale.value?.id)
     .reduce((sum, order) => sum + order.quantity, 0),
 );
 /** Units that may be bought at once: those that are held here are among them. */

@@ -55,8 +55,8 @@ export type SalePage = {
 export type Order = {
   readonly order_id: string;
   readonly codes: readonly string[];
-  readonly flash_sale_id: number;
-  readonly flash_sale_title: string;
+  readonly sale_id: number;
+  readonly sale_title: string;
   /** Null for what was bought on the drop. */
   readonly product_id: number | null;
   readonly item: {
