@@ -235,9 +235,10 @@ async function take(told: readonly Told[], userId: string): Promise<void> {
   ];
   for (const sale of new Set(told.map(({ sale_id }) => sale_id)))
     if (!terms.peek().has(sale)) void askSale(sale);
-  // Not live, and its time not over: somebody bought it or gave it back, on another device or tab.
   if (missing.length === 0) return;
-  const bought = await codesBought();
+  // Its sale was closed; or somebody bought it or gave it back, on another device or tab.
+  const sales = new Set(missing.map(({ sale_id }) => sale_id));
+  const [bought] = await Promise.all([codesBought(), ...Array.from(sales, askSale)]);
   acts.value += 1;
   for (const one of missing)
     if (ofAccount.peek().includes(one) && isLive(one, serverNow()))
