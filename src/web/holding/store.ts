@@ -241,7 +241,7 @@ async function take(told: readonly Told[], userId: string): Promise<void> {
   const [bought] = await Promise.all([codesBought(), ...Array.from(sales, askSale)]);
   acts.value += 1;
   for (const one of missing)
-    if (ofAccount.peek().includes(one) && isLive(one, serverNow()))
+    if (ofAccount.peek().includes(one) && isLive(one, serverNow() + clockMs))
       put({ ...one, over: bought.has(one.code) ? "bought" : "gone" });
 }
 
