@@ -13,8 +13,9 @@ export async function namesOfItems(
   sql: Sql,
   asked: readonly { readonly saleId: number; readonly itemId: number }[],
 ): Promise<readonly NamedItem[]> {
-  const sales = asked.map(({ saleId }) => saleId);
-  const numbers = asked.map(({ itemId }) => itemId);
+  // The pool knows no types of arrays: they go as text.
+  const sales = `{${asked.map(({ saleId }) => saleId).join()}}`;
+  const numbers = `{${asked.map(({ itemId }) => itemId).join()}}`;
   return await sql<NamedItem[]>`
     select i.sale_id, i.id as item_id, s.title as sale, i.name as item
     from unnest(${sales}::int[], ${numbers}::int[]) as asked (sale_id, item_id)

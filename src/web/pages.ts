@@ -77,13 +77,13 @@ export function importsOf(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-const theme = Object.keys(bundled.files).find((file) => file.startsWith("theme-")) ?? "";
+const early = Object.keys(bundled.files).find((file) => file.startsWith("early-")) ?? "";
 
 const shells = bundled.pages.map(({ name, html, script, styles }) =>
   shell({
     name,
     html,
-    theme: asset(theme),
+    early: asset(early),
     script: asset(script),
     preload: Array.from(importsOf(script), asset),
     styles: styles.map(asset),

@@ -21,7 +21,7 @@ export type ShellParts = {
   /** The page's file. */
   readonly html: string;
   /** Addresses. */
-  readonly theme: string;
+  readonly early: string;
   readonly script: string;
   /** What the script will ask for next. */
   readonly preload: readonly string[];
@@ -33,7 +33,7 @@ export const originMark = "{origin}";
 
 /** Throws on a page without a title: that is a mistake in the page. */
 export function shell(parts: ShellParts): { readonly path: string; readonly html: string } {
-  const { name, html, theme, script, preload, styles } = parts;
+  const { name, html, early, script, preload, styles } = parts;
   const [, front = "", body = ""] = /^<!--([\s\S]*?)-->\s*([\s\S]*)$/.exec(html) ?? [];
   const field = (key: string) => new RegExp(`^\\s*${key}:\\s*(.+?)\\s*$`, "m").exec(front)?.[1];
   const title = field("title");
@@ -41,9 +41,10 @@ export function shell(parts: ShellParts): { readonly path: string; readonly html
   const path = field("path") ?? `/${name}`;
   const head = [
     ...styles.map((href) => `<link rel="stylesheet" href="${href}" />`),
-    `<script src="${theme}"></script>`,
-    ...preload.map((href) => `<link rel="modulepreload" href="${href}" />`),
-    `<script src="${script}" type="module"></script>`,
+    `<script src="${early}"></script>`,
+    // What is needed for the first paint goes first.
+    ...preload.map((href) => `<link rel="modulepreload" fetchpriority="low" href="${href}" />`),
+    `<link rel="modulepreload" fetchpriority="low" data-entry href="${script}" />`,
   ];
   const at = field("under") ?? path;
   return { path, html: page(path, at, title, field("description") ?? title, head, body) };

@@ -81,8 +81,7 @@ test("no page, script or style names another host", () => {
 test(`a page's script is at most ${scriptBytesMax} bytes as sent, its style ${styleBytesMax}`, () => {
   for (const path of htmls) {
     const wanted = wantedBy(path).filter((one) => one.startsWith("/assets/"));
-    const entry =
-      /<script src="\/assets\/([^"]+)" type="module"/.exec(pageAt(path).body)?.[1] ?? "";
+    const entry = /data-entry href="\/assets\/([^"]+)"/.exec(pageAt(path).body)?.[1] ?? "";
     // What a script imports is preloaded, all of it: no round trip waits for another.
     for (const other of importsOf(entry)) expect(wanted).toContain(`/assets/${other}`);
     const bytes = (kind: string) =>

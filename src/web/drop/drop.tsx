@@ -81,7 +81,8 @@ function Hero() {
       <div class="hero-in wide">
         <div class="hero-what">
           <h1>
-            {count(tileCount.value)} paper {tileCount.value === 1 ? "animal" : "animals"}.{" "}
+            {/* One text, as in the first paint, which is not drawn again for it. */}
+            {`${count(tileCount.value)} paper ${tileCount.value === 1 ? "animal" : "animals"}. `}
             <em>One hour.</em>
           </h1>
           <p class="hero-state" role="status">
