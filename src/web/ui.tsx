@@ -220,7 +220,7 @@ export function Table<Row>({
   readonly keyOf: (row: Row) => string | number;
 }) {
   return (
-    <div class="table-box" role="region" aria-label={caption} tabIndex={0}>
+    <div class="table-box" role="region" aria-label={`Table: ${caption}`} tabIndex={0}>
       <table class="table">
         <caption class="sr">{caption}</caption>
         <thead>

@@ -81,7 +81,9 @@ describe.skipIf(noBrowser)("accessible", () => {
 
   for (const colorScheme of ["light", "dark"] as const) {
     test(`the drop and the shop with things held, found and ended, in the ${colorScheme} theme`, async () => {
-      await using visited = await open("user2", { colorScheme });
+      await using visited = await open(colorScheme === "light" ? "user1" : "user2", {
+        colorScheme,
+      });
       const { page } = visited;
       await page.goto(`${server.url}/?q=fox`);
       for (const held of ["Held for you", "2 held for you"]) {

@@ -149,9 +149,9 @@ export function Products() {
   const form = editing.value;
   return (
     <section class="stack" aria-label="Products">
-      <div class="bar">
+      <div class="toolbar">
         <form
-          class="bar-find"
+          class="toolbar-find"
           role="search"
           onSubmit={(event) => {
             event.preventDefault();

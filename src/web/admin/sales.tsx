@@ -132,7 +132,7 @@ export function Sales() {
   const form = editing.value;
   return (
     <section class="stack" aria-label="Sales">
-      <div class="bar">
+      <div class="toolbar">
         <p class="soft">
           A sale can be changed until it opens. After that it takes a later end, or is closed.
         </p>

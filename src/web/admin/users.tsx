@@ -122,7 +122,7 @@ export const openUsers = (): void => void list.again();
 export const Users = () => (
   <section class="stack" aria-label="Users">
     <form
-      class="bar-find"
+      class="toolbar-find"
       role="search"
       onSubmit={(event) => {
         event.preventDefault();

@@ -191,7 +191,10 @@ export function Found() {
   const waiting = sale.value === undefined || (sale.value !== null && loadedItems.value === 0);
   const shown = listed.value.slice(0, shownMax.value);
   return (
-    <section class="found" aria-label="What fits">
+    <section class="found" aria-labelledby="found-title">
+      <h2 class="sr" id="found-title">
+        What fits
+      </h2>
       <div class="row apart">
         <p class="found-count num" role="status">
           {waiting ? "Looking." : foundWords()}

@@ -116,7 +116,7 @@ function Many({ of }: { readonly of: readonly Holding[] }) {
             subjects={subjects}
             verb="buy all"
             small
-            label={`Buy all ${of.length}, ${money(total(of))}`}
+            label={`Buy all ${money(total(of))}, ${of.length} of them`}
             does={() => buyAll(of)}
           >
             Buy all {money(total(of))}
