@@ -58,6 +58,7 @@ export function Button({
   small,
   type = "button",
   onClick,
+  onOff,
   label,
   class: more = "",
   children,
@@ -69,6 +70,8 @@ export function Button({
   readonly waits?: boolean;
   readonly type?: "button" | "submit";
   readonly onClick?: () => void;
+  /** Pressed while it cannot be used: to say why. */
+  readonly onOff?: () => void;
   /** For screen readers, where the words alone do not say of what; those words are in it. */
   readonly label?: string;
   readonly class?: string;
@@ -88,7 +91,8 @@ export function Button({
       }}
       onClick={(event) => {
         if (idle) event.preventDefault();
-        else onClick?.();
+        if (off) onOff?.();
+        else if (!idle) onClick?.();
       }}
     >
       {children}

@@ -143,6 +143,7 @@ const columns: readonly Column<Product>[] = [
   },
 ];
 
+export const refreshProducts = list.refresh;
 export const openProducts = (): void => void list.again();
 
 export function Products() {

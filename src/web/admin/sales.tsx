@@ -123,6 +123,8 @@ function Form({ of }: { readonly of: FlashSale | "new" }) {
   return <SaleForm of={of === "new" ? null : of} done={list.again} close={close} />;
 }
 
+export const refreshSales = list.refresh;
+
 export function openSales(): void {
   void list.again();
   askTime().catch(() => undefined);

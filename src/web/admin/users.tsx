@@ -117,6 +117,7 @@ const columns: readonly Column<Account>[] = [
   { title: "Actions", of: (row) => <Acts of={row} />, figures: true },
 ];
 
+export const refreshUsers = list.refresh;
 export const openUsers = (): void => void list.again();
 
 export const Users = () => (

@@ -94,7 +94,7 @@ export const TakeAny = () => {
         subjects={[subjectOf(sale.value?.id ?? 0, "any")]}
         verb="reserve"
         look="quiet"
-        off={why !== null}
+        why={why}
         does={surprise}
       >
         Surprise me
@@ -145,7 +145,7 @@ function ActsNow({ id, small }: { readonly id: number; readonly small: boolean }
         verb="reserve"
         small={small}
         look={small ? "quiet" : "strong"}
-        off={why !== null}
+        why={why}
         label={`Reserve ${money(item.price_cents)}, ${item.name}`}
         does={async () => reserved(await take(id))}
       >

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { serverNow } from "../time.tsx";
 import { Button, money } from "../ui.tsx";
-import { act, busy, type Done, subjectOf } from "./act.ts";
+import { act, busy, type Done, say, subjectOf } from "./act.ts";
 import { buy, dismiss, giveBack, type Holding, termsOf } from "./store.ts";
 
 /** Waits while another act about the same is under way or has just been. */
@@ -14,6 +14,7 @@ export function ActButton({
   small,
   label,
   off = false,
+  why,
   children,
 }: {
   readonly subjects: readonly string[];
@@ -23,6 +24,8 @@ export function ActButton({
   readonly small?: boolean | undefined;
   readonly label?: string;
   readonly off?: boolean;
+  /** Why it cannot be used now: said when it is pressed all the same. */
+  readonly why?: string | null;
   readonly children: ComponentChildren;
 }) {
   const now = subjects.find((one) => busy.value.has(one));
@@ -33,8 +36,9 @@ export function ActButton({
       {...(small && { small })}
       {...(label !== undefined && { label })}
       busy={verbNow === verb}
-      off={off}
+      off={off || typeof why === "string"}
       waits={now !== undefined}
+      {...(typeof why === "string" && { onOff: () => say(why, "bad") })}
       onClick={() => void act(subjects, verb, does)}
     >
       {children}
