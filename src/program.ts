@@ -14,13 +14,14 @@ import { Engine, systemTimers, type Log, type Timers } from "./engine/engine.ts"
 import { Metrics } from "./engine/metrics.ts";
 import { documentOf } from "./http/openapi/document.ts";
 import type { Schema } from "./http/openapi/schemas.ts";
-import { Events } from "./http/sale/events.ts";
+import { Events, type EventBounds } from "./http/sale/events.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
 import { openPool, type Database } from "./postgres/client.ts";
 import { Catalogue } from "./sales/catalogue.ts";
 import { TermSales, type SaleEngine } from "./sales/selling.ts";
 import { databaseRecords } from "./store/database-records.ts";
+import { openDb, type Db } from "./store/db.ts";
 import type { Announcement, Records } from "./store/records.ts";
 
 type SaleSettings = Pick<Config, "schedule" | "hourlySale">;
@@ -57,22 +58,27 @@ type Parts = {
   readonly catalogue: Catalogue;
   readonly accounts: Accounts;
   readonly sql: Sql;
+  readonly db: Db;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly version: string;
 };
 
 /** Everything that is served to programs. */
-function servedParts(parts: Parts, settings: Pick<Config, "schedule" | "couponSoldOutStatus">) {
+function servedParts(
+  parts: Parts,
+  settings: Pick<Config, "schedule" | "couponSoldOutStatus">,
+  eventBounds: Partial<EventBounds> = {},
+) {
   const { engine, catalogue, clock, version } = parts;
   const { schedule, couponSoldOutStatus } = settings;
-  const events = new Events(engine, catalogue, clock);
+  const events = new Events(engine, catalogue, clock, eventBounds);
   const metrics = new Metrics({ engine, streams: () => events.streamCount, version });
   const routes = apiRoutes({ ...parts, schedule, couponSoldOutStatus, events, metrics });
   return { events, routes };
 }
 
-export type ProgramOptions = {
+type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
   /** The newest migration that this program knows, as drizzle numbers it. */
@@ -81,6 +87,8 @@ export type ProgramOptions = {
   /** For people; without it there are no pages. */
   readonly pages: readonly PageRoute[];
   readonly missingPage?: (request: Request) => Response;
+  /** Of the streams of events, in place of the usual ones. */
+  readonly eventBounds?: Partial<EventBounds>;
   readonly clock: LedgerClock;
   readonly log: Log;
   readonly version: string;
@@ -90,20 +98,22 @@ export type ProgramOptions = {
 export class Program {
   readonly engine: SaleEngine;
   readonly sql: Sql;
+  readonly db: Db;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
-  readonly #events: Events;
+  readonly events: Events;
 
   private constructor(
-    parts: Pick<Parts, "engine" | "sql"> & { readonly passwords: Passwords },
+    parts: Pick<Parts, "engine" | "sql" | "db"> & { readonly passwords: Passwords },
     server: ReturnType<typeof serve>,
     events: Events,
   ) {
     this.engine = parts.engine;
     this.sql = parts.sql;
+    this.db = parts.db;
     this.passwords = parts.passwords;
     this.server = server;
-    this.#events = events;
+    this.events = events;
   }
 
   /** @throws the system's error when it cannot listen there */
@@ -112,6 +122,7 @@ export class Program {
     const { connection } = database;
     const { retentionMs } = config;
     const sql = openPool(connection);
+    const db = openDb(sql);
     const records = databaseRecords({ connection, sql, schema, retentionMs });
     const { engine, catalogue } = sellingParts(records, config, {
       ensure: () => database.ensure(),
@@ -122,9 +133,9 @@ export class Program {
     });
     const now = (): number => clock.now();
     const passwords = new Passwords();
-    const accounts = await openAccounts({ ...config, sql, engine, passwords, clock: now });
-    const parts = { engine, catalogue, accounts, sql, clock: now, version };
-    const { events, routes } = servedParts(parts, config);
+    const accounts = await openAccounts({ ...config, db, engine, passwords, clock: now });
+    const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
+    const { events, routes } = servedParts(parts, config, options.eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
       routes,
@@ -136,19 +147,19 @@ export class Program {
       log,
       clients: accounts.clients,
     });
-    return new Program({ engine, sql, passwords }, server, events);
+    return new Program({ engine, sql, db, passwords }, server, events);
   }
 
   start(): void {
     this.engine.start();
-    this.#events.start();
+    this.events.start();
   }
 
   /** Answers what was taken, and ends; the database goes on. */
   async stop(): Promise<void> {
     void this.server.stop();
     await this.engine.stop();
-    this.#events.stop();
+    this.events.stop();
     await this.server.stop(true);
     await this.sql.end({ timeout: 1 });
   }
@@ -160,6 +171,7 @@ const nowhere = { url: "postgres://nobody@127.0.0.1:1/nothing" };
 /** The table that a program with no settings serves, without a running one. */
 export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   const sql = openPool(nowhere);
+  const db = openDb(sql);
   const schedule = { cron: "0 * * * *", timeZone: "UTC" };
   const hourlySale = { items: 1, unitsPerItem: 1, perUserLimit: 1, reservationTtlMs: 1 };
   const records = databaseRecords({
@@ -181,14 +193,14 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   );
   const now = (): number => clock.now();
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret: crypto.randomUUID(),
     epoch: () => null,
     clients: new Clients({ sealKey: "", trustedProxies: new BlockList(), clock: now }),
     passwords: new Passwords(),
     clock: now,
   });
-  const parts = { engine, catalogue, accounts, sql, clock: now, version };
+  const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
   return servedParts(parts, { schedule, couponSoldOutStatus: 409 }).routes;
 }
 

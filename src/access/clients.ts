@@ -39,7 +39,7 @@ const sealed = z.object({
 /** What is needed of a server. */
 type Peers = Pick<Server<undefined>, "requestIP">;
 
-export type ClientsOptions = {
+type ClientsOptions = {
   /** Known to every process on the same database, and to nobody else. */
   readonly sealKey: string;
   readonly trustedProxies: BlockList;

@@ -66,7 +66,7 @@ export type Selling = {
   tick(now: number): Promise<void>;
 };
 
-export type Role<S extends Selling = Selling> =
+type Role<S extends Selling = Selling> =
   | { readonly name: "starting"; readonly epoch: null }
   /** `url`: where the leader listens. */
   | { readonly name: "standby"; readonly epoch: number; readonly url: string }
@@ -77,7 +77,7 @@ export type Role<S extends Selling = Selling> =
       readonly selling: S;
     };
 
-export type EngineOptions<S extends Selling> = {
+type EngineOptions<S extends Selling> = {
   readonly records: Records;
   /** Makes sure that the database runs, where that is ours to do. Called before each term. */
   readonly ensure: () => Promise<void>;
@@ -246,8 +246,8 @@ export class Engine<S extends Selling = Selling> {
     log.warn({ differenceMs }, "the machine's clock is set back for good; beginning anew with it");
     const role = this.#role;
     if (role.name === "leader") role.writer.end(new Error("the machine's clock was set back"));
-    // Who does not lead has nothing to begin but its own time.
-    else clock.begin(0);
+    // Who stands by has nothing to begin but its own time; who is about to lead does it then.
+    if (role.name === "standby") clock.begin(0);
   }
 }
 
@@ -269,10 +269,9 @@ class Upkeep<S extends Selling> {
   /** Until the writer ends. */
   async run(selling: S): Promise<void> {
     const { clock, timers, log } = this.#options;
-    const lost = this.#writer.lost.then(() => {
-      this.#ended = true;
-    });
-    while (!this.#ended) {
+    const { lost } = this.#writer;
+    void this.#notice(lost);
+    for (;;) {
       await Promise.race([timers.sleep(tickMs), lost]);
       if (this.#ended) return;
       try {
@@ -284,6 +283,11 @@ class Upkeep<S extends Selling> {
         if (!this.#ended) log.warn({ reason: messageOf(error) }, "upkeep failed");
       }
     }
+  }
+
+  async #notice(lost: Promise<Error>): Promise<void> {
+    await lost;
+    this.#ended = true;
   }
 
   /** Notes where sales stand that have changed much, and settles those that are long over. */

@@ -3,6 +3,7 @@
  * well-formed text without NUL, numbers in range. A parser returns the value, or an `Invalid`
  * that names the field.
  */
+import { integerMax } from "../store/integer.ts";
 import type { Checkout } from "../ledger/commands.ts";
 
 export class Invalid {
@@ -124,8 +125,6 @@ function parseItem(value: string | null): number | "any" | Invalid {
   if (number < 1) return new Invalid("id", "is neither a positive integer nor any");
   return Math.min(number, Number.MAX_SAFE_INTEGER);
 }
-
-const integerMax = 2_147_483_647;
 
 /** A sale's number; "unknown" for what no sale can have. */
 export function parseSale(value: string | null): number | "current" | "unknown" {

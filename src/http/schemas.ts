@@ -189,7 +189,10 @@ export const wholeCatalogueShape = z
     palette: z.array(z.string()).meta({ example: ["#f2b705"] }),
     names: z.array(z.string()).meta({ example: ["Tom the Mint Zebra"] }),
     price_cents: z.array(count).meta({ example: [3_199] }),
-    stock: z.array(id).meta({ example: [1] }),
+    stock: z
+      .array(count)
+      .describe("0: there is no item of this number")
+      .meta({ example: [1] }),
     colours: z
       .array(count)
       .describe("Each an index into `palette`")

@@ -9,7 +9,7 @@ import type { z } from "zod";
 import { forwardedHeader, type Clients } from "../access/clients.ts";
 import { OverloadedError, UnavailableError } from "../engine/writer.ts";
 import type { Engine, Log } from "../engine/engine.ts";
-import { isConnectionLost } from "../postgres/client.ts";
+import { isAway } from "../postgres/client.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (
@@ -165,7 +165,7 @@ async function measured(
 
 /** The answer to a handler that threw. */
 function failure(error: unknown, requestId: string, log: Log): Response {
-  if (error instanceof UnavailableError || isConnectionLost(error)) {
+  if (error instanceof UnavailableError || isAway(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
   if (error instanceof OverloadedError) {

@@ -4,6 +4,7 @@ import type { Accounts } from "../access/accounts.ts";
 import type { Schedule } from "../sales/schedule.ts";
 import type { SaleEngine } from "../sales/selling.ts";
 import type { Catalogue } from "../sales/catalogue.ts";
+import type { Db } from "../store/db.ts";
 import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
@@ -17,10 +18,11 @@ import type { Route } from "./server.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
 
-export type TableContext = {
+type TableContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;
+  readonly db: Db;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
   readonly events: Events;
@@ -33,7 +35,7 @@ export type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, sql, accounts, metrics } = context;
+  const { engine, db, accounts, metrics } = context;
   // Made when it is first asked for: a start does not wait for it.
   let rendered: Promise<Compressed> | null = null;
   const document = (): Promise<Compressed> =>
@@ -42,7 +44,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...checkoutRoutes(context),
     ...viewRoutes(context),
     ...context.events.routes,
-    ...couponRoutes({ engine, sql, soldOutStatus: context.couponSoldOutStatus }),
+    ...couponRoutes({ engine, db, accounts, soldOutStatus: context.couponSoldOutStatus }),
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),

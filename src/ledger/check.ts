@@ -9,6 +9,7 @@ import {
   isOver,
   keyOf,
   onBooks,
+  usesOf,
   type Holder,
   type LedgerState,
   type Reservation,
@@ -34,9 +35,11 @@ export function check(state: LedgerState): string[] {
   if (known !== state.codes.size) {
     complaints.push(`${state.codes.size} codes lead to ${known} reservations`);
   }
-  for (const [name, { of }] of state.keys) {
-    if (of.status === "ended" || !name.startsWith(`${buyerId(of.buyer)}\0`)) {
-      complaints.push("an idempotency key leads to what its buyer does not have");
+  for (const name of state.keys.keys()) {
+    for (const { of } of usesOf(state, name)) {
+      if (of.status === "ended" || !name.startsWith(`${buyerId(of.buyer)}\0`)) {
+        complaints.push("an idempotency key leads to what its buyer does not have");
+      }
     }
   }
   for (const [code, { of }] of state.ended) {
@@ -132,7 +135,7 @@ function checkReservations(state: LedgerState, sale: SaleState): string[] {
       if (state.codes.get(code) !== reservation) {
         complaints.push(`code ${code} leads to another reservation`);
       }
-      if (key !== null && !state.keys.has(keyOf(buyer, key))) {
+      if (key !== null && !usesOf(state, keyOf(buyer, key)).some(({ of }) => of === reservation)) {
         complaints.push(`the idempotency key of ${code} is forgotten`);
       }
     }

@@ -25,6 +25,17 @@ export class Deadlines {
     return this.#heap.values();
   }
 
+  /** Those that run out by a time, in no order; no more are looked at than about these. */
+  *until(time: number): Generator<Reservation> {
+    const places = [0];
+    for (let place = places.pop(); place !== undefined; place = places.pop()) {
+      const reservation = this.#heap[place];
+      if (reservation === undefined || reservation.deadline > time) continue;
+      yield reservation;
+      places.push(2 * place + 1, 2 * place + 2);
+    }
+  }
+
   add(reservation: Reservation): void {
     this.#heap.push(reservation);
     this.#rise(this.#heap.length - 1, reservation);

@@ -36,12 +36,14 @@ import {
   isOpen,
   isOver,
   keyOf,
+  lastDeadlineOf,
   lowestFreeItem,
   ownOf,
   release,
   reserve,
   sell,
   sellEnded,
+  usesOf,
   type Holder,
   type KeyUse,
   type LedgerState,
@@ -104,7 +106,10 @@ export function requestOf(asked: Checkout | Buy): string {
   return `id=${asked.item}${sale}${price}`;
 }
 
-/** Whom a key reminds of something: a reservation that lives or is sold, or a claim. */
+/**
+ * What a key reminds a buyer of: the reservation that lives, or else the last one that was sold;
+ * or a claim. It follows from what is on the books and sold alone, in whatever order it is read.
+ */
 export function rememberedBy(
   state: LedgerState,
   buyer: Buyer,
@@ -112,13 +117,21 @@ export function rememberedBy(
   now: number,
 ): KeyUse | "claim" | null {
   const name = keyOf(buyer, key);
-  const use = state.keys.get(name);
-  if (use !== undefined) {
+  let remembered: KeyUse | null = null;
+  for (const use of usesOf(state, name)) {
     expire(use.of.sale, now);
-    if (use.of.status === "live" || use.of.status === "sold") return use;
+    if (use.of.status !== "live" && use.of.status !== "sold") continue;
+    if (remembered === null || precedes(use.of, remembered.of)) remembered = use;
   }
+  if (remembered !== null) return remembered;
   return state.claimKeys.has(name) ? "claim" : null;
 }
+
+const precedes = (a: Reservation, b: Reservation): boolean => {
+  if (a.sold === null || b.sold === null)
+    return a.sold === b.sold ? a.seq > b.seq : a.sold === null;
+  return a.sold.seq > b.sold.seq;
+};
 
 function decideCheckout(state: LedgerState, command: Checkout, now: number): CheckoutOutcome {
   const { buyer, item, key } = command;
@@ -207,7 +220,7 @@ function youngestOf(holder: Holder | undefined, item: number | "any"): Reservati
 
 /** When a unit of an item, or of any, may come free: not before, and mostly then. */
 function freeAgainAt(sale: SaleState, index: number, now: number): number {
-  const deadline = index < 0 ? sale.live.first()?.deadline : sale.lastDeadline[index];
+  const deadline = index < 0 ? sale.live.first()?.deadline : lastDeadlineOf(sale, index, now);
   return Math.min(deadline ?? now, sale.terms.endsAt);
 }
 
@@ -371,7 +384,7 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   // From here on nothing can be refused.
   const { code } = command;
   const made = { seq: state.seq, code, itemId, buyer, reservedAt: now, key, request };
-  return { word: "purchased", units: buy(state, sale, made, quantity).map(soldUnitOf) };
+  return { word: "purchased", units: buy(state, sale, made, own, quantity).map(soldUnitOf) };
 }
 
 function decideChangeSale(state: LedgerState, command: ChangeSale, now: number): ChangeSaleOutcome {

@@ -26,7 +26,7 @@ export type Reservation = {
   readonly buyer: Buyer;
   readonly reservedAt: number;
   /** When it runs out, if the sale does not end before: see `expiresAt`. */
-  readonly deadline: number;
+  deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
   readonly request: string | null;
@@ -38,7 +38,7 @@ export type Reservation = {
 };
 
 /** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
-export type SoldUnit = {
+type SoldUnit = {
   /** Number of the attempt that sold it; it is the order's number too. */
   readonly seq: number;
   readonly at: number;
@@ -56,12 +56,16 @@ export type SaleState = {
   /** Units that can be had, by item index: those of lapsed reservations too. */
   readonly free: Int32Array;
   readonly soldOf: Int32Array;
-  /** When the youngest live reservation of an item runs out, by item index. */
+  /** When a reservation of an item runs out, the last that was made or seen: `lastDeadlineOf`. */
   readonly lastDeadline: Float64Array;
   readonly holders: Readonly<Record<BuyerKind, Map<string, Holder>>>;
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
+  /** No deadline of what lives is later. */
+  liveUpTo: number;
+  /** No deadline of what has lapsed is later. */
+  lapsedUpTo: number;
   readonly soldUnits: Reservation[];
   available: number;
   /** Attempts that named this sale. */
@@ -75,10 +79,18 @@ export type SaleState = {
 };
 
 /** What is not on the books any more, for those who still ask for its code; and since when. */
-export type Ended = { readonly of: ArchivedCode; readonly seq: number };
+type Ended = { readonly of: ArchivedCode; readonly seq: number };
 
-/** What an idempotency key stands for. */
-export type KeyUse = { readonly request: string; readonly of: Reservation };
+/**
+ * What an idempotency key was used for. It may have been used again, after what it had made had
+ * lapsed, and both be sold: `rememberedBy` says which one it stands for.
+ */
+export type KeyUse = {
+  readonly request: string;
+  readonly of: Reservation;
+  /** What it was used for before. */
+  readonly next: KeyUse | null;
+};
 
 export type LedgerState = {
   /** Number of the last attempt decided; the next is one higher, without gaps. */
@@ -95,7 +107,7 @@ export type LedgerState = {
   readonly ended: Map<string, Ended>;
   /** The last attempt whose ending was dropped from `ended`: what was read before may be stale. */
   endedUpTo: number;
-  /** Idempotency keys of what is on the books or sold, by `keyOf`. */
+  /** Idempotency keys of what is on the books or sold, by `keyOf`: the last use of each. */
   readonly keys: Map<string, KeyUse>;
   /** Every coupon, by name. */
   readonly coupons: Map<string, Coupon>;
@@ -141,6 +153,8 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
+    liveUpTo: -Infinity,
+    lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,
     attempts,
@@ -156,7 +170,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
 export function settleSale(state: LedgerState, sale: SaleState): void {
   for (const { code } of onBooks(sale)) state.codes.delete(code);
   for (const { code } of sale.soldUnits) state.codes.delete(code);
-  for (const [key, { of }] of state.keys) if (of.sale === sale) state.keys.delete(key);
+  for (const key of state.keys.keys()) dropUses(state, key, ({ of }) => of.sale === sale);
   for (const [code, { of }] of state.ended) {
     if (of.saleId === sale.terms.id) state.ended.delete(code);
   }
@@ -174,8 +188,34 @@ export function* onBooks(sale: SaleState): Generator<Reservation> {
 function forget(state: LedgerState, reservation: Reservation): void {
   state.codes.delete(reservation.code);
   if (reservation.key === null) return;
-  const key = keyOf(reservation.buyer, reservation.key);
-  if (state.keys.get(key)?.of === reservation) state.keys.delete(key);
+  dropUses(state, keyOf(reservation.buyer, reservation.key), ({ of }) => of === reservation);
+}
+
+/** What a key was used for, the last use first. */
+export function* usesOf(state: LedgerState, name: string): Generator<KeyUse> {
+  for (let use = state.keys.get(name) ?? null; use !== null; use = use.next) yield use;
+}
+
+/** Notes that a key was used for something; once, however often it is noted. */
+export function rememberUse(
+  state: LedgerState,
+  of: Reservation,
+  key: string,
+  request: string | null,
+): void {
+  const name = keyOf(of.buyer, key);
+  const asked = request ?? "";
+  for (const use of usesOf(state, name)) if (use.of === of && use.request === asked) return;
+  state.keys.set(name, { request: asked, of, next: state.keys.get(name) ?? null });
+}
+
+function dropUses(state: LedgerState, name: string, isDropped: (use: KeyUse) => boolean): void {
+  const uses = Array.from(usesOf(state, name));
+  if (!uses.some(isDropped)) return;
+  const kept = uses.filter((use) => !isDropped(use));
+  const first = kept.reduceRight<KeyUse | null>((next, use) => ({ ...use, next }), null);
+  if (first === null) state.keys.delete(name);
+  else state.keys.set(name, first);
 }
 
 export const isOver = ({ terms }: SaleState, now: number): boolean =>
@@ -209,6 +249,21 @@ export function lowestFreeItem(sale: SaleState): number {
   return index + 1;
 }
 
+/**
+ * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
+ * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ */
+export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
+  const kept = sale.lastDeadline[index] ?? now;
+  if (kept > now) return kept;
+  let last = now;
+  for (const { itemId, deadline } of sale.live) {
+    if (itemId === index + 1) last = Math.max(last, deadline);
+  }
+  sale.lastDeadline[index] = last;
+  return last;
+}
+
 /** Units of an item that no reservation on the books has. */
 const untaken = (sale: SaleState, itemId: number): number =>
   (sale.free[itemId - 1] ?? 0) - (sale.lapsed.get(itemId)?.size ?? 0);
@@ -220,9 +275,9 @@ export type Made = Pick<
 >;
 
 /**
- * Puts a reservation on the books. Where that takes the place of another one, of the same key, of
- * the buyer's within their limit, or of the item's units, that one has lapsed: the first to run
- * out. The same rule reads the journal, without asking what the time was.
+ * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
+ * within their limit or of the item's units, that one has lapsed: the first to run out. The same
+ * rule reads the journal, without asking what the time was, or what became of other sales.
  * @param deadline the TTL after its making, unless the journal says otherwise
  */
 export function reserve(
@@ -232,10 +287,6 @@ export function reserve(
   deadline = made.reservedAt + sale.terms.reservationTtlMs,
 ): Reservation {
   const { itemId, buyer, key, request } = made;
-  if (key !== null) {
-    const before = state.keys.get(keyOf(buyer, key));
-    if (before !== undefined && before.of.status !== "sold") end(state, before.of, false);
-  }
   const holder = holderFor(sale, buyer);
   if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
     end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
@@ -258,9 +309,10 @@ export function reserve(
   of.live += 1;
   sale.live.add(reservation);
   sale.changes += 1;
+  sale.liveUpTo = Math.max(sale.liveUpTo, deadline);
   sale.lastDeadline[itemId - 1] = deadline;
   state.codes.set(made.code, reservation);
-  if (key !== null) state.keys.set(keyOf(buyer, key), { request: request ?? "", of: reservation });
+  if (key !== null) rememberUse(state, reservation, key, request);
   return reservation;
 }
 
@@ -358,9 +410,16 @@ export function sellEnded(
   at: number,
 ): Reservation {
   state.ended.delete(made.code);
-  // A key that has made another reservation since stands for that one.
-  const isFree = made.key !== null && !state.keys.has(keyOf(made.buyer, made.key));
-  const back = reserve(state, sale, isFree ? made : { ...made, key: null, request: null });
+  const { code, itemId, buyer, reservedAt, key, request } = made;
+  const back = reserve(state, sale, {
+    seq: made.seq,
+    code,
+    itemId,
+    buyer,
+    reservedAt,
+    key,
+    request,
+  });
   sell(back, seq, at);
   return back;
 }
@@ -368,14 +427,16 @@ export function sellEnded(
 /**
  * Sells units in one go: those that the buyer has reserved of the item first, then others.
  * @param made as of the first unit that was not reserved before
+ * @param own those that were: see `ownOf`
  */
 export function buy(
   state: LedgerState,
   sale: SaleState,
   made: Made,
+  own: readonly Reservation[],
   quantity: number,
 ): readonly Reservation[] {
-  const units = ownOf(sale, made.buyer, made.itemId).slice(0, quantity);
+  const units = own.slice(0, quantity);
   const reserved = units.length;
   for (const unit of units) sell(unit, made.seq, made.reservedAt);
   for (let index = 0; index < quantity - reserved; index += 1) {
@@ -385,17 +446,16 @@ export function buy(
     units.push(unit);
   }
   const [first] = units;
-  if (first !== undefined && made.key !== null) {
-    const use = { request: made.request ?? "", of: first };
-    state.keys.set(keyOf(made.buyer, made.key), use);
-  }
+  if (first !== undefined && made.key !== null) rememberUse(state, first, made.key, made.request);
   return units;
 }
 
-/** What a buyer has on the books of an item, oldest first; what has lapsed too. */
+/** What a buyer has on the books of an item: what lives, and then what has lapsed, oldest first. */
 export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
-  const open = holderOf(sale, buyer)?.open ?? [];
-  return Array.from(open).filter((reservation) => reservation.itemId === itemId);
+  const open = Array.from(holderOf(sale, buyer)?.open ?? []);
+  const own = open.filter((reservation) => reservation.itemId === itemId);
+  const live = own.filter(({ status }) => status === "live");
+  return [...live, ...own.filter(({ status }) => status !== "live")];
 }
 
 /** The code of the unit that follows `index` others in one purchase: counted on at its end. */
@@ -429,6 +489,7 @@ export function lapse(sale: SaleState, time: number): void {
   for (let next = live.first(); next !== undefined; next = live.first()) {
     if (next.deadline > time) return;
     live.remove(next);
+    sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
     next.status = "lapsed";
     holderFor(sale, next.buyer).live -= 1;
     putBack(sale, next.itemId);
@@ -440,6 +501,8 @@ export function lapse(sale: SaleState, time: number): void {
 
 /** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
 export function revive(sale: SaleState, time: number): void {
+  if (sale.lapsedUpTo <= time) return;
+  sale.lapsedUpTo = time;
   for (const [itemId, lapsed] of sale.lapsed) {
     for (const reservation of lapsed) {
       if (reservation.deadline <= time) continue;
@@ -447,10 +510,30 @@ export function revive(sale: SaleState, time: number): void {
       take(sale, itemId);
       reservation.status = "live";
       sale.live.add(reservation);
+      sale.liveUpTo = Math.max(sale.liveUpTo, reservation.deadline);
       holderFor(sale, reservation.buyer).live += 1;
     }
     if (lapsed.size === 0) sale.lapsed.delete(itemId);
   }
+}
+
+/**
+ * Nobody holds a unit for longer than the TTL from `time` on: neither does who reserved it by a
+ * clock that was ahead.
+ */
+export function holdFrom(sale: SaleState, time: number): void {
+  const latest = time + sale.terms.reservationTtlMs;
+  if (sale.liveUpTo <= latest) return;
+  sale.liveUpTo = latest;
+  for (const reservation of Array.from(sale.live)) {
+    if (reservation.deadline <= latest) continue;
+    sale.live.remove(reservation);
+    reservation.deadline = latest;
+    sale.live.add(reservation);
+  }
+  sale.lastDeadline.forEach((deadline, index) => {
+    sale.lastDeadline[index] = Math.min(deadline, latest);
+  });
 }
 
 function take(sale: SaleState, itemId: number): void {

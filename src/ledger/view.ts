@@ -5,7 +5,7 @@
  * anything. The view itself is good for as long as nothing else is decided, and refuses after.
  */
 import type { Sale } from "./sale.ts";
-import { holderOf, expire, expiresAt, onBooks, type LedgerState } from "./state.ts";
+import { holderOf, expire, onBooks, type LedgerState } from "./state.ts";
 import type { Reservation, SaleState } from "./state.ts";
 import { figuresOf, type CouponFigures } from "./coupons.ts";
 import { currentSale, unitOf } from "./decide.ts";
@@ -21,10 +21,15 @@ export type SaleTotals = {
   readonly attempts: number;
 };
 
+/** Reservations of a buyer that are told at once; more are held only where a limit is as high. */
+export const reservationsToldMax = 1_000;
+
 /** A reservation with when it was made. */
 export type LiveReservation = Unit & { readonly reservedAt: number };
 
-export type SaleActivity = {
+const reservationTime = ({ reservedAt }: Reservation) => ({ reservedAt });
+
+type SaleActivity = {
   readonly attempts: number;
   readonly changes: number;
   readonly open: number;
@@ -88,7 +93,7 @@ export class LedgerView {
     return this.#sale(saleId)?.soldOf.slice() ?? null;
   }
 
-  /** A buyer's live reservations, in every sale, oldest first. */
+  /** A buyer's live reservations, in every sale, oldest first: the youngest of very many. */
   reservationsOf(buyer: Buyer): LiveReservation[] {
     const found: Reservation[] = [];
     for (const sale of this.#open.sales.values()) {
@@ -98,16 +103,16 @@ export class LedgerView {
     return found
       .filter(({ status }) => status === "live")
       .toSorted((a, b) => a.seq - b.seq)
-      .map((reservation) => ({ ...unitOf(reservation), reservedAt: reservation.reservedAt }));
+      .slice(-reservationsToldMax)
+      .map((reservation) => Object.assign(unitOf(reservation), reservationTime(reservation)));
   }
 
-  /** Live reservations of a sale that end by `by` (ms), the first to end first. */
-  endingBy(saleId: number, by: number): Unit[] {
-    const live = this.#sale(saleId)?.live ?? [];
-    return Array.from(live)
-      .filter((reservation) => expiresAt(reservation) <= by)
-      .toSorted((a, b) => a.deadline - b.deadline)
-      .map(unitOf);
+  /** Live reservations of a sale that end by `by` (ms), at most `max` of them, in no order. */
+  endingBy(saleId: number, by: number, max: number): Unit[] {
+    const sale = this.#sale(saleId);
+    if (sale === null) return [];
+    const time = sale.terms.endsAt <= by ? Infinity : by;
+    return Array.from(sale.live.until(time).take(max), unitOf);
   }
 
   coupon(name: string): CouponFigures | null {

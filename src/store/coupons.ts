@@ -1,7 +1,11 @@
 /** Coupons and claims as they are stored. */
+import { and, asc, eq, gt, lte } from "drizzle-orm";
 import type { ISql, Sql } from "postgres";
 import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
+import { isoTime } from "../time.ts";
+import type { Db } from "./db.ts";
+import { claims as claimsTable, coupons as couponsTable } from "./schema.ts";
 
 /** How long the idempotency key of a claim is remembered over a restart. */
 const claimKeyAgeMaxMs = 24 * 3_600_000;
@@ -28,7 +32,7 @@ export async function keyedClaims(
   sql: ISql,
   now: number,
 ): Promise<{ key: string; claim: ClaimMade }[]> {
-  const since = new Date(now - claimKeyAgeMaxMs).toISOString();
+  const since = isoTime(now - claimKeyAgeMaxMs);
   const keyed = await sql<KeyedRow[]>`
     select k.buyer, k.user_id, k.idempotency_key as key, k.ordinal, k.claimed_at,
            c.id, c.name, c.amount, c.remaining_amount, c.created_at
@@ -58,15 +62,41 @@ export async function loadClaims(sql: Sql, name: string): Promise<ReadonlyMap<st
 }
 
 /** Coupons in the order of their making, after the one with the id `after`. */
-export async function listCoupons(
-  sql: Sql,
-  after: number,
-  limit: number,
-): Promise<CouponFigures[]> {
-  const rows = await sql<CouponRow[]>`
-    select id, name, amount, remaining_amount, created_at from coupons
-    where id > ${after} order by id limit ${limit}`;
-  return rows.map(storedCoupon);
+export async function listCoupons(db: Db, after: number, limit: number): Promise<CouponFigures[]> {
+  const found = await db
+    .select()
+    .from(couponsTable)
+    .where(gt(couponsTable.id, after))
+    .orderBy(asc(couponsTable.id))
+    .limit(limit);
+  return found.map(({ id, name, amount, remainingAmount, createdAt }) => ({
+    id,
+    name,
+    amount,
+    remaining: remainingAmount,
+    createdAt: createdAt.getTime(),
+  }));
+}
+
+/** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
+export async function listClaimants(
+  db: Db,
+  name: string,
+  { after, upTo, limit }: { after: number; upTo: number; limit: number },
+): Promise<string[]> {
+  const claimants = await db
+    .select({ userId: claimsTable.userId })
+    .from(claimsTable)
+    .where(
+      and(
+        eq(claimsTable.couponName, name),
+        gt(claimsTable.ordinal, after),
+        lte(claimsTable.ordinal, upTo),
+      ),
+    )
+    .orderBy(asc(claimsTable.ordinal))
+    .limit(limit);
+  return claimants.map(({ userId }) => userId);
 }
 
 type CouponRow = {
@@ -84,16 +114,3 @@ const storedCoupon = ({ id, name, amount, remaining_amount, created_at }: Coupon
   remaining: remaining_amount,
   createdAt: created_at.getTime(),
 });
-
-/** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
-export async function listClaimants(
-  sql: Sql,
-  name: string,
-  { after, upTo, limit }: { after: number; upTo: number; limit: number },
-): Promise<string[]> {
-  const rows = await sql<{ user_id: string }[]>`
-    select user_id from claims
-    where coupon_name = ${name} and ordinal > ${after} and ordinal <= ${upTo}
-    order by ordinal limit ${limit}`;
-  return rows.map((row) => row.user_id);
-}

@@ -10,7 +10,7 @@ import { get, onUnauthenticated, randomWord, send, storage, tabStorage } from ".
 import { notice } from "./notice.tsx";
 import { Problem } from "./problems.ts";
 
-export type User = {
+type User = {
   readonly id: number | string;
   readonly username: string;
   readonly role: "user" | "admin";
@@ -132,7 +132,7 @@ export async function logOut(): Promise<void> {
   location.assign("/");
 }
 
-export type Theme = "light" | "dark";
+type Theme = "light" | "dark";
 const chosen = storage.get("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const systemTheme = signal<Theme>(system.matches ? "dark" : "light");

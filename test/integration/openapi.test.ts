@@ -8,10 +8,12 @@ import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
-import { idleDocument, idleRoutes } from "../../src/cli/document.ts";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { idleDocument, idleRoutes } from "../../src/program.ts";
 import { refusalCodes } from "../../src/http/openapi/document.ts";
 import { operationsOf, serve, type Route } from "../../src/http/server.ts";
 import { OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
+import { openDb } from "../../src/store/db.ts";
 import { idleEngine } from "../support/accounts.ts";
 import { type Ask, Client } from "../support/client.ts";
 import { type Call, DocumentedApi } from "../support/document.ts";
@@ -42,7 +44,7 @@ beforeAll(async () => {
   api = new DocumentedApi(server.client, document);
   const password = "a good password";
   const root = { username: "root", password, role: "admin" } as const;
-  await createAccount(lookInto(url), new Passwords(), root);
+  await createAccount(openDb(lookInto(url)), new Passwords(), root);
   userId = (await api.succeed("postApiAuthRegister", withId)).id;
   user = await enter({});
   admin = await enter({ username: "root", password });
@@ -64,7 +66,7 @@ describe("the document", () => {
   });
 
   test("is about every route of the table, with every code that it refuses by", () => {
-    const routes = idleRoutes(version);
+    const routes = idleRoutes(version, new LedgerClock());
     const table = operationsOf(routes).map(
       ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, "{$1}")}`,
     );
@@ -98,7 +100,9 @@ describe("the document", () => {
   test("is what the command prints", async () => {
     const { exitCode, output, log } = await runProgram(["openapi"]);
     expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
-    expect(JSON.parse(output)).toEqual(JSON.parse(JSON.stringify(idleDocument(version))));
+    expect(JSON.parse(output)).toEqual(
+      JSON.parse(JSON.stringify(idleDocument(version, new LedgerClock()))),
+    );
     expect(JSON.parse(output)).toEqual(document);
   });
 });
@@ -130,14 +134,17 @@ async function succeedInAll(): Promise<void> {
   await api.succeed("patchApiAdminUsersId", any, { headers: admin, path: { id: userId } });
   await api.succeed("getApiFlashSalesId", any, { path });
 
+  // The price of the examples is another one.
+  const whateverItCosts = { expected_price_cents: undefined };
   const reserve = () =>
     api.succeed("postApiFlashSalesIdCheckout", withCode, {
       path,
+      body: whateverItCosts,
       headers: { ...user, "Idempotency-Key": crypto.randomUUID() },
     });
   const back = { code: (await reserve()).code };
   await api.succeed("deleteApiFlashSalesIdCheckout", any, { headers: user, path, query: back });
-  const kept = { code: (await reserve()).code };
+  const kept = { code: (await reserve()).code, ...whateverItCosts };
   await api.succeed("postApiPurchases", any, { headers: user, body: kept });
   const body = { flash_sale_id: sale.id, product_id: product.id, quantity: 2 };
   const atOnce = JSON.stringify(body);
@@ -149,10 +156,11 @@ async function succeedInAll(): Promise<void> {
 
   const current = await api.succeed("getSale", z.object({ current: withId }));
   const hourly = { sale_id: current.current.id };
-  const first = await api.succeed("postCheckout", withCode, { query: hourly, headers: fresh() });
+  const asked = { ...hourly, ...whateverItCosts };
+  const first = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
   await api.succeed("deleteCheckout", any, { query: { code: first.code } });
-  const second = await api.succeed("postCheckout", withCode, { query: hourly, headers: fresh() });
-  await api.succeed("postPurchase", any, { query: { code: second.code } });
+  const second = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
+  await api.succeed("postPurchase", any, { query: { code: second.code, ...whateverItCosts } });
   const ofSale = api.operations.filter((one) => one.path.startsWith("/sales/"));
   await inTurn(ofSale, ({ operationId }) => api.succeed(operationId, any, { path: hourly }));
 
@@ -272,8 +280,8 @@ describe("refusals are as the document says", () => {
 /** The program's table in this process, which leads nothing and has no PostgreSQL. */
 function serveIdle(change: (route: Route) => Route): DocumentedApi {
   const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
-  const engine = idleEngine(lookInto(nowhere), nowhere, Date.now);
-  const routes = idleRoutes(version).map(change);
+  const engine = idleEngine(lookInto(nowhere), nowhere);
+  const routes = idleRoutes(version, new LedgerClock()).map(change);
   const idle = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
   atEnd(() => idle.stop(true));
   const client = new Client(() => `http://127.0.0.1:${idle.port}`);

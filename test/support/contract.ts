@@ -9,7 +9,8 @@ import type { Answer } from "./client.ts";
 /** RFC 3339 in UTC with milliseconds. */
 const time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const count = z.int().min(0);
-const imageUrl = z.string().regex(/^\/sales\/\d+\/items\/\d+\/image\.svg$/);
+/** Of an item of the hour, or of a product. */
+const imageUrl = z.string().regex(/^\/(?:sales\/\d+\/items\/\d+|api\/products\/\d+)\/image\.svg$/);
 
 const soldItem = z.object({
   id: z.int().min(1),
@@ -18,9 +19,12 @@ const soldItem = z.object({
   price_cents: count,
 });
 
+const buyer = z.enum(["guest", "account", "customer"]);
+
 export const reservation = z.object({
   code: z.string().min(1),
   user_id: z.string(),
+  buyer,
   sale_id: z.int(),
   item: soldItem,
   expires_at: time,
@@ -31,6 +35,7 @@ export const order = z.object({
   order_id: z.string().min(1),
   code: z.string(),
   user_id: z.string(),
+  buyer,
   sale_id: z.int(),
   item: soldItem,
   purchased_at: time,
@@ -131,6 +136,9 @@ export const statusOf = {
   code_expired: 410,
   sale_ended: 410,
   already_purchased: 409,
+  price_changed: 409,
+  unauthenticated: 401,
+  user_mismatch: 403,
   unavailable: 503,
   overloaded: 503,
 } as const;

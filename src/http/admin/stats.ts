@@ -5,6 +5,7 @@ import type { Accounts } from "../../access/accounts.ts";
 import type { LedgerView } from "../../ledger/view.ts";
 import { leaderOf } from "../../sales/selling.ts";
 import { withAdmin } from "../shop/accounts.ts";
+import { ping } from "../../store/db.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
 import { showSale } from "../sale/figures.ts";
@@ -16,7 +17,8 @@ import type { Route } from "../server.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
-/** Reservations that are told one by one. */
+/** Reservations that are counted, a sale, and those that are told one by one. */
+const soonMax = 20_000;
 const nextMax = 20;
 const databaseWaitMaxMs = 2_000;
 const curvePointsMax = 200;
@@ -143,11 +145,11 @@ async function figures(context: FlashSalesContext): Promise<Response> {
   });
 }
 
-async function askDatabase({ sql }: FlashSalesContext) {
+async function askDatabase({ db }: FlashSalesContext) {
   const startedAt = performance.now();
   const late = Promise.withResolvers<"down">();
   const timer = setTimeout(() => late.resolve("down"), databaseWaitMaxMs);
-  const asked = sql`select 1`.then(
+  const asked = ping(db).then(
     () => "up" as const,
     () => "down" as const,
   );
@@ -159,7 +161,7 @@ async function askDatabase({ sql }: FlashSalesContext) {
 
 function reservationsIn(view: LedgerView) {
   const sales = view.sales();
-  const soon = sales.flatMap(({ id }) => view.endingBy(id, view.now + soonMs));
+  const soon = sales.flatMap(({ id }) => view.endingBy(id, view.now + soonMs, soonMax));
   const next = soon.toSorted((a, b) => a.expiresAt - b.expiresAt).slice(0, nextMax);
   return {
     live: sales.reduce((sum, { id }) => sum + (view.totals(id)?.reserved ?? 0), 0),

@@ -1,12 +1,16 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
-import type { BunRequest } from "bun";
-import type { Sql } from "postgres";
+import type { BunRequest, Server } from "bun";
 import { z } from "zod";
+import type { Accounts } from "../../access/accounts.ts";
+import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import { integerMax } from "../../store/integer.ts";
+import type { Db } from "../../store/db.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
 import { readBody, textField } from "../body.ts";
+import { time, whole } from "../fields.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
@@ -20,27 +24,28 @@ import {
   couponShape,
   idempotencyHeader,
 } from "../schemas.ts";
+import { isProving, withProven } from "../sale/checkout.ts";
 import type { Operation, Route } from "../server.ts";
 
-const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer; who wants more pages through them. */
-export const claimantsPerPageMax = 10_000;
+const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),
-  amount: z
-    .int(`is not an integer from 1 to ${integerMax}`)
-    .min(1, `is not an integer from 1 to ${integerMax}`)
-    .max(integerMax, `is not an integer from 1 to ${integerMax}`),
+  amount: whole(1, integerMax),
 });
 
-const claimBody = z.object({ user_id: textField, coupon_name: textField });
+const claimBody = z.object({
+  user_id: textField.optional().describe("Who claims; an account may leave it out"),
+  coupon_name: textField,
+});
 
 type Context = {
   readonly engine: SaleEngine;
-  readonly sql: Sql;
+  readonly db: Db;
+  readonly accounts: Accounts;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -64,13 +69,16 @@ export function couponRoutes(context: Context): Route[] {
       methods: {
         GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
         POST: {
-          handle: (request) => claim(context, request),
+          handle: (request, server) => claim(context, request, server),
           summary: "Claim a coupon, once a user",
           headers: idempotencyHeader,
           body: claimBody,
           answers: { 200: claimShape },
           refusals: [
             "invalid_request",
+            "unauthenticated",
+            "cross_site",
+            "user_mismatch",
             "coupon_not_found",
             "already_claimed",
             "sold_out",
@@ -119,16 +127,30 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   return response;
 }
 
-async function claim(context: Context, request: Request): Promise<Response> {
+async function claim(
+  context: Context,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return problem("invalid_request", key);
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
-  const { lookups } = leaderOf(context.engine).selling;
   const { user_id: userId, coupon_name: coupon } = body;
-  const buyer = { kind: "guest", userId } as const;
-  const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
-  return renderClaim(outcome, context.soldOutStatus);
+  const claimFor = async (buyer: Buyer): Promise<Response> => {
+    const { lookups } = leaderOf(context.engine).selling;
+    const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
+    return renderClaim(outcome, context.soldOutStatus);
+  };
+  if (isProving(request)) {
+    return await withProven(context.accounts, request, server, (buyer) =>
+      userId === undefined || userId === buyer.userId ? claimFor(buyer) : problem("user_mismatch"),
+    );
+  }
+  if (userId === undefined) {
+    return problem("invalid_request", new Invalid("user_id", "is missing"));
+  }
+  return await claimFor({ kind: "guest", userId });
 }
 
 function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {
@@ -140,12 +162,12 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
         `{"message":"Coupon claimed","user_id":${JSON.stringify(buyer.userId)},` +
           `"buyer":"${buyer.kind}",` +
           `"coupon_name":${JSON.stringify(coupon.name)},"remaining_amount":${coupon.amount - ordinal},` +
-          `"claimed_at":"${new Date(at).toISOString()}"}`,
+          `"claimed_at":"${time(at)}"}`,
       );
     }
     case "already_claimed":
       return problem("already_claimed", {
-        more: { claimed_at: new Date(outcome.claimedAt).toISOString() },
+        more: { claimed_at: time(outcome.claimedAt) },
       });
     case "coupon_sold_out":
       return problem("sold_out", {
@@ -161,7 +183,7 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
   }
 }
 
-async function read({ engine, sql }: Context, request: BunRequest): Promise<Response> {
+async function read({ engine, db }: Context, request: BunRequest): Promise<Response> {
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
   const query = queryOf(request.url);
@@ -177,7 +199,7 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
   const claimants =
-    limit === 0 ? [] : await listClaimants(sql, name, { after, upTo: claimed, limit });
+    limit === 0 ? [] : await listClaimants(db, name, { after, upTo: claimed, limit });
   const last = after + claimants.length;
   return json({
     ...showCoupon(found),
@@ -186,13 +208,13 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   });
 }
 
-async function list({ sql }: Context, query: string): Promise<Response> {
+async function list({ db }: Context, query: string): Promise<Response> {
   const after = parseWhole(query, "after", { min: 0, max: integerMax, otherwise: 0 });
   if (after instanceof Invalid) return problem("invalid_request", after);
   const bounds = { min: 1, max: couponsPerPageMax, otherwise: couponsPerPage };
   const limit = parseWhole(query, "limit", bounds);
   if (limit instanceof Invalid) return problem("invalid_request", limit);
-  const coupons = await listCoupons(sql, after, limit + 1);
+  const coupons = await listCoupons(db, after, limit + 1);
   const page = coupons.slice(0, limit);
   return json({
     coupons: page.map(showCoupon),
@@ -205,7 +227,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) =
   name,
   amount,
   remaining_amount: remaining,
-  created_at: new Date(createdAt).toISOString(),
+  created_at: time(createdAt),
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */

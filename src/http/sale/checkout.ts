@@ -34,6 +34,10 @@ const whoever = ["unauthenticated", "cross_site", "unavailable", "overloaded"] a
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const buying = new Buying(context);
+  return [...reservingRoutes(context, buying), ...purchaseRoutes(context, buying)];
+}
+
+function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
   return [
     {
       path: "/checkout",
@@ -75,6 +79,26 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
       },
     },
     {
+      path: "/reservations",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: withUser(context.accounts, (_request, _server, account) =>
+            buying.reservations(buyerOf(account)),
+          ),
+          summary: "What one holds, in every sale",
+          auth: "user",
+          answers: { 200: reservationList },
+          refusals: ["unauthenticated"],
+        },
+      },
+    },
+  ];
+}
+
+function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
+  return [
+    {
       path: "/purchase",
       leaderOnly: true,
       methods: {
@@ -95,21 +119,6 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
             "price_changed",
             ...whoever,
           ],
-        },
-      },
-    },
-    {
-      path: "/reservations",
-      leaderOnly: true,
-      methods: {
-        GET: {
-          handle: withUser(context.accounts, (_request, _server, account) =>
-            buying.reservations(buyerOf(account)),
-          ),
-          summary: "What one holds, in every sale",
-          auth: "user",
-          answers: { 200: reservationList },
-          refusals: ["unauthenticated"],
         },
       },
     },
@@ -169,12 +178,12 @@ function checkout(
 }
 
 /** Whether a request carries something that is meant to prove who sends it. */
-const isProving = ({ headers }: Request): boolean =>
+export const isProving = ({ headers }: Request): boolean =>
   headers.get("Authorization") !== null ||
   headers.get("Cookie")?.includes(`${tokenCookie}=`) === true;
 
 /** Goes on with whom a request proves; what it carries and does not count is nobody's. */
-async function withProven(
+export async function withProven(
   accounts: Accounts,
   request: Request,
   server: Server<undefined>,

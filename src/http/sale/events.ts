@@ -17,6 +17,7 @@ import { z } from "zod";
 import type { LedgerView } from "../../ledger/view.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
+import { time } from "../fields.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -259,8 +260,8 @@ export class Events {
       id: sale.id,
       title,
       status: "open",
-      starts_at: new Date(sale.startsAt).toISOString(),
-      ends_at: new Date(sale.endsAt).toISOString(),
+      starts_at: time(sale.startsAt),
+      ends_at: time(sale.endsAt),
       stock: Array.from(sale.stock).reduce((total, units) => total + units, 0),
     };
   }

@@ -15,7 +15,7 @@ import { json, problem } from "../problems.ts";
 import type { Handler, Route } from "../server.ts";
 
 /** A handler of a request whose sender is known. */
-export type AccountHandler = (
+type AccountHandler = (
   request: BunRequest,
   server: Server<undefined>,
   account: Account,
@@ -101,7 +101,13 @@ export const accountShape = z.object({
 });
 const login = z.object({ token: z.string(), expires_in: z.int(), user: accountShape });
 
-export function accountRoutes(accounts: Accounts): Route[] {
+export const accountRoutes = (accounts: Accounts): Route[] => [
+  ...sessionRoutes(accounts),
+  ...ownRoutes(accounts),
+];
+
+/** In and out, for whoever comes. */
+function sessionRoutes(accounts: Accounts): Route[] {
   return [
     {
       path: "/api/auth/register",
@@ -155,6 +161,12 @@ export function accountRoutes(accounts: Accounts): Route[] {
         },
       },
     },
+  ];
+}
+
+/** What somebody who is logged in may ask and change. */
+function ownRoutes(accounts: Accounts): Route[] {
+  return [
     {
       path: "/api/auth/password",
       leaderOnly: true,

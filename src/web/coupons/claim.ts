@@ -10,7 +10,6 @@ import { intend } from "../holding/keys.ts";
 import { Problem } from "../problems.ts";
 import { asBuyer } from "../session.ts";
 
-export type Claimed = { readonly at: string | null; readonly before: boolean };
 type Answer = { readonly remaining_amount: number; readonly claimed_at: string };
 
 const keptMax = 300;

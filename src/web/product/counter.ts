@@ -36,7 +36,7 @@ const refreshMs = 2_500;
 const refreshIdleMs = 10_000;
 const turnMs = 1_500;
 
-export const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
+const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
 
 /** The sale the product is in; one that has ended while the page was open is kept. */
 export const sale = signal<ProductSale | null>(null);
