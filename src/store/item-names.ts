@@ -1,7 +1,7 @@
 /** What items and their sales are called, for pages that know them by their numbers. */
 import type { Sql } from "postgres";
 
-export type NamedItem = {
+type NamedItem = {
   readonly sale_id: number;
   readonly item_id: number;
   readonly sale: string;

@@ -110,7 +110,7 @@ export function sentenceOf(error: unknown): string {
 }
 
 /** "45 seconds", "3 minutes". */
-export function waitText(ms: number): string {
+function waitText(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   if (seconds < 120) return seconds === 1 ? "a second" : `${seconds} seconds`;
   return `${Math.ceil(seconds / 60)} minutes`;

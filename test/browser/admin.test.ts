@@ -3,6 +3,7 @@
  * names in the tables, search by beginnings, and a word of who is logged in.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { namesMax } from "../../src/http/admin/names.ts";
 import { narrow, noBrowser, says, useBrowser } from "../support/browser.ts";
 import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -17,6 +18,9 @@ import {
 import { until } from "../support/wait.ts";
 
 useLeftovers();
+
+/** What a server of the tests has without being told. */
+const itemsOfDrop = 20;
 
 const parts = ["live", "products", "sales", "users", "attempts"] as const;
 
@@ -137,6 +141,21 @@ describe.skipIf(noBrowser)("the administrators' pages", () => {
     await sheet.getByLabel("Stock").fill("1");
     await sheet.getByRole("button", { name: "Announce" }).click();
     await says(sheet.getByRole("alert").last(), "The opening is more than a minute ago.");
+  });
+
+  test("names are told of as many items as are asked for at most, and of those that there are", async () => {
+    const ask = async (pairs: number) => {
+      const of = Array.from({ length: pairs }, (_, i) => `1:${i + 1}`).join();
+      const answer = await admin.ask("GET", `/api/admin/names?of=${of}`);
+      return {
+        status: answer.status,
+        told: ((await answer.text()).match(/"item":/g) ?? []).length,
+      };
+    };
+    expect(await ask(namesMax)).toEqual({ status: 200, told: itemsOfDrop });
+    expect(await ask(namesMax + 1)).toMatchObject({ status: 400 });
+    expect((await admin.ask("GET", "/api/admin/names?of=1:x")).status).toBe(400);
+    expect((await fetch(`${server.url}/api/admin/names?of=1:1`)).status).toBe(401);
   });
 
   test("tables name items, sales and people, who are found by their beginning", async () => {

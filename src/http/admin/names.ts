@@ -3,7 +3,7 @@ import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { namesOfItems } from "../../store/item-names.ts";
-import { integerMax } from "../fields.ts";
+import { integerMax } from "../../store/integer.ts";
 import { Invalid, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import type { Route } from "../server.ts";

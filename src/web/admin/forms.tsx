@@ -66,6 +66,41 @@ export function hasTexts<K extends string>(
   return names.every((name) => typeof fields.get(name) === "string");
 }
 
+/** Keeps what is typed from now on; `isOld`: the form opened with what was typed before. */
+function useDraft<T>(draft: Draft<T>) {
+  const place = draftPlace(draft.key);
+  const [state] = useState(() => ({
+    isOld: signal(tabStorage.get(place) !== null),
+    first: JSON.stringify(draft.now()),
+  }));
+  const { isOld } = state;
+  useEffect(
+    () =>
+      effect(() => {
+        const text = JSON.stringify(draft.now());
+        tabStorage.set(place, isOld.peek() || text !== state.first ? text : null);
+      }),
+    [],
+  );
+  const forget = () => tabStorage.set(place, null);
+  const startOver = () => {
+    isOld.value = false;
+    draft.reset();
+    state.first = JSON.stringify(draft.now());
+    forget();
+  };
+  return { isOld, startOver, forget };
+}
+
+const Old = ({ startOver }: { readonly startOver: () => void }) => (
+  <p class="draft" role="status">
+    This is what you typed before and did not save.{" "}
+    <Button look="quiet" small onClick={startOver}>
+      Start over
+    </Button>
+  </p>
+);
+
 /**
  * A form in a modal sheet. `save` throws `Wrong` or a Problem, which is said above the buttons. What is
  * typed is kept until it is saved or begun anew; only a button or Escape closes the sheet.
@@ -88,24 +123,8 @@ export function FormSheet<T>({
   readonly draft: Draft<T>;
   readonly children: ComponentChildren;
 }) {
-  const place = draftPlace(draft.key);
-  const [state] = useState(() => ({
-    busy: signal(false),
-    wrong: signal(""),
-    /** The form opened with what was typed before. */
-    isOld: signal(tabStorage.get(place) !== null),
-    first: JSON.stringify(draft.now()),
-  }));
-  const { busy, wrong, isOld } = state;
-  useEffect(
-    () =>
-      effect(() => {
-        const text = JSON.stringify(draft.now());
-        if (isOld.peek() || text !== state.first) tabStorage.set(place, text);
-        else tabStorage.set(place, null);
-      }),
-    [],
-  );
+  const { isOld, startOver, forget } = useDraft(draft);
+  const [{ busy, wrong }] = useState(() => ({ busy: signal(false), wrong: signal("") }));
   const submit = async () => {
     if (busy.value) return;
     busy.value = true;
@@ -114,7 +133,7 @@ export function FormSheet<T>({
       await save();
       notice(done, "good");
       close();
-      tabStorage.set(place, null);
+      forget();
     } catch (error) {
       wrong.value = error instanceof Wrong ? error.message : sentenceOf(error);
     } finally {
@@ -131,23 +150,7 @@ export function FormSheet<T>({
           void submit();
         }}
       >
-        {isOld.value && (
-          <p class="draft" role="status">
-            This is what you typed before and did not save.{" "}
-            <Button
-              look="quiet"
-              small
-              onClick={() => {
-                isOld.value = false;
-                draft.reset();
-                state.first = JSON.stringify(draft.now());
-                tabStorage.set(place, null);
-              }}
-            >
-              Start over
-            </Button>
-          </p>
-        )}
+        {isOld.value && <Old startOver={startOver} />}
         {children}
         <p class="form-wrong" role="alert">
           {wrong.value}

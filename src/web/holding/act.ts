@@ -10,7 +10,7 @@
 import { signal } from "@preact/signals";
 import { sentenceOf } from "../problems.ts";
 
-export type Said = {
+type Said = {
   readonly text: string;
   readonly tone: "good" | "bad" | "plain";
   /** Where to see more of it. */
@@ -67,7 +67,7 @@ export async function act(
 }
 
 /** What is removed loses the focus to the page's top; what took its place should have it. */
-export function keepFocus(slot: HTMLElement | null): void {
+function keepFocus(slot: HTMLElement | null): void {
   if (slot === null) return;
   requestAnimationFrame(() =>
     setTimeout(() => {

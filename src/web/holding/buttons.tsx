@@ -48,12 +48,12 @@ export function ActButton({
 
 export const receipt = { href: "/account", words: "My purchases" };
 
-export const buyIt = async (one: Holding): Promise<Done> => {
+const buyIt = async (one: Holding): Promise<Done> => {
   const { order_id } = await buy(one);
   return { text: `${one.item.name} is yours. Order ${order_id}.`, tone: "good", link: receipt };
 };
 
-export const giveItBack = async (one: Holding): Promise<Done> => {
+const giveItBack = async (one: Holding): Promise<Done> => {
   await giveBack(one);
   return { text: `${one.item.name} is given back.`, tone: "good" };
 };

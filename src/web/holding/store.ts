@@ -17,7 +17,7 @@ import { asBuyer, buyer as buyerName, user } from "../session.ts";
 import { isTimeKnown, serverNow, tick } from "../time.tsx";
 import { intend } from "./keys.ts";
 
-export type HeldItem = {
+type HeldItem = {
   readonly id: number;
   readonly name: string;
   readonly image_url: string;
@@ -46,7 +46,7 @@ export type Bought = {
   readonly purchased_at: string;
 };
 /** Of a sale, what a hold depends on. */
-export type SaleTerms = {
+type SaleTerms = {
   readonly id: number;
   readonly title: string;
   readonly kind: string;
@@ -57,7 +57,7 @@ export type SaleTerms = {
 };
 
 /** Why a hold has ended. */
-export type Why = "time" | "sale" | "bought" | "gone";
+type Why = "time" | "sale" | "bought" | "gone";
 
 const heldMax = 200;
 const boughtMax = 1_000;
