@@ -7,6 +7,7 @@ import pino from "pino";
 import type { Sql } from "postgres";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
+import type { Clients } from "./access/clients.ts";
 import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
@@ -17,7 +18,10 @@ import { idleDocument } from "./cli/document.ts";
 import { Engine } from "./engine/engine.ts";
 import { accountRoutes } from "./http/shop/accounts.ts";
 import { couponRoutes } from "./http/coupons/coupons.ts";
-import { Events } from "./http/sale/events.ts";
+import { Connections } from "./http/connections.ts";
+import { openDescriptors } from "./http/descriptors.ts";
+import { Events, type StreamPlaces } from "./http/sale/events.ts";
+import { problem } from "./http/problems.ts";
 import { platformRoutes } from "./http/shop/platform.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
@@ -130,9 +134,13 @@ async function runServe(config: Config): Promise<void> {
     log,
   });
   const accounts = await openAccounts({ ...config, sql, engine, clock });
-  const events = new Events(engine, shelf, clock);
+  const connections = new Connections();
+  const { streamsMax } = connections;
+  const places = placesFor(connections, accounts.clients);
+  const events = new Events(engine, shelf, clock, { streamsMax }, places);
   const { version } = packageJson;
-  const metrics = new Metrics({ engine, streams: () => events.streamCount, version, clock });
+  const streams = () => events.streamCount;
+  const metrics = new Metrics({ engine, streams, descriptors: openDescriptors, version, clock });
   const parts = { engine, shelf, sql, accounts, events, metrics, version, clock };
   const routes = apiRoutes({ ...config, ...parts });
   const server = await listen(database, config.port, () =>
@@ -145,8 +153,10 @@ async function runServe(config: Config): Promise<void> {
       port: config.port,
       log,
       clients: accounts.clients,
+      places,
     }),
   );
+  connections.watch(server, log);
   engine.start();
   events.start();
   await Promise.race([engine.settled(), stopping.asked]);
@@ -159,10 +169,28 @@ async function runServe(config: Config): Promise<void> {
   void server.stop();
   await engine.stop();
   events.stop();
+  connections.stop();
   await server.stop(true);
   await sql.end({ timeout: 1 });
   await database.stop();
 }
+
+/** Streams have places of their own, so that they never take those of buyers. */
+const placesFor =
+  (connections: Connections, clients: Clients): StreamPlaces =>
+  (request, server) => {
+    const place = connections.openStream(
+      clients.of(request, server).address,
+      server.requestIP(request)?.port ?? 0,
+    );
+    if (typeof place === "function") return place;
+    return place === "too_many"
+      ? problem("overloaded", { retryAfterMs: 5_000 })
+      : problem("rate_limited", {
+          detail: "This address listens to as many streams as one may.",
+          retryAfterMs: 15_000,
+        });
+  };
 
 async function listen<T>(database: Database, port: number, start: () => T): Promise<T> {
   try {

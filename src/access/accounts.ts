@@ -68,7 +68,7 @@ export type LoginOutcome =
     }
   | Refused;
 
-export type PasswordOutcome = { readonly word: "changed" | "unauthorized" } | Refused;
+export type PasswordOutcome = { readonly word: "changed" | "unauthenticated" } | Refused;
 
 export type RegisterOutcome =
   | { readonly word: "registered"; readonly account: Account }
@@ -157,7 +157,7 @@ export class Accounts {
   ): Promise<PasswordOutcome> {
     const cache = this.#cacheOfTerm();
     const claims = await this.#claimsOf(request);
-    if (claims === null) return { word: "unauthorized" };
+    if (claims === null) return { word: "unauthenticated" };
     const { sessionId } = claims;
     const { epoch } = cache;
     return await this.#verified({ username, password: present }, address, async (user) => {

@@ -23,6 +23,18 @@ export function queryOf(url: string): string {
 }
 
 /**
+ * The path of a request's URL, undecoded. Not by `URL`: a request of HTTP/1.0 without a `Host` has
+ * a path for its URL, and one with `Host: [` a URL that is none.
+ */
+export function pathOf(url: string): string {
+  const scheme = url.startsWith("/") ? -1 : url.indexOf("://");
+  const start = url.indexOf("/", scheme < 0 ? 0 : scheme + 3);
+  const mark = url.indexOf("?");
+  if (start < 0 || (mark >= 0 && mark < start)) return "/";
+  return mark < 0 ? url.slice(start) : url.slice(start, mark);
+}
+
+/**
  * The first value of a query parameter, decoded; null when it is missing. Written by hand:
  * URLSearchParams costs as much as the rest of a checkout's parsing together.
  */

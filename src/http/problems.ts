@@ -103,17 +103,21 @@ export const problems = {
     title: "Already purchased",
     detail: "This code was bought and cannot be given back.",
   },
-  unauthorized: {
+  unauthenticated: {
     status: 401,
-    title: "Not logged in",
-    detail: "Log in first; a token that has ended does not count.",
+    title: "Not authenticated",
+    detail: "Nobody is known by this request; a token or key that has ended does not count.",
   },
   invalid_credentials: {
     status: 401,
     title: "Invalid credentials",
     detail: "There is no account with this name and password.",
   },
-  forbidden: { status: 403, title: "Forbidden", detail: "This is for administrators alone." },
+  forbidden: {
+    status: 403,
+    title: "Forbidden",
+    detail: "Whoever sends this may not do it: it takes an administrator, or a key with the scope.",
+  },
   cross_site: {
     status: 403,
     title: "Cross-site request",
@@ -134,6 +138,11 @@ export const problems = {
     status: 409,
     title: "Last administrator",
     detail: "The last administrator who is not disabled stays one.",
+  },
+  rate_limited: {
+    status: 429,
+    title: "Too many requests",
+    detail: "You ask more often than one client may; try again in a moment.",
   },
   too_many_attempts: {
     status: 429,

@@ -47,7 +47,6 @@ const sentences: Readonly<Record<string, string>> = {
   coupon_exists: "There is a coupon of this name already.",
   invalid_credentials: "That user name and password do not go together.",
   unauthenticated: "Log in first.",
-  unauthorized: "Log in first.",
   forbidden: "Your account may not do this.",
   user_exists: "This user name is taken.",
   username_taken: "This user name is taken.",

@@ -58,10 +58,10 @@ describe("an administrator", () => {
     const disabled = await patch(admin, user, { disabled: true });
     expect(disabled.status).toBe(200);
     expect(disabled.json()).toMatchObject({ id: user.user.id, disabled: true, role: "user" });
-    expectRefusal(await client.me(user.headers), 401, "unauthorized");
+    expectRefusal(await client.me(user.headers), 401, "unauthenticated");
     expectRefusal(await client.login(user.name, password), 401, "invalid_credentials");
     expect((await patch(admin, user, { disabled: false })).status).toBe(200);
-    expectRefusal(await client.me(user.headers), 401, "unauthorized");
+    expectRefusal(await client.me(user.headers), 401, "unauthenticated");
     await client.enter(user.name, password);
   });
 

@@ -120,7 +120,7 @@ describe("user password", () => {
 
     // What the first server may still have had in memory, the next one reads.
     await using next = await startServer(env);
-    expectRefusal(await accountsOf(next).me(headers), 401, "unauthorized");
+    expectRefusal(await accountsOf(next).me(headers), 401, "unauthenticated");
     expect((await accountsOf(next).me(anew.headers)).status).toBe(200);
     expect(await userCommand(["password", "berta"], password, env)).toMatchObject({
       exitCode: 1,
@@ -190,7 +190,7 @@ describe("two processes", () => {
       return ready.status === 200 && ready.text.includes('"leader"');
     });
     expect((await standby.me(anna.headers)).json()).toEqual(anna.user);
-    expectRefusal(await standby.me(cookie), 401, "unauthorized");
+    expectRefusal(await standby.me(cookie), 401, "unauthenticated");
     expect(first.program.said + second.program.said).not.toContain(password);
   });
 });
@@ -219,7 +219,7 @@ describe("JWT_SECRET", () => {
     expect((await accountsOf(again).me(headers)).status).toBe(200);
     await again.stop();
     await using others = await startServer({ DATABASE_URL: url });
-    expectRefusal(await accountsOf(others).me(headers), 401, "unauthorized");
+    expectRefusal(await accountsOf(others).me(headers), 401, "unauthenticated");
   });
 
   test("and a proxy that is none stop the program before anything is done", async () => {

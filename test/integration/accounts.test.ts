@@ -215,8 +215,8 @@ describe("a token", () => {
     const out = await client.ask("POST", "/api/auth/logout", { headers: cookie });
     expect(out.status).toBe(204);
     expect(out.headers.get("Set-Cookie")).toStartWith("stampede_token=; Path=/; Max-Age=0;");
-    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
-    expectRefusal(await client.me(cookie), 401, "unauthorized");
+    expectRefusal(await client.me(phone.headers), 401, "unauthenticated");
+    expectRefusal(await client.me(cookie), 401, "unauthenticated");
     expect((await client.me(desk.headers)).status).toBe(200);
     const again = await client.ask("POST", "/api/auth/logout", { headers: cookie });
     expect(again.status).toBe(204);
@@ -228,7 +228,7 @@ describe("a token", () => {
     clock.now += tokenLifeMs - 1_000;
     expect((await client.me(headers)).status).toBe(200);
     clock.now += 1_000;
-    expectRefusal(await client.me(headers), 401, "unauthorized");
+    expectRefusal(await client.me(headers), 401, "unauthenticated");
   });
 
   test("that was changed, or that we did not sign, is nobody's", async () => {
@@ -256,14 +256,14 @@ describe("a token", () => {
     ];
     expect((await client.me({ Authorization: `Bearer ${await sign({})}` })).status).toBe(200);
     await inTurn(forged, async (bad) => {
-      expectRefusal(await client.me({ Authorization: `Bearer ${bad}` }), 401, "unauthorized");
+      expectRefusal(await client.me({ Authorization: `Bearer ${bad}` }), 401, "unauthenticated");
     });
   });
 
   test("that is bad is not made good by a cookie beside it", async () => {
     const { token } = await client.enter(await newUser(), password);
     const headers = { Authorization: "Bearer x", Cookie: `stampede_token=${token}` };
-    expectRefusal(await client.me(headers), 401, "unauthorized");
+    expectRefusal(await client.me(headers), 401, "unauthenticated");
   });
 
   test("is not read again from PostgreSQL while it is known, but for half a minute", async () => {
@@ -272,7 +272,7 @@ describe("a token", () => {
     await shop.sql`update users set disabled = true where id = ${user.id}`;
     expect((await client.me(headers)).status).toBe(200);
     clock.now += 30_000;
-    expectRefusal(await client.me(headers), 401, "unauthorized");
+    expectRefusal(await client.me(headers), 401, "unauthenticated");
   });
 });
 
@@ -292,13 +292,13 @@ describe("changing one's password", () => {
     const cookie = { Cookie: `stampede_token=${desk.token}` };
     const changed = await change({ ...cookie, "Sec-Fetch-Site": "same-origin" });
     expect([changed.status, changed.text]).toEqual([204, ""]);
-    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expectRefusal(await client.me(phone.headers), 401, "unauthenticated");
     expect((await client.me(cookie)).json()).toEqual(desk.user);
     expect((await client.me(other.headers)).status).toBe(200);
     expectRefusal(await client.login(name, password), 401, "invalid_credentials");
     const anew = await client.enter(name, better);
     clock.now += 60_000;
-    expectRefusal(await client.me(phone.headers), 401, "unauthorized");
+    expectRefusal(await client.me(phone.headers), 401, "unauthenticated");
     expect((await client.me(cookie)).status).toBe(200);
     expect((await client.me(anew.headers)).status).toBe(200);
   });
@@ -326,7 +326,7 @@ describe("changing one's password", () => {
       .then((asked) => Promise.all(asked));
     expect([login.status, changed.status]).toEqual([200, 204]);
     const cookie = { Cookie: login.headers.get("Set-Cookie")?.split(";")[0] ?? "" };
-    expectRefusal(await client.me(cookie), 401, "unauthorized");
+    expectRefusal(await client.me(cookie), 401, "unauthenticated");
     expect((await client.me(headers)).status).toBe(200);
   });
 
@@ -343,7 +343,7 @@ describe("changing one's password", () => {
       expect(refused.text).not.toContain("s3cret");
     });
     expectRefusal(await change(headers, ""), 400, "invalid_request");
-    expectRefusal(await change({}), 401, "unauthorized");
+    expectRefusal(await change({}), 401, "unauthenticated");
     const cookie = { Cookie: `stampede_token=${token}` };
     const fromElsewhere = await change({ ...cookie, "Sec-Fetch-Site": "cross-site" });
     expectRefusal(fromElsewhere, 403, "cross_site");

@@ -53,7 +53,7 @@ test("every path of theirs is for administrators alone", async () => {
   ] as const) {
     const address = `/api/admin/${path}`;
     expect([path, told(await ann.ask(method, address))]).toEqual([path, "403 forbidden"]);
-    expect(told(await front.client.ask(method, address))).toBe("401 unauthorized");
+    expect(told(await front.client.ask(method, address))).toBe("401 unauthenticated");
   }
 });
 

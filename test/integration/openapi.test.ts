@@ -196,7 +196,7 @@ describe("refusals are as the document says", () => {
     const guarded = api.operations.filter(({ security }) => security.length > 0);
     expect(guarded.length).toBeGreaterThan(15);
     await inTurn(guarded, async ({ operationId, method, path }) => {
-      await expectRefusal(operationId, {}, 401, "unauthorized");
+      await expectRefusal(operationId, {}, 401, "unauthenticated");
       if (path.startsWith("/api/admin")) {
         await expectRefusal(operationId, { headers: user }, 403, "forbidden");
       }

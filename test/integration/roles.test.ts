@@ -88,7 +88,7 @@ const ask = (actor: Actor, method: string, path: string, body?: object): Promise
 /** What an actor must be told at a path, where it is not for them. */
 function refusalOf(actor: Actor, auth: "user" | "admin" | undefined) {
   if (auth === undefined) return null;
-  if (actor === "nobody") return { status: 401, code: "unauthorized" };
+  if (actor === "nobody") return { status: 401, code: "unauthenticated" };
   return auth === "admin" && actor !== "an administrator"
     ? { status: 403, code: "forbidden" }
     : null;

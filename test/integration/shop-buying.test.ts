@@ -61,12 +61,12 @@ describe("two steps", () => {
   test("reserve and buy, for who is logged in", async () => {
     const sale = await openSale([1]);
     const product = sale.items[0]?.product_id ?? 0;
-    expect(told(await nobody.reserve(sale.id, 1))).toBe("401 unauthorized");
+    expect(told(await nobody.reserve(sale.id, 1))).toBe("401 unauthenticated");
     const held = read(await ann.reserve(sale.id, 1), shownReservation);
     expect(held).toMatchObject({ user_id: "Ann", sale_id: sale.id, product_id: product });
     expect(told(await bob.reserve(sale.id, 1))).toBe("409 item_reserved");
     expect(read(await ann.reserve(sale.id, 1), shownReservation).code).toBe(held.code);
-    expect(told(await nobody.purchase(held.code))).toBe("401 unauthorized");
+    expect(told(await nobody.purchase(held.code))).toBe("401 unauthenticated");
     expect(told(await bob.purchase(held.code))).toBe("404 code_not_found");
     const order = read(await ann.purchase(held.code), orderShape);
     expect(order).toMatchObject({
@@ -160,7 +160,7 @@ describe("one step", () => {
     const sale = await openSale([1]);
     const product = sale.items[0]?.product_id ?? 0;
     const other = await newProduct(admin, "Not on sale");
-    expect(told(await nobody.buy(sale.id, product))).toBe("401 unauthorized");
+    expect(told(await nobody.buy(sale.id, product))).toBe("401 unauthenticated");
     expect(told(await ann.buy(sale.id, other))).toBe("404 item_not_found");
     expect(told(await ann.buy(999_999, product))).toBe("404 sale_not_found");
     const startsAt = clock.now + minuteMs;

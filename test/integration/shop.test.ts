@@ -219,6 +219,6 @@ test("what an account has bought", async () => {
   const none = await newProduct(admin, "Never bought");
   expect(read(await eve.get(path(none)), check)).toMatchObject({ purchased: false, quantity: 0 });
   expect(told(await eve.get(path(999_999)))).toBe("404 product_not_found");
-  expect(told(await nobody.get(path(first)))).toBe("401 unauthorized");
-  expect(told(await nobody.get("/api/purchases/my-purchases"))).toBe("401 unauthorized");
+  expect(told(await nobody.get(path(first)))).toBe("401 unauthenticated");
+  expect(told(await nobody.get("/api/purchases/my-purchases"))).toBe("401 unauthenticated");
 });

@@ -75,7 +75,7 @@ const saleChange = z
     message: "has nothing that can be changed",
   });
 
-const everyone = ["invalid_request", "unauthorized", "forbidden", "cross_site"] as const;
+const everyone = ["invalid_request", "unauthenticated", "forbidden", "cross_site"] as const;
 const writing = [...everyone, "unavailable", "overloaded"] as const;
 
 export function adminRoutes(

@@ -58,7 +58,7 @@ const searchQuery = z.object({
   ...pageParams("attempt, which is older", attemptsPerPageMax),
 });
 
-const guarded = ["unauthorized", "forbidden", "overloaded"] as const;
+const guarded = ["unauthenticated", "forbidden", "overloaded"] as const;
 
 export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Route[] {
   const records = new Records(context);

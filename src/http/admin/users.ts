@@ -41,7 +41,7 @@ export function userRoutes(accounts: Accounts): Route[] {
             q: z.string().optional().describe("A part of the name").meta({ example: "ann" }),
           }),
           answers: { 200: userPage },
-          refusals: ["invalid_request", "unauthorized", "forbidden"],
+          refusals: ["invalid_request", "unauthenticated", "forbidden"],
         },
       },
     },
@@ -60,7 +60,7 @@ export function userRoutes(accounts: Accounts): Route[] {
           answers: { 200: user },
           refusals: [
             "invalid_request",
-            "unauthorized",
+            "unauthenticated",
             "forbidden",
             "cross_site",
             "user_not_found",

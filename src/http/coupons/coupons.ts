@@ -7,7 +7,7 @@ import type { ClaimOutcome } from "../../ledger/commands.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
 import { UnavailableError } from "../../engine/writer.ts";
 import { readBody, textField } from "../body.ts";
-import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
+import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
   claimantsQuery,
@@ -121,7 +121,7 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   const { id, name, amount, createdAt } = coupon;
   const made = showCoupon({ id, name, amount, remaining: amount, createdAt });
   const response = json(made, 201);
-  response.headers.set("Location", pathOf(name));
+  response.headers.set("Location", pathTo(name));
   return response;
 }
 
@@ -226,7 +226,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: Shown) => ({
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */
-const pathOf = (name: string): string => {
+const pathTo = (name: string): string => {
   const segment = /^\.{1,2}$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
   return `/api/coupons/${segment}`;
 };
@@ -236,7 +236,7 @@ function nameIn({ url, params }: BunRequest): string | Invalid {
   // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
   const segment: unknown = Reflect.get(params, "name");
   if (segment === "." || segment === "..") return segment;
-  const path = new URL(url).pathname;
+  const path = pathOf(url);
   try {
     return parseText(decodeURIComponent(path.slice(path.lastIndexOf("/") + 1)), "name");
   } catch {

@@ -174,7 +174,7 @@ export function refusalCodes(
 ): ProblemCode[] {
   const codes = new Set<ProblemCode>(refusals);
   if (auth !== undefined) {
-    codes.add("unauthorized");
+    codes.add("unauthenticated");
     if (method !== "GET") codes.add("cross_site");
   }
   if (auth === "admin") codes.add("forbidden");

@@ -25,7 +25,7 @@ export type AccountHandler = (
 export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
     const account = await accounts.authenticate(request);
-    if (account === null) return unauthorized("unauthorized");
+    if (account === null) return unauthenticated("unauthenticated");
     if (isCrossSite(accounts, request, server)) return problem("cross_site");
     return await handle(request, server, account);
   };
@@ -60,7 +60,7 @@ function hostOf(origin: string, host: string): string | null {
   return URL.canParse(url) ? new URL(url).host : null;
 }
 
-function unauthorized(code: "unauthorized" | "invalid_credentials"): Response {
+function unauthenticated(code: "unauthenticated" | "invalid_credentials"): Response {
   return problem(code, { headers: { "WWW-Authenticate": "Bearer", "Cache-Control": "no-store" } });
 }
 
@@ -165,7 +165,7 @@ export function accountRoutes(accounts: Accounts): Route[] {
           answers: { 204: null },
           refusals: [
             "invalid_request",
-            "unauthorized",
+            "unauthenticated",
             "invalid_credentials",
             "cross_site",
             "too_many_attempts",
@@ -183,7 +183,7 @@ export function accountRoutes(accounts: Accounts): Route[] {
           summary: "Who is logged in",
           auth: "user",
           answers: { 200: accountShape },
-          refusals: ["unauthorized"],
+          refusals: ["unauthenticated"],
         },
       },
     },
@@ -249,8 +249,8 @@ async function changePassword(
   switch (outcome.word) {
     case "changed":
       return new Response(null, { status: 204 });
-    case "unauthorized":
-      return unauthorized("unauthorized");
+    case "unauthenticated":
+      return unauthenticated("unauthenticated");
     default:
       return refused(outcome);
   }
@@ -259,7 +259,7 @@ async function changePassword(
 function refused(outcome: Refused): Response {
   switch (outcome.word) {
     case "invalid_credentials":
-      return unauthorized("invalid_credentials");
+      return unauthenticated("invalid_credentials");
     case "too_many_attempts":
       return tooMany(outcome);
     default:

@@ -61,7 +61,7 @@ const notSold = [
   "user_limit_reached",
 ] as const satisfies readonly ProblemCode[];
 
-const everyone = ["unauthorized", "cross_site", "unavailable", "overloaded"] as const;
+const everyone = ["unauthenticated", "cross_site", "unavailable", "overloaded"] as const;
 
 export function purchaseRoutes(
   sales: FlashSales,
@@ -135,7 +135,7 @@ function historyRoutes(till: Till, accounts: Accounts): Route[] {
           auth: "user",
           query: z.object(pageParams("order", ordersPerPageMax)),
           answers: { 200: orderPage },
-          refusals: ["invalid_request", "unauthorized"],
+          refusals: ["invalid_request", "unauthenticated"],
         },
       },
     },
@@ -149,7 +149,7 @@ function historyRoutes(till: Till, accounts: Accounts): Route[] {
           auth: "user",
           path: idParam("The product", "product"),
           answers: { 200: checkShape },
-          refusals: ["product_not_found", "unauthorized"],
+          refusals: ["product_not_found", "unauthenticated"],
         },
       },
     },
