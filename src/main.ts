@@ -12,6 +12,7 @@ import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
+import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
 import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { idleDocument } from "./cli/document.ts";
@@ -20,6 +21,7 @@ import { accountRoutes } from "./http/shop/accounts.ts";
 import { couponRoutes } from "./http/coupons/coupons.ts";
 import { Connections } from "./http/connections.ts";
 import { openDescriptors } from "./http/descriptors.ts";
+import { Gate } from "./http/gate.ts";
 import { Events, type StreamPlaces } from "./http/sale/events.ts";
 import { problem } from "./http/problems.ts";
 import { platformRoutes } from "./http/shop/platform.ts";
@@ -133,7 +135,14 @@ async function runServe(config: Config): Promise<void> {
     clock,
     log,
   });
-  const accounts = await openAccounts({ ...config, sql, engine, clock });
+  const onUnnamedProxy = (address: string): void =>
+    log.warn(
+      { address },
+      "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all " +
+        "clients behind it count as one",
+    );
+  const accounts = await openAccounts({ ...config, sql, engine, onUnnamedProxy, clock });
+  const gate = new Gate({ ...config, accounts, clients: accounts.clients });
   const connections = new Connections();
   const { streamsMax } = connections;
   const places = placesFor(connections, accounts.clients);
@@ -154,6 +163,7 @@ async function runServe(config: Config): Promise<void> {
       log,
       clients: accounts.clients,
       places,
+      gate,
     }),
   );
   connections.watch(server, log);
@@ -163,6 +173,9 @@ async function runServe(config: Config): Promise<void> {
   if (!stopping.signal.aborted) {
     say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
     say(`Records: ${database.description}`);
+    if (config.access === "open") {
+      say("Open: whoever can reach it buys under any name. ACCESS=guarded closes it.");
+    }
   }
 
   log.info({ signal: await stopping.asked }, "stopping");
@@ -322,6 +335,17 @@ const runUserPassword = (config: Config, name: string): Promise<void> =>
     );
   });
 
+async function runKey(config: Config, call: KeyCall): Promise<void> {
+  const database = await prepareDatabase(config);
+  const sql = openPool(database.connection);
+  try {
+    await runKeyCommand(sql, call, { now: clock(), say });
+  } finally {
+    await sql.end({ timeout: 1 });
+    await database.leave();
+  }
+}
+
 async function run(args: string[]): Promise<number> {
   const call = parseCall(args);
   switch (call.command) {
@@ -348,6 +372,11 @@ async function run(args: string[]): Promise<number> {
     case "user create":
       await runUserCreate(readConfig(), call.name, call.role);
       return 0;
+    case "key create":
+    case "key list":
+    case "key revoke":
+      await runKey(readConfig(), call);
+      return 0;
     case "user password":
       await runUserPassword(readConfig(), call.name);
       return 0;
@@ -367,7 +396,8 @@ function explain(error: unknown): { readonly text: string; readonly exitCode: nu
     error instanceof EmbeddedError ||
     error instanceof ListenError ||
     error instanceof SeedError ||
-    error instanceof AccountError
+    error instanceof AccountError ||
+    error instanceof KeyError
   ) {
     return { text: error.message, exitCode: 1 };
   }

@@ -55,6 +55,7 @@ export function idleRoutes(version: string): Route[] {
     accounts,
     events: new Events(engine, shelf, clock),
     metrics: { contentType: "text/plain", text: () => Promise.resolve("") },
+    access: "open",
     couponSoldOutStatus: 409,
     version,
     clock,

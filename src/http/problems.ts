@@ -129,6 +129,16 @@ export const problems = {
     detail: "There is an account of this name already; upper and lower case count as the same.",
   },
   user_not_found: { status: 404, title: "No such user", detail: "There is no such user." },
+  key_exists: {
+    status: 409,
+    title: "Key exists",
+    detail: "There is a key of this name already, or there are as many as there may be.",
+  },
+  key_not_found: {
+    status: 404,
+    title: "No such key",
+    detail: "There is no such key, or it was revoked.",
+  },
   own_account: {
     status: 409,
     title: "Own account",

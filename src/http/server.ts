@@ -15,6 +15,7 @@ import { Forwarding } from "./forward.ts";
 import { OverloadedError, UnavailableError } from "../engine/writer.ts";
 import type { Engine, Log } from "../engine/engine.ts";
 import { isConnectionLost } from "../postgres/client.ts";
+import type { Gate, Gated } from "./gate.ts";
 import type { StreamPlaces } from "./sale/events.ts";
 import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
 import { problem, type ProblemCode } from "./problems.ts";
@@ -25,7 +26,7 @@ export type Handler = (
 ) => Response | Promise<Response>;
 
 /** One method of a path: what serves it, and what /openapi.json says of it. */
-export type Operation = {
+export type Operation = Gated & {
   readonly handle: Handler;
   readonly summary: string;
   /** What more there is to know than fits a line. */
@@ -80,19 +81,21 @@ export function serve(options: {
   readonly clients?: Clients;
   /** Where streams that are passed on have their places. */
   readonly places?: StreamPlaces;
+  /** What requests pass before their handlers; without it, they all do. */
+  readonly gate?: Gate;
 }): Server<undefined> {
-  const { engine, log, clients, places = () => () => {} } = options;
+  const { engine, log, clients, gate, places = () => () => {} } = options;
   const passOn = new Forwarding(places, clients);
   const table: Record<string, Handler> = {};
   for (const { path, methods, leaderOnly } of options.routes) {
     // Who has an account the leader alone can tell.
     const asksWho = Object.values(methods).some(({ auth }) => auth !== undefined);
     const served = { path, methods, leaderOnly: leaderOnly === true || asksWho };
-    table[path] = dispatcher(served, engine, log, passOn);
+    table[path] = dispatcher(served, { engine, log, passOn, gate });
   }
   for (const { path, handle } of options.pages ?? []) {
     const served = { path, methods: { GET: { handle } }, leaderOnly: false };
-    table[path] = dispatcher(served, engine, log, passOn);
+    table[path] = dispatcher(served, { engine, log, passOn, gate });
   }
   return Bun.serve({
     hostname: options.host,
@@ -117,7 +120,7 @@ export function operationsOf(
   );
 }
 
-type ServedMethod = Pick<Operation, "handle" | "body" | "bodyBytesMax" | "streams">;
+type ServedMethod = Gated & Pick<Operation, "handle" | "body" | "bodyBytesMax" | "streams">;
 
 type Served = {
   readonly path: string;
@@ -125,7 +128,14 @@ type Served = {
   readonly leaderOnly: boolean;
 };
 
-function dispatcher(served: Served, engine: Engine, log: Log, passOn: Forwarding): Handler {
+type Dispatching = {
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly passOn: Forwarding;
+  readonly gate: Gate | undefined;
+};
+
+function dispatcher(served: Served, { engine, log, passOn, gate }: Dispatching): Handler {
   const methods = new Map(Object.entries(served.methods));
   const get = methods.get("GET");
   if (get !== undefined) methods.set("HEAD", get);
@@ -133,17 +143,40 @@ function dispatcher(served: Served, engine: Engine, log: Log, passOn: Forwarding
   const answer = (request: BunRequest, server: Server<undefined>): Response | Promise<Response> => {
     const method = methods.get(request.method);
     if (method === undefined) {
+      const preflight = request.method === "OPTIONS" ? gate?.preflight(request, allow) : null;
+      if (preflight != null) return preflight;
       return unread(request, problem("method_not_allowed", { headers: { Allow: allow } }));
     }
     if (served.leaderOnly && engine.role.name === "standby") {
       const to = { leaderUrl: engine.role.url, streams: method.streams === true };
       return passOn.forward(request, server, served.path, to);
     }
-    // Most requests have no body, and each look at a header costs them.
-    return request.body === null
-      ? method.handle(request, server)
-      : withBody(request, server, method);
+    const refused = gate?.check(request, server, method) ?? null;
+    if (refused === null) return handled(request, server, method);
+    if (refused instanceof Response) return unread(request, refused);
+    return refused.then((refusal) =>
+      refusal === null ? handled(request, server, method) : unread(request, refusal),
+    );
   };
+  return carryingId(gate === undefined ? answer : sharing(gate, answer), log);
+}
+
+/** Most requests have no body, and each look at a header costs them. */
+const handled = (
+  request: BunRequest,
+  server: Server<undefined>,
+  method: ServedMethod,
+): Response | Promise<Response> =>
+  request.body === null ? method.handle(request, server) : withBody(request, server, method);
+
+/** Has every answer read by those pages of other sites that may. */
+function sharing(gate: Gate, answer: Handler): Handler {
+  if (!gate.isShared) return answer;
+  return async (request, server) => gate.shared(request, await answer(request, server));
+}
+
+/** Carries the request's id into the answer, and turns what is thrown into one. */
+function carryingId(answer: Handler, log: Log): Handler {
   return (request, server) => {
     const id = sane(request.headers.get("X-Request-Id"));
     let answered: Response | Promise<Response>;

@@ -12,6 +12,7 @@ import type { Events } from "./sale/events.ts";
 import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
 import { platformRoutes } from "./shop/platform.ts";
+import { keyRoutes } from "./admin/keys.ts";
 import type { Route } from "./server.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
@@ -24,6 +25,8 @@ export type TableContext = {
   readonly accounts: Accounts;
   readonly events: Events;
   readonly metrics: OperationsContext["metrics"];
+  /** Who may read figures: everybody, or this machine and those with the scope `read`. */
+  readonly access: "open" | "guarded";
   /** Status of a claim on a coupon that is sold out. */
   readonly couponSoldOutStatus: number;
   readonly version: string;
@@ -32,7 +35,7 @@ export type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, sql, accounts, metrics } = context;
+  const { engine, sql, accounts, metrics, access } = context;
   // Made when it is first asked for: a start does not wait for it.
   let rendered: string | null = null;
   const document = (): string => (rendered ??= JSON.stringify(documentOf(routes, context.version)));
@@ -44,7 +47,8 @@ export function apiRoutes(context: TableContext): Route[] {
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),
-    ...operationRoutes({ engine, metrics, document }),
+    ...keyRoutes(accounts),
+    ...operationRoutes({ engine, metrics, accounts, access, document }),
   ];
   return routes;
 }

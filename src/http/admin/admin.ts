@@ -5,7 +5,7 @@ import type { Accounts } from "../../access/accounts.ts";
 import type { NewProductSale, Refusal } from "../../sales/product-sales.ts";
 import { insertProduct, updateProduct } from "../../store/products.ts";
 import type { StoredSale } from "../../store/sales.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../shop/accounts.ts";
 import { readBody, textField } from "../body.ts";
 import { descriptionField, idIn, idParam, instant, integerMax, whole } from "../fields.ts";
 import { flashSale, type FlashSales, type FlashSalesContext } from "../shop/flash-sales.ts";
@@ -94,7 +94,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.createProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.createProduct(request)),
           summary: "Put a product into the shop",
           auth: "admin",
           body: newProduct,
@@ -109,7 +109,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withAdmin(accounts, (request) => desk.changeProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.changeProduct(request)),
           summary: "Change a product; sales that were announced keep its name and price",
           auth: "admin",
           path: idParam("The product"),
@@ -118,7 +118,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
           refusals: [...everyone, "product_not_found"],
         },
         DELETE: {
-          handle: withAdmin(accounts, (request) => desk.deleteProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.deleteProduct(request)),
           summary: "Take a product out of the shop",
           auth: "admin",
           path: idParam("The product"),
@@ -137,7 +137,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.createSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.createSale(request)),
           summary: "Announce a product sale",
           auth: "admin",
           body: newSale,
@@ -152,7 +152,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withAdmin(accounts, (request) => desk.changeSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.changeSale(request)),
           summary: "Change a sale: anything before it opens, after that only to a later end",
           auth: "admin",
           path: idParam("The sale"),
@@ -174,7 +174,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.closeSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.closeSale(request)),
           summary: "End an open sale at once",
           auth: "admin",
           path: idParam("The sale"),

@@ -3,7 +3,7 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { expire, type LedgerState, type SaleState } from "../../ledger/state.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../shop/accounts.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
 import { liveTotals, showSale } from "../sale/figures.ts";
@@ -69,7 +69,7 @@ export function statsRoutes(
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withAdmin(accounts, () => figures(sales, context)),
+          handle: withScope(accounts, "read", () => figures(sales, context)),
           summary: "Live figures",
           auth: "admin",
           answers: { 200: stats },
@@ -81,7 +81,7 @@ export function statsRoutes(
       path: "/api/admin/sales/:id/curve",
       methods: {
         GET: {
-          handle: withAdmin(accounts, (request) => curveOf(request, curves, context)),
+          handle: withScope(accounts, "read", (request) => curveOf(request, curves, context)),
           summary: "How a sale sold over time",
           description: `About ${curvePointsMax} points, closer where it sold faster.`,
           auth: "admin",

@@ -1,17 +1,13 @@
 /** Who may call a route; and registering, logging in and out, and changing one's password. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
-import {
-  credentialOf,
-  tokenCookie,
-  type Account,
-  type Accounts,
-  type Refused,
-  type TooMany,
-} from "../../access/accounts.ts";
+import type { Account, Accounts, Refused, TooMany } from "../../access/accounts.ts";
+import { sessionCookie, setCookie } from "../../access/cookies.ts";
+import { mayDo } from "../../access/identity.ts";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { readBody, textField } from "../body.ts";
 import { json, problem } from "../problems.ts";
+import type { Scope } from "../../store/keys.ts";
 import type { Handler, Route } from "../server.ts";
 
 /** A handler of a request whose sender is known. */
@@ -21,13 +17,15 @@ export type AccountHandler = (
   account: Account,
 ) => Response | Promise<Response>;
 
-/** Lets in whoever is logged in; answers everybody else by itself: 401, or 403 across sites. */
+/** Lets in whoever is logged in; answers everybody else by itself. */
 export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
-    const account = await accounts.authenticate(request);
-    if (account === null) return unauthenticated("unauthenticated");
-    if (isCrossSite(accounts, request, server)) return problem("cross_site");
-    return await handle(request, server, account);
+    const who = await accounts.identify(request);
+    if (who === "unauthenticated" || who.kind === "guest") {
+      return unauthenticated("unauthenticated");
+    }
+    if (who.kind !== "account") return problem("forbidden", { detail: "This is for accounts." });
+    return await handle(request, server, who.account);
   };
 }
 
@@ -38,29 +36,18 @@ export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
   );
 }
 
-/**
- * Whether a page of another site has a browser send this. Browsers tell by Sec-Fetch-Site, or
- * where that is missing (over plain HTTP) by Origin; what sends neither is no browser. Who
- * sends a token in the Authorization header knows it, which another site's page does not.
- */
-function isCrossSite(accounts: Accounts, request: Request, server: Server<undefined>): boolean {
-  if (request.method === "GET" || request.method === "HEAD") return false;
-  if (credentialOf(request)?.by === "bearer") return false;
-  const site = request.headers.get("Sec-Fetch-Site");
-  if (site !== null) return site !== "same-origin" && site !== "none";
-  const origin = request.headers.get("Origin");
-  if (origin === null) return false;
-  const { host } = accounts.clients.of(request, server);
-  return !URL.canParse(origin) || new URL(origin).host !== hostOf(origin, host);
+/** Lets in administrators, and keys with the scope. */
+export function withScope(accounts: Accounts, scope: Scope, handle: Handler): Handler {
+  return async (request, server) => {
+    const who = await accounts.identify(request);
+    if (who === "unauthenticated" || who.kind === "guest") {
+      return unauthenticated("unauthenticated");
+    }
+    return mayDo(who, scope) ? await handle(request, server) : problem("forbidden");
+  };
 }
 
-/** The Host header with the origin's scheme's own port left out, as origins leave it out. */
-function hostOf(origin: string, host: string): string | null {
-  const url = `${new URL(origin).protocol}//${host}`;
-  return URL.canParse(url) ? new URL(url).host : null;
-}
-
-function unauthenticated(code: "unauthenticated" | "invalid_credentials"): Response {
+export function unauthenticated(code: "unauthenticated" | "invalid_credentials"): Response {
   return problem(code, { headers: { "WWW-Authenticate": "Bearer", "Cache-Control": "no-store" } });
 }
 
@@ -143,7 +130,7 @@ export function accountRoutes(accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: (request, server) => logOut(accounts, request, server),
+          handle: (request) => logOut(accounts, request),
           summary: "End the session of the token or cookie; good also without one",
           answers: { 204: null },
           sends: ["Set-Cookie"],
@@ -195,7 +182,6 @@ async function register(
   request: Request,
   server: Server<undefined>,
 ): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
   const body = await readBody(request, newAccount);
   if (body instanceof Response) return body;
   const outcome = await accounts.register(body, accounts.clients.of(request, server).address);
@@ -217,17 +203,16 @@ async function logIn(
   request: Request,
   server: Server<undefined>,
 ): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
   const body = await readBody(request, credentials);
   if (body instanceof Response) return body;
-  const { address, secure } = accounts.clients.of(request, server);
+  const { address } = accounts.clients.of(request, server);
   const outcome = await accounts.login(body, address);
   switch (outcome.word) {
     case "logged_in": {
       const { token, lifeMs, account } = outcome;
       const seconds = Math.floor(lifeMs / 1000);
       const response = fresh(json({ token, expires_in: seconds, user: account }));
-      response.headers.set("Set-Cookie", cookie(token, seconds, secure));
+      response.headers.set("Set-Cookie", setCookie(request, sessionCookie, token, seconds));
       return response;
     }
     default:
@@ -267,20 +252,11 @@ function refused(outcome: Refused): Response {
   }
 }
 
-async function logOut(
-  accounts: Accounts,
-  request: Request,
-  server: Server<undefined>,
-): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
+async function logOut(accounts: Accounts, request: Request): Promise<Response> {
   await accounts.logout(request);
-  const { secure } = accounts.clients.of(request, server);
-  return new Response(null, { status: 204, headers: { "Set-Cookie": cookie("", 0, secure) } });
+  const ended = setCookie(request, sessionCookie, "", 0);
+  return new Response(null, { status: 204, headers: { "Set-Cookie": ended } });
 }
-
-const cookie = (token: string, seconds: number, secure: boolean): string =>
-  `${tokenCookie}=${token}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Lax` +
-  (secure ? "; Secure" : "");
 
 /** For nobody's cache to keep. */
 export function fresh(response: Response): Response {
