@@ -99,17 +99,19 @@ export const unread = (request: Request, response: Response): Response =>
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** A name or id, as `parseText` takes it. */
+/** A name or id, as `parseText` takes and leaves it. */
 export const textField = z
   .string({
     error: ({ input }) => (input === undefined || input === null ? "is missing" : "is not a text"),
   })
-  .superRefine((value, context) => {
+  .meta({ minLength: 1, maxLength: textCharactersMax })
+  .transform((value, context) => {
     const text = parseText(value, "");
+    if (!(text instanceof Invalid)) return text;
     // The field's name is put before it from the issue's path.
-    if (text instanceof Invalid) context.addIssue({ code: "custom", message: text.detail.trim() });
-  })
-  .meta({ minLength: 1, maxLength: textCharactersMax });
+    context.addIssue({ code: "custom", message: text.detail.trim() });
+    return z.NEVER;
+  });
 
 /** The value of a request's body, or the refusal to answer with. */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T | Response> {
@@ -128,9 +130,64 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return problem("invalid_request", { detail: "body is not a JSON object" });
   }
+  const unknown = unknownField(schema, value);
+  if (unknown !== null) {
+    return problem("invalid_request", { detail: `${unknown} is not a field of this body` });
+  }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const field = issue === undefined || issue.path.length === 0 ? "body" : issue.path.join(".");
   return problem("invalid_request", { detail: `${field} ${issue?.message ?? "is not valid"}` });
+}
+
+const shownCharactersMax = 100;
+
+/**
+ * The first field of a value that its schema does not have, with the path to it; null without one.
+ * Nothing that a client asked for is dropped in silence.
+ */
+function unknownField(schema: unknown, value: unknown, path = ""): string | null {
+  if (Array.isArray(value)) {
+    const element = elementOf(schema);
+    for (const [i, each] of value.entries()) {
+      const unknown = element === null ? null : unknownField(element, each, `${path}${i}.`);
+      if (unknown !== null) return unknown;
+    }
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const shapes = shapesOf(schema);
+  if (shapes.length === 0) return null;
+  for (const [name, each] of Object.entries(value)) {
+    const shape = shapes.find((one) => Object.hasOwn(one, name));
+    if (shape === undefined) return `${path}${name}`.slice(0, shownCharactersMax);
+    const unknown = unknownField(shape[name], each, `${path}${name}.`);
+    if (unknown !== null) return unknown;
+  }
+  return null;
+}
+
+/** The fields of an object, or of each object that a value may be. */
+function shapesOf(schema: unknown): readonly Readonly<Record<string, unknown>>[] {
+  if (schema instanceof z.ZodObject) return isLoose(schema) ? [] : [schema.shape];
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(shapesOf);
+  const inner = innerOf(schema);
+  return inner === null ? [] : shapesOf(inner);
+}
+
+const isLoose = ({ def }: z.ZodObject): boolean =>
+  def.catchall !== undefined && !(def.catchall instanceof z.ZodNever);
+
+function elementOf(schema: unknown): unknown {
+  if (schema instanceof z.ZodArray) return schema.element;
+  const inner = innerOf(schema);
+  return inner === null ? null : elementOf(inner);
+}
+
+/** What a schema is about that only adds to another. */
+function innerOf(schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return schema.unwrap();
+  if (schema instanceof z.ZodDefault) return schema.def.innerType;
+  return schema instanceof z.ZodPipe ? schema.def.in : null;
 }

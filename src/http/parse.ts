@@ -3,6 +3,7 @@
  * well-formed text without NUL, numbers in range. A parser returns the value, or an `Invalid`
  * that names the field.
  */
+import { nameOf } from "../access/text.ts";
 import type { Checkout } from "../ledger/commands.ts";
 
 export class Invalid {
@@ -13,7 +14,8 @@ export class Invalid {
   }
 }
 
-export const textCharactersMax = 255;
+export { textCharactersMax } from "../access/text.ts";
+
 const idempotencyKeyBytesMax = 128;
 
 /** The query of a URL, undecoded, without its question mark. */
@@ -61,21 +63,20 @@ function decode(text: string, name: string): string | Invalid {
   }
 }
 
-/** A name or id of 1 to 255 characters that is not blank. */
+/** A name or id as it is stored: trimmed and composed, of 1 to 255 characters that can be seen. */
 export function parseText(value: unknown, field: string): string | Invalid {
   if (value === null || value === undefined) return new Invalid(field, "is missing");
   if (typeof value !== "string") return new Invalid(field, "is not a text");
-  if (value.trim() === "") return new Invalid(field, "is blank");
-  // A character takes one or two units of length; only between the two must they be counted.
-  if (value.length > textCharactersMax) {
-    if (value.length > 2 * textCharactersMax || [...value].length > textCharactersMax) {
-      return new Invalid(field, `has more than ${textCharactersMax} characters`);
-    }
+  const read = nameOf(value);
+  return "name" in read ? read.name : new Invalid(field, read.complaint);
+}
+
+/** The first parameter of a query that is none of those that there are; null without one. */
+export function unknownParameter(query: string, known: ReadonlySet<string>): string | null {
+  for (const name of new URLSearchParams(query).keys()) {
+    if (!known.has(name)) return name;
   }
-  if (value.includes("\0") || !value.isWellFormed()) {
-    return new Invalid(field, "holds a character that is none");
-  }
-  return value;
+  return null;
 }
 
 const digits = /^[0-9]+$/;

@@ -18,6 +18,7 @@ import { isConnectionLost } from "../postgres/client.ts";
 import type { Gate, Gated } from "./gate.ts";
 import type { StreamPlaces } from "./sale/events.ts";
 import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
+import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (
@@ -90,7 +91,8 @@ export function serve(options: {
   for (const { path, methods, leaderOnly } of options.routes) {
     // Who has an account the leader alone can tell.
     const asksWho = Object.values(methods).some(({ auth }) => auth !== undefined);
-    const served = { path, methods, leaderOnly: leaderOnly === true || asksWho };
+    const checked = path.startsWith("/api/admin/") ? withKnownQueries(methods) : methods;
+    const served = { path, methods: checked, leaderOnly: leaderOnly === true || asksWho };
     table[path] = dispatcher(served, { engine, log, passOn, gate });
   }
   for (const { path, handle } of options.pages ?? []) {
@@ -127,6 +129,23 @@ type Served = {
   readonly methods: { readonly [method: string]: ServedMethod };
   readonly leaderOnly: boolean;
 };
+
+/** Refuses parameters that an operation does not have: they would be dropped in silence. */
+function withKnownQueries(methods: Route["methods"]): Route["methods"] {
+  const checked = Object.entries(methods).map(([method, operation]) => {
+    const known = new Set(Object.keys(operation.query?.shape ?? {}));
+    const handle: Handler = (request, server) => {
+      const unknown = unknownParameter(queryOf(request.url), known);
+      return unknown === null
+        ? operation.handle(request, server)
+        : problem("invalid_request", {
+            detail: `${unknown.slice(0, 100)} is not a parameter of this path`,
+          });
+    };
+    return [method, { ...operation, handle }] as const;
+  });
+  return Object.fromEntries(checked);
+}
 
 type Dispatching = {
   readonly engine: Engine;

@@ -63,8 +63,14 @@ const ruled = (complaintOf: (text: string) => string | null) =>
       if (complaint !== null) context.addIssue({ code: "custom", message: complaint });
     });
 
+/** Trimmed first, as every name is. */
+const newUsername = textField.superRefine((name, context) => {
+  const complaint = complaintOfUsername(name);
+  if (complaint !== null) context.addIssue({ code: "custom", message: complaint });
+});
+
 const newAccount = z.object({
-  username: ruled(complaintOfUsername),
+  username: newUsername,
   password: ruled(complaintOfPassword),
 });
 
