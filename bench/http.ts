@@ -1,6 +1,6 @@
 /**
- * A keep-alive HTTP/1.1 connection, as little of it as a crowd needs: one POST at a time, answers
- * with a Content-Length. It exists because `fetch` takes several times the processor time, which on
+ * A keep-alive HTTP/1.1 connection, as little of it as a crowd needs: one request at a time, answers
+ * with a Content-Length or without a body. It exists because `fetch` takes several times the processor time, which on
  * a small machine it takes from the server that is being measured.
  */
 import type { Socket } from "bun";
@@ -12,6 +12,7 @@ type Waiting = {
   readonly reject: (error: Error) => void;
 };
 
+const noContent = 204;
 const headEnd = "\r\n\r\n";
 const lengthHeader = /\r\ncontent-length: *(\d+)/i;
 
@@ -45,8 +46,17 @@ export class HttpConnection {
    * @param json a body, in ASCII; none by default
    */
   post(path: string, json = ""): Promise<Answer> {
+    return this.#send("POST", path, json);
+  }
+
+  /** As `post`. */
+  delete(path: string): Promise<Answer> {
+    return this.#send("DELETE", path, "");
+  }
+
+  #send(method: string, path: string, json: string): Promise<Answer> {
     const type = json === "" ? "" : "Content-Type: application/json\r\n";
-    const head = `POST ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${type}Content-Length: ${json.length}`;
+    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${type}Content-Length: ${json.length}`;
     const request = head + headEnd + json;
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
@@ -69,7 +79,8 @@ export class HttpConnection {
       return;
     }
     const head = received.toString("latin1", 0, end);
-    const length = lengthHeader.exec(head)?.[1];
+    const status = Number(head.slice(9, 12));
+    const length = status === noContent ? "0" : lengthHeader.exec(head)?.[1];
     if (length === undefined) {
       this.#fail(new Error(`an answer without a length: ${head}`));
       return;
@@ -81,7 +92,7 @@ export class HttpConnection {
       return;
     }
     const answer = {
-      status: Number(head.slice(9, 12)),
+      status,
       body: received.toString("utf8", from, to),
     };
     this.#begun = null;

@@ -14,13 +14,14 @@ import { Owned } from "./owned.ts";
 import { machine } from "./proc.ts";
 import { Progress } from "./progress.ts";
 import { recovery } from "./recovery.ts";
+import { abandoned } from "./abandoned.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { soldOut } from "./soldout.ts";
 import { prepareExecutable } from "./stampede.ts";
 import { streams } from "./streams.ts";
 
 /** In the order in which they run. */
-const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery, streams];
+const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery, abandoned, streams];
 
 const fullPlan: Plan = {
   rounds: 10,
@@ -30,8 +31,9 @@ const fullPlan: Plan = {
   couponRounds: 5,
   couponSeconds: 0.8,
   attempts: 1_000_000,
+  abandoned: 1_000_000,
   streamRounds: 3,
-  wholeSecondsMax: 15 * 60,
+  wholeSecondsMax: 25 * 60,
 };
 
 const quickPlan: Plan = {
@@ -42,6 +44,7 @@ const quickPlan: Plan = {
   couponRounds: 3,
   couponSeconds: 0.5,
   attempts: 200_000,
+  abandoned: 50_000,
   streamRounds: 1,
   wholeSecondsMax: 5 * 60,
 };

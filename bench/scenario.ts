@@ -20,6 +20,8 @@ export type Plan = {
   readonly couponSeconds: number;
   /** Attempts in the sale that is recovered; memory is read here and at twice as many. */
   readonly attempts: number;
+  /** Reservations that are made and given back in one sale. */
+  readonly abandoned: number;
   /** Turns without anybody who watches the sale, and with many. */
   readonly streamRounds: number;
   /** The run is given up after this. */

@@ -7,32 +7,21 @@ import pino from "pino";
 import type { Sql } from "postgres";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
-import type { Clients } from "./access/clients.ts";
-import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
 import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
-import { ConfigError, readConfig, type Config } from "./config.ts";
-import { idleDocument } from "./cli/document.ts";
-import { Engine } from "./engine/engine.ts";
-import { accountRoutes } from "./http/shop/accounts.ts";
-import { couponRoutes } from "./http/coupons/coupons.ts";
-import { Connections } from "./http/connections.ts";
-import { openDescriptors } from "./http/descriptors.ts";
-import { Gate } from "./http/gate.ts";
-import { Events, type StreamPlaces } from "./http/sale/events.ts";
-import { problem } from "./http/problems.ts";
-import { platformRoutes } from "./http/shop/platform.ts";
-import { serve, type PageRoute, type Route } from "./http/server.ts";
-import { apiRoutes } from "./http/table.ts";
-import { Metrics } from "./engine/metrics.ts";
-import { Shelf } from "./sales/catalogue.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
+import { CancelledError, readPassword } from "./cli/terminal.ts";
+import { verify } from "./cli/verify.ts";
+import { ConfigError, readConfig, type Config } from "./config.ts";
+import { LedgerClock } from "./engine/clock.ts";
+import type { PageRoute } from "./http/server.ts";
 import {
   DatabaseError,
   errorCode,
+  isConnectionLost,
   messageOf,
   openPool,
   waitForDatabase,
@@ -40,11 +29,10 @@ import {
 } from "./postgres/client.ts";
 import { EmbeddedError, startEmbedded } from "./postgres/embedded.ts";
 import { packed } from "./postgres/packed.ts";
-import type { Announcement } from "./store/leadership.ts";
-import { migrate } from "./store/migrations.ts";
+import { idleDocument, Program } from "./program.ts";
+import { migrate, newestMigration } from "./store/migrations.ts";
+import type { Announcement } from "./store/records.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
-import { CancelledError, readPassword } from "./cli/terminal.ts";
-import { verify } from "./cli/verify.ts";
 import { docsRoutes } from "./web/docs.ts";
 import { pages, servePage } from "./web/pages.ts";
 
@@ -87,8 +75,6 @@ async function openDatabase(config: Config): Promise<Database> {
   };
 }
 
-const clock = (): number => Date.now();
-
 /** Starts what the program keeps its records in, brought up to date. */
 async function prepareDatabase(config: Config, signal?: AbortSignal): Promise<Database> {
   const database = await openDatabase(config);
@@ -122,56 +108,24 @@ async function runServe(config: Config): Promise<void> {
   const stopping = stopOnSignals();
   const database = await prepareDatabase(config, stopping.signal);
   if (stopping.signal.aborted) return await database.stop();
-  const sql = openPool(database.connection);
-  const shelf = new Shelf(sql);
-  const engine = new Engine({
-    database,
-    sql,
-    shelf,
-    schedule: config.schedule,
-    terms: config.hourlySale,
-    retentionMs: config.retentionMs,
-    announce: () => announcementOf(config, server.port ?? config.port),
-    clock,
-    log,
-  });
-  const onUnnamedProxy = (address: string): void =>
-    log.warn(
-      { address },
-      "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all " +
-        "clients behind it count as one",
-    );
-  const accounts = await openAccounts({ ...config, sql, engine, onUnnamedProxy, clock });
-  const gate = new Gate({ ...config, accounts, clients: accounts.clients });
-  const connections = new Connections();
-  const { streamsMax } = connections;
-  const places = placesFor(connections, accounts.clients);
-  const events = new Events(engine, shelf, clock, { streamsMax }, places);
-  const { version } = packageJson;
-  const streams = () => events.streamCount;
-  const metrics = new Metrics({ engine, streams, descriptors: openDescriptors, version, clock });
-  const parts = { engine, shelf, sql, accounts, events, metrics, version, clock };
-  const routes = apiRoutes({ ...config, ...parts });
-  const server = await listen(database, config.port, () =>
-    serve({
-      routes,
+  const program = await listen(database, config.port, () =>
+    Program.open({
+      config,
+      database,
+      schema: newestMigration(migrationsFolder),
+      announce: (port) => announcementOf(config, port),
       pages: [...pageRoutes(), ...docsRoutes],
       missingPage,
-      engine,
-      host: config.host,
-      port: config.port,
+      clock: new LedgerClock(),
       log,
-      clients: accounts.clients,
-      places,
-      gate,
+      version: packageJson.version,
     }),
   );
-  connections.watch(server, log);
-  engine.start();
-  events.start();
-  await Promise.race([engine.settled(), stopping.asked]);
+  program.start();
+  await Promise.race([program.engine.settled(), stopping.asked]);
   if (!stopping.signal.aborted) {
-    say(`Stampede ${packageJson.version} sells at ${addressOf(server.hostname, server.port)}`);
+    const { hostname, port } = program.server;
+    say(`Stampede ${packageJson.version} sells at ${addressOf(hostname, port)}`);
     say(`Records: ${database.description}`);
     if (config.access === "open") {
       say("Open: whoever can reach it buys under any name. ACCESS=guarded closes it.");
@@ -179,37 +133,16 @@ async function runServe(config: Config): Promise<void> {
   }
 
   log.info({ signal: await stopping.asked }, "stopping");
-  void server.stop();
-  await engine.stop();
-  events.stop();
-  connections.stop();
-  await server.stop(true);
-  await sql.end({ timeout: 1 });
+  await program.stop();
   await database.stop();
 }
 
-/** Streams have places of their own, so that they never take those of buyers. */
-const placesFor =
-  (connections: Connections, clients: Clients): StreamPlaces =>
-  (request, server) => {
-    const place = connections.openStream(
-      clients.of(request, server).address,
-      server.requestIP(request)?.port ?? 0,
-    );
-    if (typeof place === "function") return place;
-    return place === "too_many"
-      ? problem("overloaded", { retryAfterMs: 5_000 })
-      : problem("rate_limited", {
-          detail: "This address listens to as many streams as one may.",
-          retryAfterMs: 15_000,
-        });
-  };
-
-async function listen<T>(database: Database, port: number, start: () => T): Promise<T> {
+async function listen<T>(database: Database, port: number, start: () => Promise<T>): Promise<T> {
   try {
-    return start();
+    return await start();
   } catch (error) {
     await database.leave();
+    if (isConnectionLost(error) || /^\d/.test(errorCode(error))) throw error;
     const taken = errorCode(error) === "EADDRINUSE";
     throw new ListenError(
       taken
@@ -269,30 +202,28 @@ async function runSeed(config: Config): Promise<void> {
     throw new SeedError("NODE_ENV is production; the demo's passwords are known to everybody.");
   }
   const database = await prepareDatabase(config);
-  const sql = openPool(database.connection);
-  const shelf = new Shelf(sql);
-  const log = pino({ level: "silent" });
-  const { schedule, hourlySale: terms, retentionMs } = config;
-  const announce = (): Announcement => ({ url: null, port: server.port ?? 0 });
-  const rules = { schedule, terms, retentionMs };
-  const engine = new Engine({ database, sql, shelf, ...rules, announce, clock, log });
-  const passwords = new Passwords();
-  const accounts = await openAccounts({ ...config, sql, engine, passwords, clock });
-  const routes: Route[] = [
-    ...couponRoutes({ engine, sql, soldOutStatus: config.couponSoldOutStatus }),
-    ...accountRoutes(accounts),
-    ...platformRoutes(accounts, { engine, shelf, sql, clock }),
-  ];
-  const { clients } = accounts;
-  const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log, clients });
-  engine.start();
+  const clock = new LedgerClock();
   try {
-    await engine.settled();
-    await seedDemo({ sql, passwords, url: `http://127.0.0.1:${server.port}`, clock, say });
+    const program = await Program.open({
+      config: { ...config, host: "127.0.0.1", port: 0 },
+      database,
+      schema: newestMigration(migrationsFolder),
+      announce: (port) => ({ url: null, port }),
+      pages: [],
+      clock,
+      log: pino({ level: "silent" }),
+      version: packageJson.version,
+    });
+    program.start();
+    const { engine, sql, passwords, server } = program;
+    try {
+      await engine.settled();
+      const url = `http://127.0.0.1:${server.port}`;
+      await seedDemo({ sql, passwords, url, clock: () => clock.now(), say });
+    } finally {
+      await program.stop();
+    }
   } finally {
-    await engine.stop();
-    await server.stop(true);
-    await sql.end({ timeout: 1 });
     await database.leave();
   }
 }
@@ -339,7 +270,7 @@ async function runKey(config: Config, call: KeyCall): Promise<void> {
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
   try {
-    await runKeyCommand(sql, call, { now: clock(), say });
+    await runKeyCommand(sql, call, { now: Date.now(), say });
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();
@@ -356,7 +287,7 @@ async function run(args: string[]): Promise<number> {
       say(packageJson.version);
       return 0;
     case "openapi":
-      await sayAll(JSON.stringify(idleDocument(packageJson.version), null, 2));
+      await sayAll(JSON.stringify(idleDocument(packageJson.version, new LedgerClock()), null, 2));
       return 0;
     case "serve":
       await runServe(readConfig());

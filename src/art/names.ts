@@ -19,7 +19,7 @@ const retriesMax = 8;
 /** The seed of item `number`'s picture in the sale of seed `saleSeed`; the item's name and price follow it too. */
 export const pictureSeed = (saleSeed: number, number: number): string => `${saleSeed}-${number}`;
 
-/** Those of faker's adjectives one would want on a shelf: its full list holds "abandoned" and "putrid". */
+/** Those of faker's adjectives one would want on a catalogue: its full list holds "abandoned" and "putrid". */
 const moods = (
   "Agile Amazing Angelic Antique Artistic Astonishing Bouncy Brave Bright Brilliant Brisk " +
   "Carefree Celebrated Charming Cheerful Classic Clever Cool Courageous Crafty Cuddly " +

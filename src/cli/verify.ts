@@ -1,5 +1,7 @@
 /** `stampede verify`: the audit of every sale, or of one, and of the coupons, for a person. */
 import type { Sql } from "postgres";
+import { Ledger } from "../ledger/ledger.ts";
+import { messageOf } from "../postgres/client.ts";
 import {
   auditCoupons,
   auditJournal,
@@ -8,6 +10,7 @@ import {
   type CouponAudit,
   type SaleAudit,
 } from "../store/audit.ts";
+import { lastAttempt, recover } from "../store/recovery.ts";
 
 type Column = { readonly title: string; readonly of: (audit: SaleAudit) => string };
 
@@ -76,10 +79,34 @@ export async function verify(
   const journal = await auditJournal(sql);
   say(
     journal.ok
-      ? `Journal: ${journal.attempts} attempts, in order, none missing.`
-      : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING, ${journal.out_of_order} OUT OF ORDER.`,
+      ? `Journal: ${journal.attempts} attempts, none missing${setBack(journal.clock_set_back)}.`
+      : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING.`,
   );
-  return journal.ok && coupons.ok && audits.every(({ ok }) => ok);
+  const refusal = await refusalOf(sql);
+  say(
+    refusal === null
+      ? "Ledger: rebuilt from the journal, and it adds up."
+      : `Ledger: CANNOT BE REBUILT from the journal: ${refusal}`,
+  );
+  return refusal === null && journal.ok && coupons.ok && audits.every(({ ok }) => ok);
+}
+
+const setBack = (times: number): string =>
+  times === 0 ? "" : `; a clock was set back ${times === 1 ? "once" : `${times} times`}`;
+
+/** Why the next term could not begin with these records; null when it can. */
+async function refusalOf(sql: Sql): Promise<string | null> {
+  const now = Date.now();
+  try {
+    // At one moment of the records: the server may be selling.
+    await sql.begin("isolation level repeatable read read only", async (moment) => {
+      const recorded = await recover(moment, now, await lastAttempt(moment));
+      await Ledger.restore(recorded, now);
+    });
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function table(audits: readonly SaleAudit[]): string[] {

@@ -3,8 +3,8 @@
  * many in each of the last seconds. Counted after the commit; a few additions an attempt, and memory
  * that does not grow.
  */
-import type { Command, Outcome, OutcomeWord } from "../ledger/commands.ts";
-import { Journal, type WriterSession } from "../store/journal.ts";
+import type { Command, OutcomeWord } from "../ledger/commands.ts";
+import type { Batch } from "../store/records.ts";
 
 /** Seconds of which the attempts are kept. */
 const secondsKept = 64;
@@ -22,16 +22,16 @@ export class Counters {
   readonly #perSecond = new Float64Array(secondsKept);
   #lastSecond = 0;
 
-  /** @param at ms since the Unix epoch; it does not run backwards */
-  add(tally: Tally, at: number, seconds: number): void {
+  /** Counts a batch that was committed. @param seconds that the commit took */
+  add({ at, commands, outcomes }: Batch, seconds: number): void {
     this.#advance(at);
     let total = 0;
-    for (const [kind, words] of tally) {
-      for (const [word, count] of words) {
-        tick(this.#attempts, kind, word, count);
-        total += count;
-      }
-    }
+    commands.forEach(({ kind }, index) => {
+      const word = outcomes[index]?.word;
+      if (word === undefined || word === "look_up") return;
+      tick(this.#attempts, kind, word, 1);
+      total += 1;
+    });
     const slot = this.#lastSecond % secondsKept;
     this.#perSecond[slot] = (this.#perSecond[slot] ?? 0) + total;
     this.onCommit?.({ rows: total, seconds });
@@ -78,28 +78,4 @@ function tick(tally: Tally, kind: Kind, word: OutcomeWord, by: number): void {
   let words = tally.get(kind);
   if (words === undefined) tally.set(kind, (words = new Map()));
   words.set(word, (words.get(word) ?? 0) + by);
-}
-
-/** A journal that tells what it has committed. */
-export class CountedJournal extends Journal {
-  readonly #counters: Counters;
-  #batch: Tally = new Map();
-
-  constructor(session: WriterSession, counters: Counters) {
-    super(session);
-    this.#counters = counters;
-  }
-
-  override add(command: Command, outcome: Outcome): void {
-    super.add(command, outcome);
-    tick(this.#batch, command.kind, outcome.word, 1);
-  }
-
-  override async commit(at: number): Promise<void> {
-    const batch = this.#batch;
-    this.#batch = new Map();
-    const startedAt = performance.now();
-    await super.commit(at);
-    this.#counters.add(batch, at, (performance.now() - startedAt) / 1000);
-  }
 }

@@ -1,26 +1,36 @@
 /**
  * The life of a process: lock, load, sell; and again from the start after anything that
- * leaves the state in doubt. Starting, taking over from a leader that died and recovering
- * from a lost connection are one and the same path.
+ * leaves the state in doubt. Starting, taking over from a leader that died, recovering from a
+ * lost connection and following a clock that was set back are one and the same path.
+ *
+ *   starting ──► standby ──► leader ──► (lost) ──► starting
+ *      └────────────────────────▲
+ *
+ * - starting: nobody is known to lead. Answers 503 to whatever needs the leader.
+ * - standby: somebody else leads, and is known. Passes on what needs the leader.
+ * - leader: holds the lock, and has read the records. Sells.
  */
-import type { Sql } from "postgres";
-import { Claims } from "./claims.ts";
-import { CountedJournal, Counters } from "./counters.ts";
-import type { LedgerState } from "../ledger/state.ts";
-import type { HourlySaleTerms } from "../sales/hourly.ts";
-import { HourlySales } from "../sales/hourly.ts";
-import { ProductSales } from "../sales/product-sales.ts";
-import type { Schedule } from "../sales/schedule.ts";
-import type { Shelf } from "../sales/catalogue.ts";
-import { messageOf, type Database } from "../postgres/client.ts";
-import { lead, type Announcement, type Leadership } from "../store/leadership.ts";
-import { Partitions } from "../store/partitions.ts";
-import { recover } from "../store/recovery.ts";
-import { Writer } from "./writer.ts";
+import { Ledger } from "../ledger/ledger.ts";
+import { messageOf } from "../postgres/client.ts";
+import {
+  settleAfterMs,
+  type Announcement,
+  type Batch,
+  type Records,
+  type Recovered,
+  type Term,
+} from "../store/records.ts";
+import { noticedMs, type LedgerClock } from "./clock.ts";
+import { Counters } from "./counters.ts";
+import { BatchWriter, type Writer } from "./writer.ts";
 
 const tickMs = 500;
 const retryMinMs = 100;
 const retryMaxMs = 2_000;
+/** A checkpoint of a sale is made after so many attempts on it, … */
+const checkpointAttempts = 100_000;
+/** … or after so many that changed it, or twice as many as are on its books. */
+const checkpointChanges = 20_000;
 
 /** Lines for whoever runs the program. */
 export type Log = {
@@ -29,7 +39,34 @@ export type Log = {
   error(fields: object, message: string): void;
 };
 
-export type Role =
+/** How a process waits. */
+export type Timers = {
+  sleep(ms: number): Promise<void>;
+  /** Has something done after what has arrived was read. */
+  nextTurn(turn: () => void): void;
+};
+
+export const systemTimers: Timers = {
+  sleep: (ms) => Bun.sleep(ms),
+  nextTurn: (turn) => {
+    setImmediate(turn);
+  },
+};
+
+/** A term that has just begun. */
+export type Opening = {
+  readonly epoch: number;
+  readonly writer: Writer;
+  readonly recovered: Recovered;
+};
+
+/** What is sold in a term, kept up to date with the time. */
+export type Selling = {
+  /** To be done about twice a second; never two at once. */
+  tick(now: number): Promise<void>;
+};
+
+export type Role<S extends Selling = Selling> =
   | { readonly name: "starting"; readonly epoch: null }
   /** `url`: where the leader listens. */
   | { readonly name: "standby"; readonly epoch: number; readonly url: string }
@@ -37,39 +74,44 @@ export type Role =
       readonly name: "leader";
       readonly epoch: number;
       readonly writer: Writer;
-      readonly claims: Claims;
-      readonly productSales: ProductSales;
+      readonly selling: S;
     };
 
-export type EngineOptions = {
-  readonly database: Database;
-  readonly sql: Sql;
-  readonly shelf: Shelf;
-  readonly schedule: Schedule;
-  readonly terms: HourlySaleTerms;
+export type EngineOptions<S extends Selling> = {
+  readonly records: Records;
+  /** Makes sure that the database runs, where that is ours to do. Called before each term. */
+  readonly ensure: () => Promise<void>;
+  /** Opens what is sold in a term; it must have been ticked once. */
+  readonly open: (opening: Opening, now: number) => Promise<S>;
+  /** Called when a term is over. */
+  readonly close: () => void;
   readonly announce: () => Announcement;
-  /** Age after which attempts may be dropped, ms; Infinity keeps them. */
-  readonly retentionMs: number;
-  /** ms since the Unix epoch */
-  readonly clock: () => number;
+  readonly clock: LedgerClock;
+  readonly timers: Timers;
   readonly log: Log;
 };
 
-export class Engine {
+export class Engine<S extends Selling = Selling> {
   /** What this process has committed, in all its terms together. */
   readonly counters = new Counters();
-  readonly #options: EngineOptions;
+  readonly #options: EngineOptions<S>;
   readonly #stopping = new AbortController();
-  #role: Role = { name: "starting", epoch: null };
-  #running: Promise<void> | null = null;
+  #role: Role<S> = { name: "starting", epoch: null };
+  #running: Promise<unknown> | null = null;
+  #isClockOff = false;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions<S>) {
     this.#options = options;
   }
 
-  get role(): Role {
+  get role(): Role<S> {
     return this.#role;
+  }
+
+  /** How much the machine's clock is ahead of the ledger's, ms; negative when it is behind. */
+  get clockDifferenceMs(): number {
+    return this.#options.clock.differenceMs;
   }
 
   /** Resolves once this process leads or stands by, for the first time. */
@@ -78,7 +120,7 @@ export class Engine {
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#run(), this.#watchClock()]);
   }
 
   /** Answers what was taken, gives the lock back, and ends. */
@@ -90,117 +132,200 @@ export class Engine {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
+    const { clock, timers, ensure, close, log } = this.#options;
     let retryMs = retryMinMs;
     while (!signal.aborted) {
       let sellingSince = Infinity;
       try {
-        await this.#options.database.ensure();
+        await ensure();
         await this.#term(() => {
-          sellingSince = performance.now();
+          sellingSince = clock.now();
         });
       } catch (error) {
-        if (!signal.aborted) {
-          this.#options.log.error({ reason: messageOf(error) }, "not selling; trying again");
-        }
+        if (!signal.aborted) log.error({ reason: messageOf(error) }, "not selling; trying again");
       }
       this.#role = { name: "starting", epoch: null };
-      this.#options.shelf.letGoAll();
-      if (signal.aborted) {
-        this.#settled.resolve();
-        return;
-      }
+      close();
+      if (signal.aborted) break;
       // A term that ends at once, as on a full disk, is no reason to hurry.
-      if (performance.now() - sellingSince > retryMaxMs) retryMs = retryMinMs;
-      await Bun.sleep(retryMs);
+      if (clock.now() - sellingSince > retryMaxMs) retryMs = retryMinMs;
+      await this.#pause(timers.sleep(retryMs));
       retryMs = Math.min(retryMs * 2, retryMaxMs);
     }
+    this.#settled.resolve();
+  }
+
+  /** Waits, but not past the order to stop. */
+  async #pause(wait: Promise<unknown>): Promise<void> {
+    const { signal } = this.#stopping;
+    if (signal.aborted) return;
+    const stopped = Promise.withResolvers<void>();
+    const stop = (): void => stopped.resolve();
+    signal.addEventListener("abort", stop);
+    await Promise.race([wait, stopped.promise]);
+    signal.removeEventListener("abort", stop);
   }
 
   /** One term, from waiting for the lock to losing it. */
   async #term(onSelling: () => void): Promise<void> {
-    const { database, announce, log } = this.#options;
-    const leadership = await lead(
-      database.connection,
-      announce(),
-      this.#stopping.signal,
-      (leader) => {
-        if (leader === null) return;
-        if (this.#role.name !== "standby") log.info({ leader: leader.url }, "standing by");
-        this.#role = { name: "standby", ...leader };
-        this.#settled.resolve();
-      },
-    );
-    if (leadership === null) return;
+    const { records, announce, log } = this.#options;
+    const term = await records.lead(announce(), this.#stopping.signal, (leader) => {
+      if (leader === null) return;
+      if (this.#role.name !== "standby") log.info({ leader: leader.url }, "standing by");
+      this.#role = { name: "standby", ...leader };
+      this.#settled.resolve();
+    });
+    if (term === null) return;
     try {
-      await this.#sell(leadership, onSelling);
+      await this.#sell(term, onSelling);
     } finally {
-      await leadership.end();
+      await term.end();
     }
   }
 
-  async #sell(leadership: Leadership, onSelling: () => void): Promise<void> {
-    const { sql, shelf, schedule, terms, clock, log } = this.#options;
-    const { epoch, session } = leadership;
+  async #sell(term: Term, onSelling: () => void): Promise<void> {
+    const { open, clock, timers, log } = this.#options;
+    const { epoch } = term;
     const startedAt = performance.now();
-    const { state, sales } = await recover(sql, clock());
-    const partitions = new Partitions(sql, this.#options.retentionMs);
-    await partitions.ensure(state.seq, clock(), neededSince(state));
-    for (const stored of sales) shelf.hold(stored);
-    const writer = new Writer(state, new CountedJournal(session, this.counters), clock);
-    void leadership.lost.then((reason) => writer.end(reason));
-    const hourly = new HourlySales(sql, writer, shelf, { schedule, terms });
-    await hourly.tick(clock());
-
-    const claims = new Claims(sql, writer);
-    const { reservationTtlMs } = terms;
-    const forProducts = { sql, writer, state, shelf, epoch, reservationTtlMs, clock };
-    const productSales = await ProductSales.open(forProducts);
-    this.#role = { name: "leader", epoch, writer, claims, productSales };
+    const now = clock.begin(term.lastAt);
+    const recovered = await term.recover(now);
+    const ledger = await Ledger.restore(recovered, now);
+    await term.makeRoom(ledger.seq, now, neededSince(recovered.sales.map(({ terms }) => terms)));
+    const writer = new BatchWriter(
+      ledger,
+      (batch) => this.#commit(term, batch),
+      () => clock.now(),
+      timers.nextTurn,
+    );
+    void term.lost.then((reason) => writer.end(reason));
+    const selling = await open({ epoch, writer, recovered }, clock.now());
+    this.#role = { name: "leader", epoch, writer, selling };
     const recoveryMs = Math.round(performance.now() - startedAt);
-    log.info({ epoch, seq: state.seq, recoveryMs }, "selling");
+    log.info({ epoch, seq: ledger.seq, recoveryMs }, "selling");
     onSelling();
     this.#settled.resolve();
     if (this.#stopping.signal.aborted) void writer.drain();
-    const stopTicking = this.#upkeep(async () => {
-      await hourly.tick(clock());
-      await claims.tidy();
-      const [seq, since] = await writer.read((now) => [now.seq, neededSince(now)] as const);
-      await partitions.ensure(seq, clock(), since);
-    });
+    const upkeep = new Upkeep(term, writer, this.#options);
+    const kept = upkeep.run(selling);
     const reason = await writer.lost;
-    await stopTicking();
+    await kept;
     if (!this.#stopping.signal.aborted) throw reason;
   }
 
-  /** Does `work` about twice a second, never two at once, until what it returns is called. */
-  #upkeep(work: () => Promise<void>): () => Promise<void> {
-    const { log } = this.#options;
-    let stopped = false;
-    let timer: Timer | undefined;
-    let ticking = Promise.resolve();
-    const tick = async (): Promise<void> => {
-      try {
-        await work();
-      } catch (error) {
-        // The sale that is open goes on; what failed is tried again in the next tick.
-        if (!stopped) log.warn({ reason: messageOf(error) }, "upkeep failed");
+  async #commit(term: Term, batch: Batch): Promise<void> {
+    const startedAt = performance.now();
+    await term.commit(batch);
+    this.counters.add(batch, (performance.now() - startedAt) / 1000);
+  }
+
+  /** Follows a wall clock that has stayed wrong, and says so. */
+  async #watchClock(): Promise<void> {
+    const { clock, timers, log } = this.#options;
+    while (!this.#stopping.signal.aborted) {
+      const corrected = clock.look();
+      const differenceMs = clock.differenceMs;
+      if (Math.abs(corrected) >= noticedMs) {
+        log.warn(
+          { differenceMs: corrected },
+          "the machine's clock has stayed where it is; following",
+        );
       }
-      if (!stopped) schedule();
-    };
-    const schedule = (): void => {
-      timer = setTimeout(() => {
-        ticking = tick();
-      }, tickMs);
-    };
-    schedule();
-    return async () => {
-      stopped = true;
-      clearTimeout(timer);
-      await ticking;
-    };
+      const isOff = Math.abs(differenceMs) >= noticedMs;
+      if (isOff && !this.#isClockOff) {
+        log.warn({ differenceMs }, "the machine's clock was set; waiting whether it stays so");
+      }
+      this.#isClockOff = isOff;
+      if (clock.isFarBehind) this.#beginAnew(differenceMs);
+      await this.#pause(timers.sleep(tickMs));
+    }
+  }
+
+  /** Time does not run backwards within a term. */
+  #beginAnew(differenceMs: number): void {
+    const { clock, log } = this.#options;
+    log.warn({ differenceMs }, "the machine's clock is set back for good; beginning anew with it");
+    const role = this.#role;
+    if (role.name === "leader") role.writer.end(new Error("the machine's clock was set back"));
+    // Who stands by has nothing to begin but its own time; who is about to lead does it then.
+    if (role.name === "standby") clock.begin(0);
   }
 }
 
-/** Start of the earliest sale in the ledger: recovery would read the journal from there. */
-const neededSince = (state: LedgerState): number =>
-  Math.min(...Array.from(state.sales.values(), ({ sale }) => sale.startsAt));
+/** What a term has done beside selling: sales opened and settled, checkpoints, room. */
+class Upkeep<S extends Selling> {
+  readonly #term: Term;
+  readonly #writer: Writer;
+  readonly #options: EngineOptions<S>;
+  /** What was noted of each sale in its last checkpoint. */
+  readonly #noted = new Map<number, { readonly attempts: number; readonly changes: number }>();
+  #ended = false;
+
+  constructor(term: Term, writer: Writer, options: EngineOptions<S>) {
+    this.#term = term;
+    this.#writer = writer;
+    this.#options = options;
+  }
+
+  /** Until the writer ends. */
+  async run(selling: S): Promise<void> {
+    const { clock, timers, log } = this.#options;
+    const { lost } = this.#writer;
+    void this.#notice(lost);
+    for (;;) {
+      await Promise.race([timers.sleep(tickMs), lost]);
+      if (this.#ended) return;
+      try {
+        await selling.tick(clock.now());
+        await this.#checkpoints();
+        await this.#makeRoom();
+      } catch (error) {
+        // The sale that is open goes on; what failed is tried again in the next tick.
+        if (!this.#ended) log.warn({ reason: messageOf(error) }, "upkeep failed");
+      }
+    }
+  }
+
+  async #notice(lost: Promise<Error>): Promise<void> {
+    await lost;
+    this.#ended = true;
+  }
+
+  /** Notes where sales stand that have changed much, and settles those that are long over. */
+  async #checkpoints(): Promise<void> {
+    const { records } = this.#options;
+    const due = await this.#writer.read((view) =>
+      view.sales().flatMap((sale) => {
+        const settled = view.now >= sale.endsAt + settleAfterMs;
+        const done = view.activity(sale.id);
+        const noted = this.#noted.get(sale.id) ?? { attempts: 0, changes: 0 };
+        if (done === null) return [];
+        const changes = done.changes - noted.changes;
+        const isMuch =
+          done.attempts - noted.attempts >= checkpointAttempts ||
+          (changes >= checkpointChanges && changes >= 2 * done.open);
+        const checkpoint = settled || isMuch ? view.checkpoint(sale.id) : null;
+        return checkpoint === null ? [] : [{ id: sale.id, settled, done, checkpoint }];
+      }),
+    );
+    for (const { id, settled, done, checkpoint } of due) {
+      await records.saveCheckpoint(id, { ...checkpoint, attempts: done.attempts, settled });
+      this.#noted.set(id, done);
+      if (settled) {
+        await this.#writer.maintain((ledger) => ledger.settleSale(id));
+        this.#noted.delete(id);
+      }
+    }
+  }
+
+  async #makeRoom(): Promise<void> {
+    const { clock } = this.#options;
+    const [seq, since] = await this.#writer.read(
+      (view) => [view.seq, neededSince(view.sales())] as const,
+    );
+    await this.#term.makeRoom(seq, clock.now(), since);
+  }
+}
+
+/** Start of the earliest sale: a restart may read the journal from there. */
+const neededSince = (sales: readonly { readonly startsAt: number }[]): number =>
+  Math.min(...sales.map(({ startsAt }) => startsAt));

@@ -8,7 +8,6 @@
  */
 import { Counter, Gauge, Histogram, Registry, type Metric } from "prom-client";
 import type { Engine } from "./engine.ts";
-import { advance, expire } from "../ledger/state.ts";
 
 /** How long the ledger may take to come to rest between two commits. */
 const readWaitMaxMs = 500;
@@ -26,8 +25,6 @@ export type MetricsOptions = {
   /** How many descriptors are open; null where nobody can tell. */
   readonly descriptors: () => number | null;
   readonly version: string;
-  /** ms since the Unix epoch */
-  readonly clock: () => number;
 };
 
 type SaleFigures = {
@@ -136,6 +133,11 @@ export class Metrics {
       "The term that this process knows of; 0 while it starts",
       () => engine.role.epoch ?? 0,
     );
+    this.#gauge(
+      "stampede_clock_difference_seconds",
+      "How much the machine's clock is ahead of the time that sales go by",
+      () => engine.clockDifferenceMs / 1000,
+    );
     this.#gauge("stampede_event_streams", "Clients that listen to the events", streams);
     const registers: [] = [];
     this.#add(
@@ -215,16 +217,14 @@ export class Metrics {
 
   /** The figures of the sales that the ledger holds. */
   async #figures(): Promise<readonly SaleFigures[] | "late"> {
-    const { engine, clock } = this.#options;
+    const { engine } = this.#options;
     if (engine.role.name !== "leader") return [];
-    const read = engine.role.writer.read((state) => {
-      const now = advance(state, clock());
-      return Array.from(state.sales.values(), (held): SaleFigures => {
-        expire(held, now);
-        const { sold, reserved, available } = held;
-        return { labels: { sale_id: String(held.sale.id) }, sold, reserved, available };
-      });
-    });
+    const read = engine.role.writer.read((view) =>
+      view.sales().flatMap(({ id }): SaleFigures[] => {
+        const totals = view.totals(id);
+        return totals === null ? [] : [{ labels: { sale_id: String(id) }, ...totals }];
+      }),
+    );
     const late = Promise.withResolvers<"late">();
     const timer = setTimeout(() => late.resolve("late"), readWaitMaxMs);
     // The term may end while this waits; who leads next has the figures.

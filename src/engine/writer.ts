@@ -1,5 +1,5 @@
 /**
- * The one writer: it owns the state, decides what is asked one after another, and answers
+ * The one writer: it owns the ledger, decides what is asked one after another, and answers
  * only after the journal has committed.
  *
  * One statement is in flight; what arrives meanwhile is the next batch. There is no timer:
@@ -12,10 +12,9 @@
  * has to be made from what is stored.
  */
 import type { Command, Outcome, OutcomeOf } from "../ledger/commands.ts";
-import type { Coupon } from "../ledger/coupons.ts";
-import { decide } from "../ledger/decide.ts";
-import type { LedgerState } from "../ledger/state.ts";
-import type { Journal } from "../store/journal.ts";
+import type { Ledger, LedgerUpkeep } from "../ledger/ledger.ts";
+import type { LedgerView } from "../ledger/view.ts";
+import type { Batch } from "../store/records.ts";
 
 /** Attempts in one statement. */
 export const batchRowsMax = 4_096;
@@ -53,7 +52,7 @@ const same: Use = (outcome) => outcome;
  * Commands that are decided and committed together. Whoever asked waits for the one promise of
  * the batch, and finds its answer there.
  */
-class Batch {
+class Asked {
   readonly commands: Command[] = [];
   readonly #uses: Use[] = [];
   #outcomes: readonly Outcome[] = [];
@@ -95,37 +94,14 @@ class Batch {
   }
 }
 
-export class Writer {
-  readonly #state: LedgerState;
-  readonly #journal: Journal;
-  readonly #clock: () => number;
-  /** Not decided yet; the last one is filling. */
-  #batches: Batch[] = [];
-  #queueLength = 0;
-  #reads: (() => void)[] = [];
-  #inFlight: Batch | null = null;
-  #scheduled = false;
-  #ended: Error | null = null;
-  #drained: (() => void) | null = null;
-  readonly #lost = Promise.withResolvers<Error>();
-
-  /** @param clock milliseconds since the Unix epoch */
-  constructor(state: LedgerState, journal: Journal, clock: () => number) {
-    this.#state = state;
-    this.#journal = journal;
-    this.#clock = clock;
-  }
-
-  /** Resolves with the reason when this writer has ended and its state is void. */
-  get lost(): Promise<Error> {
-    return this.#lost.promise;
-  }
-
+/** What the rest of the program has of the writer. */
+export type Writer = {
   /** Commands that wait to be decided. */
-  get queueLength(): number {
-    return this.#queueLength;
-  }
-
+  readonly queueLength: number;
+  /** Number of the last attempt that is committed. */
+  readonly committedSeq: number;
+  /** Resolves with the reason when this writer has ended and its ledger is void. */
+  readonly lost: Promise<Error>;
   /**
    * Has a command decided and its record committed.
    * @throws UnavailableError when there is no telling whether it was, or it was not
@@ -137,6 +113,67 @@ export class Writer {
    * when there is time, so it must do nothing that is seen outside.
    */
   submit<C extends Command, T>(command: C, use: (outcome: OutcomeOf<C>) => T): Promise<T>;
+  /**
+   * Calls `use` with a view of the ledger at a moment when all of it is committed, so that nothing
+   * is told that a crash could take back. `use` must not await.
+   */
+  read<T>(use: (view: LedgerView) => T): Promise<T>;
+  /** Calls `change` at such a moment, for what is not decided: see `LedgerUpkeep`. */
+  maintain<T>(change: (ledger: LedgerUpkeep) => T): Promise<T>;
+  /** Takes nothing more, and resolves when everything taken has been answered. */
+  drain(): Promise<void>;
+  /** Ends the writer at once: nothing more is decided, everybody waiting is told. */
+  end(reason: Error): void;
+};
+
+export class BatchWriter implements Writer {
+  readonly #ledger: Ledger;
+  readonly #commit: (batch: Batch) => Promise<void>;
+  readonly #clock: () => number;
+  /** Not decided yet; the last one is filling. */
+  #batches: Asked[] = [];
+  #queueLength = 0;
+  #committedSeq: number;
+  #reads: (() => void)[] = [];
+  #inFlight: Asked | null = null;
+  #scheduled = false;
+  #ended: Error | null = null;
+  #drained: (() => void) | null = null;
+  readonly #lost = Promise.withResolvers<Error>();
+  readonly #nextTurn: (turn: () => void) => void;
+
+  /**
+   * @param commit makes a batch durable, or rejects when nobody knows whether it is
+   * @param clock ms since the Unix epoch; it does not run backwards
+   * @param nextTurn has something done after what has arrived was read
+   */
+  constructor(
+    ledger: Ledger,
+    commit: (batch: Batch) => Promise<void>,
+    clock: () => number,
+    nextTurn: (turn: () => void) => void = setImmediate,
+  ) {
+    this.#ledger = ledger;
+    this.#commit = commit;
+    this.#clock = clock;
+    this.#committedSeq = ledger.seq;
+    this.#nextTurn = nextTurn;
+  }
+
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  get queueLength(): number {
+    return this.#queueLength;
+  }
+
+  get committedSeq(): number {
+    return this.#committedSeq;
+  }
+
+  submit<C extends Command>(command: C): Promise<OutcomeOf<C>>;
+  submit<C extends Command, T>(command: C, use: (outcome: OutcomeOf<C>) => T): Promise<T>;
   submit(command: Command, use: Use = same): Promise<unknown> {
     if (this.#ended !== null || this.#drained !== null) {
       return Promise.reject(new UnavailableError(this.#ended?.message ?? stopping));
@@ -146,7 +183,7 @@ export class Writer {
     }
     let batch = this.#batches.at(-1);
     if (batch === undefined || batch.commands.length >= batchRowsMax) {
-      batch = new Batch();
+      batch = new Asked();
       this.#batches.push(batch);
     }
     this.#queueLength += 1;
@@ -154,41 +191,40 @@ export class Writer {
     return batch.add(command, use);
   }
 
-  /**
-   * Calls `use` with the state at a moment when all of it is committed, so that nothing is
-   * told that a crash could take back. `use` may also add or drop what is not decided here:
-   * sales that were stored, claims that were loaded. `waiting` are the commands not decided yet.
-   */
-  read<T>(use: (state: LedgerState, waiting: Iterable<Command>) => T): Promise<T> {
-    if (this.#ended !== null) return Promise.reject(new UnavailableError(this.#ended.message));
-    if (this.#inFlight === null) return Promise.resolve(use(this.#state, this.#waiting()));
-    return new Promise((resolve, reject) => {
-      this.#reads.push(() => {
-        try {
-          if (this.#ended !== null) throw new UnavailableError(this.#ended.message);
-          resolve(use(this.#state, this.#waiting()));
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
+  read<T>(use: (view: LedgerView) => T): Promise<T> {
+    return this.#whenCommitted(() => {
+      const view = this.#ledger.view(this.#clock());
+      try {
+        return use(view);
+      } finally {
+        view.close();
+      }
     });
   }
 
-  *#waiting(): Generator<Command> {
-    for (const { commands } of this.#batches) yield* commands;
+  maintain<T>(change: (ledger: LedgerUpkeep) => T): Promise<T> {
+    return this.#whenCommitted(() => {
+      this.#ledger.moveOn(this.#clock());
+      return change(this.#ledger);
+    });
   }
 
-  /** The coupon of a name, as far as the ledger knows it. May be ahead of the records. */
-  coupon(name: string): Coupon | undefined {
-    return this.#state.coupons.get(name);
+  /** Between two batches the ledger is exactly what PostgreSQL has. */
+  #whenCommitted<T>(use: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        try {
+          if (this.#ended !== null) throw new UnavailableError(this.#ended.message);
+          resolve(use());
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      };
+      if (this.#inFlight === null) settle();
+      else this.#reads.push(settle);
+    });
   }
 
-  /** Whether the ledger holds a code in memory. May be ahead of the records. */
-  knows(code: string): boolean {
-    return this.#state.codes.has(code);
-  }
-
-  /** Takes nothing more, and resolves when everything taken has been answered. */
   drain(): Promise<void> {
     if (this.#ended !== null) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -197,7 +233,6 @@ export class Writer {
     return promise;
   }
 
-  /** Ends the writer at once: nothing more is decided, everybody waiting is told. */
   end(reason: Error): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
@@ -219,9 +254,9 @@ export class Writer {
     const turn = (): void => {
       turns -= 1;
       if (turns === 0 || this.#queueLength >= commandsWorthSending) this.#send();
-      else setImmediate(turn);
+      else this.#nextTurn(turn);
     };
-    setImmediate(turn);
+    this.#nextTurn(turn);
   }
 
   #send(): void {
@@ -239,36 +274,31 @@ export class Writer {
     });
   }
 
-  async #decideAndCommit(batch: Batch): Promise<void> {
-    batch.decided(this.#decide(batch.commands));
-    const committed = this.#journal.commit(this.#state.now);
-    // A turn later the statement has left.
-    setImmediate(() => batch.prepare());
-    await committed;
+  async #decideAndCommit(asked: Asked): Promise<void> {
+    const at = this.#ledger.moveOn(this.#clock());
+    const firstSeq = this.#ledger.seq + 1;
+    const { commands } = asked;
+    const outcomes = commands.map((command) => this.#ledger.decide(command, at));
+    asked.decided(outcomes);
+    const { seq } = this.#ledger;
+    if (seq >= firstSeq) {
+      const committed = this.#commit({ firstSeq, at, commands, outcomes });
+      // A turn later the statement has left.
+      this.#nextTurn(() => asked.prepare());
+      await committed;
+    }
     if (this.#ended !== null) return;
+    this.#committedSeq = seq;
     this.#inFlight = null;
     this.#settleReads();
     if (this.#queueLength >= commandsWorthSending) {
       this.#send();
       // PostgreSQL has the next batch to do while this one's answers are written.
-      setImmediate(() => batch.answer());
+      this.#nextTurn(() => asked.answer());
       return;
     }
-    batch.answer();
+    asked.answer();
     if (this.#queueLength > 0 || this.#drained !== null) this.#schedule();
-  }
-
-  /** Decides commands one after another, all at one time, and hands them to the journal. */
-  #decide(commands: readonly Command[]): Outcome[] {
-    const state = this.#state;
-    const journal = this.#journal;
-    const now = this.#clock();
-    journal.begin(state.seq + 1);
-    return commands.map((command) => {
-      const outcome = decide(state, command, now);
-      journal.add(command, outcome);
-      return outcome;
-    });
   }
 
   #settleReads(): void {

@@ -130,6 +130,11 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return problem("invalid_request", { detail: "body is not a JSON object" });
   }
+  return parseBody(value, schema);
+}
+
+/** A value that was read by a schema, or the refusal to answer with. */
+export function parseBody<T>(value: unknown, schema: z.ZodType<T>): T | Response {
   const unknown = unknownField(schema, value);
   if (unknown !== null) {
     return problem("invalid_request", { detail: `${unknown} is not a field of this body` });

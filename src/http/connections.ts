@@ -11,8 +11,10 @@
  * are ended alone.
  */
 import type { Server } from "bun";
-import { networkOf } from "../access/clients.ts";
+import { networkOf, type Clients } from "../access/clients.ts";
 import type { Log } from "../engine/engine.ts";
+import { problem } from "./problems.ts";
+import type { StreamPlaces } from "./sale/events.ts";
 import { openDescriptors, raiseDescriptors, Sockets } from "./descriptors.ts";
 
 /** Descriptors that only those get who have something to ask. */
@@ -110,6 +112,21 @@ export class Connections {
     return silent.length;
   }
 }
+
+/** Places for streams, by the address of who listens; the refusal where there is none. */
+export const placesFor =
+  (connections: Connections, clients: Clients): StreamPlaces =>
+  (request, server) => {
+    const peerPort = server.requestIP(request)?.port ?? 0;
+    const place = connections.openStream(clients.addressOf(request, server), peerPort);
+    if (typeof place === "function") return place;
+    return place === "too_many"
+      ? problem("overloaded", { retryAfterMs: 5_000 })
+      : problem("rate_limited", {
+          detail: "This address listens to as many streams as one may.",
+          retryAfterMs: 15_000,
+        });
+  };
 
 function count<K>(counts: Map<K, number>, key: K, by: 1 | -1): void {
   const now = (counts.get(key) ?? 0) + by;

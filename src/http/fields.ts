@@ -10,12 +10,21 @@ export function whole(min: number, max: number) {
   return z.int(message).min(min, message).max(max, message);
 }
 
+/** What a time may be, whatever its offset: from 1970 on, and before the year 10000 in UTC. */
+const instantMax = Date.parse("9999-12-31T23:59:59.999Z");
+
+const isInstant = (text: string): boolean => {
+  const ms = Date.parse(text);
+  return ms >= 0 && ms <= instantMax;
+};
+
 /** A time of a body in RFC 3339, with any offset; ms since the Unix epoch. */
 export const instant = z.iso
   .datetime({
     offset: true,
     error: "is not a time in RFC 3339, such as 2030-01-31T12:00:00Z",
   })
+  .refine(isInstant, "is not a time from 1970 to 9999, in UTC")
   .transform((text) => Date.parse(text));
 
 const descriptionCharactersMax = 5_000;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Accounts } from "../access/accounts.ts";
 import { networkOf } from "../access/clients.ts";
+import { noticedMs } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Metrics } from "../engine/metrics.ts";
 import { json, jsonText, problem } from "./problems.ts";
@@ -78,11 +79,24 @@ export function operationRoutes(context: OperationsContext): Route[] {
 }
 
 /** A standby is ready too: it passes what only the leader may do on to it. */
-function ready({ role }: Engine): Response {
+function ready({ role, clockDifferenceMs }: Engine): Response {
   if (role.name === "starting") {
     return problem("unavailable", { detail: "Not selling yet.", retryAfterMs: 1000 });
   }
-  return json({ role: role.name, epoch: role.epoch, database: "up" });
+  const isOff = Math.abs(clockDifferenceMs) >= noticedMs;
+  const seconds = Math.round(Math.abs(clockDifferenceMs) / 1000);
+  const way = clockDifferenceMs > 0 ? "ahead of" : "behind";
+  return json({
+    role: role.name,
+    epoch: role.epoch,
+    database: "up",
+    clock: {
+      difference_ms: clockDifferenceMs,
+      warning: isOff
+        ? `The machine's clock is ${seconds} s ${way} the time that sales go by.`
+        : null,
+    },
+  });
 }
 
 /** Lets in this machine itself, and whoever may read. */

@@ -82,7 +82,10 @@ export function unknownParameter(query: string, known: ReadonlySet<string>): str
 const digits = /^[0-9]+$/;
 
 /** What a checkout's URL asks for. */
-export type CheckoutAsked = Pick<Checkout, "userId" | "item" | "sale">;
+export type CheckoutAsked = Pick<Checkout, "item" | "sale" | "expectedPriceCents"> & {
+  /** Null where nobody is named: then the request has to prove somebody. */
+  readonly userId: string | null;
+};
 
 /**
  * A checkout's URL as nearly every client writes it: the contract's order, and nothing that has to
@@ -100,18 +103,30 @@ export function parseCheckout(url: string): CheckoutAsked | Invalid {
     userId,
     item: item === "any" ? item : Number(item),
     sale: sale === undefined ? "current" : Number(sale),
+    expectedPriceCents: null,
   };
 }
 
 function parseUnusualCheckout(query: string): CheckoutAsked | Invalid {
   const user = queryValue(query, "user_id");
-  const userId = user instanceof Invalid ? user : parseText(user, "user_id");
+  const userId = user === null || user instanceof Invalid ? user : parseText(user, "user_id");
   if (userId instanceof Invalid) return userId;
   const id = queryValue(query, "id") ?? queryValue(query, "item_id");
   const item = id instanceof Invalid ? id : parseItem(id);
   if (item instanceof Invalid) return item;
+  const expectedPriceCents = parseExpectedPrice(query);
+  if (expectedPriceCents instanceof Invalid) return expectedPriceCents;
   const saleId = queryValue(query, "sale_id");
-  return { userId, item, sale: saleId instanceof Invalid ? "unknown" : parseSale(saleId) };
+  const sale = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
+  return { userId, item, sale, expectedPriceCents };
+}
+
+/** What a buyer believes an item to cost, in minor units; null where nothing is said. */
+export function parseExpectedPrice(query: string): number | null | Invalid {
+  const none = -1;
+  const bounds = { min: 0, max: integerMax, otherwise: none };
+  const price = parseWhole(query, "expected_price_cents", bounds);
+  return price === none ? null : price;
 }
 
 /** An item's number, or `any`. Numbers past those that can be exact stand for no item. */

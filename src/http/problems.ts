@@ -51,6 +51,11 @@ export const problems = {
     title: "Item sold out",
     detail: "Every unit of this item is sold.",
   },
+  price_changed: {
+    status: 409,
+    title: "Price changed",
+    detail: "The item's price is not the one that was expected; look at it again.",
+  },
   sold_out: { status: 409, title: "Sold out", detail: "Every unit of this sale is sold." },
   item_reserved: {
     status: 409,
@@ -107,6 +112,11 @@ export const problems = {
     status: 401,
     title: "Not authenticated",
     detail: "Nobody is known by this request; a token or key that has ended does not count.",
+  },
+  user_mismatch: {
+    status: 403,
+    title: "Another user",
+    detail: "The user_id is not the one that this request proves; leave it out.",
   },
   invalid_credentials: {
     status: 401,

@@ -30,7 +30,10 @@ export const idempotencyHeader = z.object({
 const code = z.uuid().describe("What a checkout returned");
 
 export const checkoutQuery = z.object({
-  user_id: text.describe("Who reserves"),
+  user_id: text
+    .optional()
+    .describe("Who reserves; an account may leave it out")
+    .meta({ example: "ann" }),
   id: z
     .union([z.int().min(1), z.literal("any")])
     .describe("Number of the item in its sale, from 1; `any`: the next free one")
@@ -40,9 +43,22 @@ export const checkoutQuery = z.object({
     .optional()
     .describe("Taken where there is no `id`, for clients that call it so"),
   sale_id: id.optional().describe("Without it: the sale that is open on the hourly schedule"),
+  expected_price_cents: count
+    .optional()
+    .describe("What it is believed to cost; where it costs something else, nothing is done"),
 });
 
 export const codeQuery = z.object({ code });
+
+export const reservationsQuery = z.object({
+  user_id: checkoutQuery.shape.user_id
+    .optional()
+    .describe("A key names the customer; others may leave it out"),
+});
+
+export const purchaseQuery = codeQuery.extend({
+  expected_price_cents: checkoutQuery.shape.expected_price_cents,
+});
 
 export const saleParam = z.object({ sale_id: id.describe("The sale, of either kind") });
 
@@ -95,25 +111,41 @@ const soldItem = z
   .object({ id, name: z.string(), image_url: z.string(), price_cents: count })
   .meta({ id: "SoldItem" });
 
+export const buyerShape = z
+  .enum(["guest", "account", "customer"])
+  .describe("Of what kind the user is; the same name in two kinds is two buyers");
+
+/** What is said beside of what is sold in a product sale. */
+const inShop = { flash_sale_id: id.optional(), product_id: id.optional() };
+
 export const reservationShape = z
   .object({
     code: z.uuid(),
     user_id: z.string(),
+    buyer: buyerShape,
     sale_id: id,
     item: soldItem,
     expires_at: timeShape.describe("Until then the unit is kept"),
+    ...inShop,
   })
   .meta({ id: "Reservation" });
 
+export const reservationList = z.object({
+  reservations: z.array(reservationShape.extend({ reserved_at: timeShape })),
+});
+
+/** An order of a product sale has more. */
 export const orderShape = z
-  .object({
+  .looseObject({
     message: z.literal("Purchase successful"),
     order_id: z.string(),
     code: z.uuid(),
     user_id: z.string(),
+    buyer: buyerShape,
     sale_id: id,
     item: soldItem,
     purchased_at: timeShape,
+    ...inShop,
     replayed: z.boolean().describe("Whether it had been bought before, and this is that order"),
   })
   .meta({ id: "Order" });
@@ -163,7 +195,10 @@ export const wholeCatalogueShape = z
     palette: z.array(z.string()).meta({ example: ["#f2b705"] }),
     names: z.array(z.string()).meta({ example: ["Tom the Mint Zebra"] }),
     price_cents: z.array(count).meta({ example: [3_199] }),
-    stock: z.array(id).meta({ example: [1] }),
+    stock: z
+      .array(count)
+      .describe("0: there is no item of this number")
+      .meta({ example: [1] }),
     colours: z
       .array(count)
       .describe("Each an index into `palette`")
@@ -236,6 +271,7 @@ export const claimedCoupon = couponShape.extend({
 export const claimShape = z.object({
   message: z.string(),
   user_id: z.string(),
+  buyer: buyerShape,
   coupon_name: z.string(),
   remaining_amount: count,
   claimed_at: timeShape,
@@ -249,4 +285,8 @@ export const readyShape = z.object({
   role: z.enum(["leader", "standby"]),
   epoch: id.describe("Grows with every change of the leader"),
   database: z.literal("up"),
+  clock: z.object({
+    difference_ms: z.int().describe("How much the machine's clock is ahead of the sale's"),
+    warning: z.string().nullable(),
+  }),
 });

@@ -1,10 +1,9 @@
 /** The one table of routes: everything that is asked by programs, and so in the document. */
 import type { Sql } from "postgres";
 import type { Accounts } from "../access/accounts.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Schedule } from "../sales/schedule.ts";
-import type { Shelf } from "../sales/catalogue.ts";
-import { findCode } from "../store/sales.ts";
+import type { SaleEngine } from "../sales/selling.ts";
+import type { Catalogue } from "../sales/catalogue.ts";
 import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
@@ -13,20 +12,24 @@ import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
 import { platformRoutes } from "./shop/platform.ts";
 import { keyRoutes } from "./admin/keys.ts";
+import { Buyers } from "./buyers.ts";
+import type { Gate } from "./gate.ts";
 import type { Route } from "./server.ts";
+import type { Access } from "../config.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
 
 export type TableContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
+  readonly engine: SaleEngine;
+  readonly catalogue: Catalogue;
   readonly sql: Sql;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
   readonly events: Events;
   readonly metrics: OperationsContext["metrics"];
   /** Who may read figures: everybody, or this machine and those with the scope `read`. */
-  readonly access: "open" | "guarded";
+  readonly access: Access;
+  readonly gate: Gate;
   /** Status of a claim on a coupon that is sold out. */
   readonly couponSoldOutStatus: number;
   readonly version: string;
@@ -35,12 +38,13 @@ export type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, sql, accounts, metrics, access } = context;
+  const { engine, sql, accounts, metrics, access, gate } = context;
+  const buyers = new Buyers({ accounts, gate, access });
   // Made when it is first asked for: a start does not wait for it.
   let rendered: string | null = null;
   const document = (): string => (rendered ??= JSON.stringify(documentOf(routes, context.version)));
   const routes: Route[] = [
-    ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
+    ...checkoutRoutes({ ...context, buyers }),
     ...viewRoutes(context),
     ...context.events.routes,
     ...couponRoutes({ engine, sql, soldOutStatus: context.couponSoldOutStatus }),

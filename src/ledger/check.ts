@@ -2,76 +2,196 @@
  * The auditor of the state: everything that must hold between two decisions. It is run
  * after every recovery and in the tests; a complaint means a bug, and nothing may be sold.
  */
+import { buyerId, type BuyerKind } from "./buyers.ts";
 import { checkCoupons } from "./coupons.ts";
-import { keyOf, type LedgerState, type SaleState } from "./state.ts";
+import {
+  holderOf,
+  isOver,
+  keyOf,
+  onBooks,
+  usesOf,
+  type Holder,
+  type LedgerState,
+  type Reservation,
+  type SaleState,
+} from "./state.ts";
 
 /** Every invariant that does not hold, a sentence each; empty when all is well. */
 export function check(state: LedgerState): string[] {
   const complaints: string[] = [];
   for (const sale of state.sales.values()) {
-    const prefix = `sale ${sale.sale.id}: `;
-    complaints.push(...[...checkItems(sale), ...checkBuyers(sale)].map((line) => prefix + line));
+    const found = [
+      ...checkItems(sale),
+      ...checkReservations(state, sale),
+      ...checkHolders(sale),
+      ...checkDeadlines(state, sale),
+    ];
+    complaints.push(...found.map((line) => `sale ${sale.terms.id}: ${line}`));
   }
-  for (const [code, reservation] of state.codes) {
-    if (reservation.code !== code) complaints.push(`code ${code} leads to another reservation`);
+  const known = [...state.sales.values()].reduce(
+    (sum, sale) => sum + sale.live.size + lapsedIn(sale) + sale.soldUnits.length,
+    0,
+  );
+  if (known !== state.codes.size) {
+    complaints.push(`${state.codes.size} codes lead to ${known} reservations`);
   }
-  for (const [key, reservation] of state.keys) {
-    if (reservation.key === null || keyOf(reservation.userId, reservation.key) !== key) {
-      complaints.push("an idempotency key leads to another reservation");
+  for (const name of state.keys.keys()) {
+    for (const { of } of usesOf(state, name)) {
+      if (of.status === "ended" || !name.startsWith(`${buyerId(of.buyer)}\0`)) {
+        complaints.push("an idempotency key leads to what its buyer does not have");
+      }
     }
+  }
+  for (const [code, { of }] of state.ended) {
+    if (of.code !== code || state.codes.has(code)) complaints.push(`code ${code} has not ended`);
   }
   complaints.push(...checkCoupons(state));
   return complaints;
 }
 
+const lapsedIn = (sale: SaleState): number => {
+  let lapsed = 0;
+  for (const of of sale.lapsed.values()) lapsed += of.size;
+  return lapsed;
+};
+
+/** Conservation: each unit is free, reserved or sold, and is counted once. */
 function checkItems(sale: SaleState): string[] {
   const complaints: string[] = [];
-  const live = new Int32Array(sale.free.length);
-  const sold = new Int32Array(sale.free.length);
-  for (const { status, itemId } of sale.deadlines) {
-    const of = status === "live" ? live : status === "sold" ? sold : null;
-    if (of !== null) of[itemId - 1] = (of[itemId - 1] ?? 0) + 1;
-  }
+  const { terms } = sale;
+  const live = unitsOf(sale.live, terms.stock.length);
+  const sold = unitsOf(sale.soldUnits, terms.stock.length);
   let available = 0;
-  sale.sale.stock.forEach((stock, index) => {
+  Array.from(terms.stock).forEach((stock, index) => {
     const free = sale.free[index] ?? 0;
+    const lapsed = sale.lapsed.get(index + 1)?.size ?? 0;
     const item = `item ${index + 1}: `;
     available += free;
-    if (free < 0) complaints.push(`${item}${free} free`);
+    if (free < lapsed) complaints.push(`${item}${free} free, of which ${lapsed} have lapsed`);
     if (free + (live[index] ?? 0) + (sold[index] ?? 0) !== stock) {
       complaints.push(
         `${item}${free} free + ${live[index]} reserved + ${sold[index]} sold ≠ ${stock}`,
       );
     }
-    if (sold[index] !== sale.soldOf[index])
-      complaints.push(`${item}counted ${sale.soldOf[index]} sold`);
+    if (sold[index] !== sale.soldOf[index]) {
+      complaints.push(`${item}counted ${sale.soldOf[index]} sold, found ${sold[index]}`);
+    }
     if (free > 0 && index < sale.freeHint) complaints.push(`${item}free, but below the hint`);
   });
-  if (available !== sale.available)
+  if (available !== sale.available) {
     complaints.push(`${sale.available} available, found ${available}`);
-  const total = sale.available + sale.reserved + sale.sold;
-  if (total !== sale.stock)
-    complaints.push(`available + reserved + sold = ${total} ≠ ${sale.stock}`);
+  }
+  if (sale.available + sale.live.size + sale.soldUnits.length !== sale.stock) {
+    complaints.push(
+      `${sale.available} available + ${sale.live.size} reserved + ` +
+        `${sale.soldUnits.length} sold ≠ ${sale.stock}`,
+    );
+  }
+  complaints.push(...checkUnits(sale));
   return complaints;
 }
 
-function checkBuyers(sale: SaleState): string[] {
+function unitsOf(reservations: Iterable<Reservation>, items: number): Int32Array {
+  const units = new Int32Array(items);
+  for (const { itemId } of reservations) units[itemId - 1] = (units[itemId - 1] ?? 0) + 1;
+  return units;
+}
+
+/** Units sold are numbered from 1 without gaps, within an item and within a buyer. */
+function checkUnits(sale: SaleState): string[] {
   const complaints: string[] = [];
-  let live = 0;
-  let bought = 0;
-  for (const [userId, buyer] of sale.buyers) {
-    live += buyer.live.length;
-    bought += buyer.bought;
-    if (buyer.live.length + buyer.bought > sale.sale.perUserLimit) {
-      complaints.push(`user ${userId} is over the limit`);
+  const units = new Set<string>();
+  const ordinals = new Set<string>();
+  for (const { code, itemId, buyer, sold } of sale.soldUnits) {
+    if (sold === null) {
+      complaints.push(`${code} is sold and has no order`);
+      continue;
     }
-    for (const reservation of buyer.live) {
-      if (reservation.status !== "live" || reservation.userId !== userId) {
-        complaints.push(`user ${userId} holds a reservation that is not theirs or not live`);
+    if (sold.unit < 1 || sold.unit > (sale.soldOf[itemId - 1] ?? 0)) {
+      complaints.push(`item ${itemId}: unit ${sold.unit} is sold`);
+    }
+    if (sold.userOrdinal < 1 || sold.userOrdinal > (holderOf(sale, buyer)?.bought ?? 0)) {
+      complaints.push(`buyer ${buyerId(buyer)} has a purchase numbered ${sold.userOrdinal}`);
+    }
+    units.add(`${itemId} ${sold.unit}`);
+    ordinals.add(`${buyerId(buyer)} ${sold.userOrdinal}`);
+  }
+  if (units.size !== sale.soldUnits.length) complaints.push("a unit is sold twice");
+  if (ordinals.size !== sale.soldUnits.length) complaints.push("two purchases have one number");
+  return complaints;
+}
+
+/** Each reservation is where its status says, and its code and its key lead to it. */
+function checkReservations(state: LedgerState, sale: SaleState): string[] {
+  const complaints: string[] = [];
+  const places: [Reservation["status"], Iterable<Reservation>][] = [["live", sale.live]];
+  for (const lapsed of sale.lapsed.values()) places.push(["lapsed", lapsed]);
+  places.push(["sold", sale.soldUnits]);
+  for (const [status, reservations] of places) {
+    for (const reservation of reservations) {
+      const { code, key, buyer } = reservation;
+      if (reservation.status !== status) complaints.push(`${code} is not ${status}`);
+      if (reservation.sale !== sale) complaints.push(`${code} is of another sale`);
+      if (state.codes.get(code) !== reservation) {
+        complaints.push(`code ${code} leads to another reservation`);
+      }
+      if (key !== null && !usesOf(state, keyOf(buyer, key)).some(({ of }) => of === reservation)) {
+        complaints.push(`the idempotency key of ${code} is forgotten`);
       }
     }
   }
-  if (live !== sale.reserved) complaints.push(`${sale.reserved} reserved, users hold ${live}`);
-  if (bought !== sale.sold) complaints.push(`${sale.sold} sold, users bought ${bought}`);
+  return complaints;
+}
+
+function checkHolders(sale: SaleState): string[] {
+  const complaints: string[] = [];
+  let open = 0;
+  let bought = 0;
+  for (const kind of Object.keys(sale.holders) as BuyerKind[]) {
+    for (const [userId, holder] of sale.holders[kind]) {
+      open += holder.open.size;
+      bought += holder.bought;
+      complaints.push(...checkHolder(sale, holder, buyerId({ kind, userId })));
+    }
+  }
+  const books = [...onBooks(sale)].length;
+  if (open !== books)
+    complaints.push(`${books} reservations are on the books, buyers have ${open}`);
+  if (bought !== sale.soldUnits.length) {
+    complaints.push(`${sale.soldUnits.length} sold, buyers bought ${bought}`);
+  }
+  return complaints;
+}
+
+function checkHolder(sale: SaleState, { bought, live, open }: Holder, id: string): string[] {
+  const complaints: string[] = [];
+  if (bought + open.size > sale.terms.perUserLimit)
+    complaints.push(`buyer ${id} is over the limit`);
+  if (bought + open.size === 0) complaints.push(`buyer ${id} has nothing`);
+  const living = [...open].filter(({ status }) => status === "live").length;
+  if (living !== live) complaints.push(`buyer ${id} holds ${living}, counted ${live}`);
+  for (const { code, buyer, status } of open) {
+    if (buyerId(buyer) !== id || (status !== "live" && status !== "lapsed")) {
+      complaints.push(`buyer ${id} has ${code}, which is not theirs or not on the books`);
+    }
+  }
+  return complaints;
+}
+
+/** What lives has not run out, what lapsed has, and each is in the order of its end. */
+function checkDeadlines(state: LedgerState, sale: SaleState): string[] {
+  const complaints: string[] = [];
+  if (!sale.live.isOrdered()) complaints.push("the deadlines are out of order");
+  for (const [itemId, lapsed] of sale.lapsed) {
+    const deadlines = Array.from(lapsed, ({ deadline }) => deadline);
+    if (deadlines.some((deadline, index) => deadline < (deadlines[index - 1] ?? -Infinity))) {
+      complaints.push(`item ${itemId}: what lapsed is out of order`);
+    }
+    const early = deadlines.some((deadline) => deadline > state.now) && !isOver(sale, state.now);
+    if (early) complaints.push(`item ${itemId}: a reservation has lapsed before its time`);
+    if ([...lapsed].some((reservation) => reservation.itemId !== itemId)) {
+      complaints.push(`item ${itemId}: a reservation of another item has lapsed here`);
+    }
+  }
   return complaints;
 }

@@ -4,7 +4,8 @@
  * Times are milliseconds since the Unix epoch. Refusals are values of these unions,
  * never exceptions; the words are stored in the journal and must not change their meaning.
  */
-import type { ClaimMade, Coupon } from "./coupons.ts";
+import type { Buyer } from "./buyers.ts";
+import type { ClaimMade, CouponFigures } from "./coupons.ts";
 import type { Reservation } from "./state.ts";
 
 /**
@@ -13,38 +14,58 @@ import type { Reservation } from "./state.ts";
  */
 export type Checkout = {
   readonly kind: "checkout";
-  readonly userId: string;
+  readonly buyer: Buyer;
   /** Number of the item in its sale, from 1; `"any"` for the lowest free one. */
   readonly item: number | "any";
   /** `"current"`: the hourly sale that is open. `"unknown"`: an id that no sale can have. */
   readonly sale: number | "current" | "unknown";
   readonly code: string;
   readonly key: string | null;
+  /** What the buyer believes the price to be; null: whatever it is. */
+  readonly expectedPriceCents: number | null;
 };
+
+/** Who shows a code: a proven buyer, the merchant for whichever of them, or nobody. */
+export type CodeUser = Buyer | "merchant" | null;
 
 /** Sells the unit that a code holds. */
 export type Purchase = {
   readonly kind: "purchase";
   readonly code: string;
-  readonly archived: ArchivedCode | null;
+  /** Who asks; null for somebody who has proven nothing. */
+  readonly by: CodeUser;
+  readonly expectedPriceCents: number | null;
+  readonly lookup: Lookup | null;
 };
 
 /** Gives back the unit that a code holds. */
 export type Release = {
   readonly kind: "release";
   readonly code: string;
-  readonly archived: ArchivedCode | null;
+  /** The sale that it is said to be of; null: whichever it is. */
+  readonly saleId: number | null;
+  readonly by: CodeUser;
+  readonly lookup: Lookup | null;
 };
 
-/** Reserves and sells `quantity` units of an item in one decision. */
+/**
+ * What the records say of a code that the ledger does not hold, and up to which attempt they were
+ * complete when they were asked.
+ */
+export type Lookup = { readonly upTo: number; readonly found: ArchivedCode | null };
+
+/** Sells `quantity` units of an item in one decision, those that the buyer has reserved first. */
 export type Buy = {
   readonly kind: "buy";
-  readonly userId: string;
-  readonly saleId: number;
-  readonly itemId: number;
+  readonly buyer: Buyer;
+  /** `"unknown"`: an id that no sale can have, or a product that the sale has not. */
+  readonly saleId: number | "unknown";
+  readonly itemId: number | "unknown";
   readonly quantity: number;
-  /** Code of the first unit; the others' follow from it, see `unitCode`. */
+  /** Code of the first unit that was not reserved before; the others' follow: see `unitCode`. */
   readonly code: string;
+  readonly key: string | null;
+  readonly expectedPriceCents: number | null;
 };
 
 /** Moves the end of a sale that is coming or open. */
@@ -62,28 +83,52 @@ export type CreateCoupon = {
   readonly amount: number;
 };
 
-/** Gives a user one of a coupon. The coupon's claims must have been loaded. */
+/** Gives a buyer one of a coupon. */
 export type Claim = {
   readonly kind: "claim";
   readonly coupon: string;
-  readonly userId: string;
+  readonly buyer: Buyer;
   readonly key: string | null;
 };
 
 export type Command = Checkout | Purchase | Release | Buy | ChangeSale | CreateCoupon | Claim;
 
-/** What the records say of a code that the ledger no longer holds in memory. */
+/** What the records say of a code. */
 export type ArchivedCode = {
+  /** Number of the attempt that made the reservation. */
+  readonly seq: number;
   readonly code: string;
   readonly saleId: number;
   readonly itemId: number;
-  readonly userId: string;
+  readonly buyer: Buyer;
+  readonly reservedAt: number;
+  readonly key: string | null;
+  readonly request: string | null;
+  readonly released: boolean;
   /** Set when the code was sold: number of the attempt that sold it, and when. */
   readonly sold: { readonly seq: number; readonly at: number } | null;
 };
 
+/** A unit that somebody has, or had: what an answer says of it. */
+export type Unit = Pick<Reservation, "code" | "itemId" | "buyer"> & {
+  readonly saleId: number;
+  /** When it runs out, if it is not sold. */
+  readonly expiresAt: number;
+  readonly sold: { readonly seq: number; readonly at: number } | null;
+};
+
+/** A unit that was sold, as the records keep it. */
+export type SoldUnit = Unit & {
+  readonly unit: number;
+  readonly userOrdinal: number;
+  readonly itemStock: number;
+  readonly userLimit: number;
+  readonly key: string | null;
+  readonly request: string | null;
+};
+
 export type CheckoutOutcome =
-  | { readonly word: "reserved" | "reserved_again"; readonly reservation: Reservation }
+  | { readonly word: "reserved" | "reserved_again"; readonly reservation: Unit }
   | { readonly word: "item_reserved"; readonly saleId: number; readonly retryAt: number }
   | {
       readonly word: "sale_not_open";
@@ -92,37 +137,55 @@ export type CheckoutOutcome =
       readonly opensAt: number | null;
     }
   | {
+      readonly word: "user_limit_reached";
+      readonly saleId: number;
+      /** When a reservation of theirs ends that fills the limit; null when purchases do. */
+      readonly retryAt: number | null;
+    }
+  | {
       readonly word:
         | "sale_not_found"
         | "item_not_found"
         | "item_sold_out"
         | "sold_out"
-        | "user_limit_reached"
+        | "price_changed"
+        | "unauthenticated"
         | "idempotency_key_reused";
       readonly saleId: number | null;
     };
 
-/** What a code leads to: a reservation in memory, or what the records say of it. */
-export type KnownCode = Reservation | ArchivedCode;
+/** The ledger does not hold what was asked for: look it up in the records, and ask again. */
+export type LookUp = { readonly word: "look_up" };
+
+type RefusedPurchase = "sale_ended" | "price_changed" | "code_expired";
 
 export type PurchaseOutcome =
-  | { readonly word: "purchased"; readonly of: Reservation }
-  | { readonly word: "purchased_again" | "code_expired" | "sale_ended"; readonly of: KnownCode }
-  | { readonly word: "code_not_found"; readonly of: null };
+  | { readonly word: "purchased"; readonly of: SoldUnit }
+  | { readonly word: "purchased_again" | RefusedPurchase; readonly of: Unit }
+  | { readonly word: "code_not_found"; readonly of: null }
+  | LookUp;
 
 export type ReleaseOutcome =
   | {
       readonly word: "released" | "released_again" | "already_purchased";
-      readonly of: KnownCode;
+      readonly of: Unit;
     }
-  | { readonly word: "code_not_found"; readonly of: null };
+  | { readonly word: "code_not_found"; readonly of: null }
+  | LookUp;
 
 export type BuyOutcome =
-  | { readonly word: "purchased"; readonly units: readonly Reservation[] }
-  | Exclude<CheckoutOutcome, { readonly reservation: Reservation }>;
+  | { readonly word: "purchased"; readonly units: readonly SoldUnit[] }
+  | { readonly word: "purchased_again"; readonly of: Unit }
+  | Exclude<CheckoutOutcome, { readonly reservation: Unit }>;
 
 export type ChangeSaleOutcome =
-  | { readonly word: "sale_changed"; readonly saleId: number; readonly endsAt: number }
+  | {
+      readonly word: "sale_changed";
+      readonly saleId: number;
+      readonly endsAt: number;
+      /** Ended by hand. */
+      readonly closed: boolean;
+    }
   | {
       readonly word: "sale_not_found" | "sale_not_open" | "sale_ended" | "end_not_later";
       readonly saleId: number;
@@ -130,14 +193,15 @@ export type ChangeSaleOutcome =
 
 export type CreateCouponOutcome = {
   readonly word: "coupon_created" | "coupon_exists";
-  readonly coupon: Coupon;
+  readonly coupon: CouponFigures;
 };
 
 export type ClaimOutcome =
   | { readonly word: "claimed" | "claimed_again"; readonly claim: ClaimMade }
-  | { readonly word: "already_claimed"; readonly coupon: Coupon; readonly claimedAt: number }
-  | { readonly word: "coupon_sold_out"; readonly coupon: Coupon }
-  | { readonly word: "coupon_not_found" | "idempotency_key_reused" };
+  | { readonly word: "already_claimed"; readonly coupon: CouponFigures; readonly claimedAt: number }
+  | { readonly word: "coupon_sold_out"; readonly coupon: CouponFigures }
+  | { readonly word: "coupon_not_found" | "idempotency_key_reused" }
+  | LookUp;
 
 type Outcomes = {
   readonly checkout: CheckoutOutcome;
@@ -153,5 +217,5 @@ export type OutcomeOf<C extends Command> = Outcomes[C["kind"]];
 
 export type Outcome = Outcomes[Command["kind"]];
 
-/** Every outcome word, as the journal stores it. */
-export type OutcomeWord = Outcome["word"];
+/** Every outcome word that the journal stores. */
+export type OutcomeWord = Exclude<Outcome, LookUp>["word"];

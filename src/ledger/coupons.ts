@@ -5,28 +5,44 @@
  * claim it, and may be dropped again while nobody does, so that memory is bounded by what is
  * claimed now and not by all that ever was.
  */
+import { buyerId, type Buyer } from "./buyers.ts";
 import type { Claim, ClaimOutcome, CreateCoupon, CreateCouponOutcome } from "./commands.ts";
-import { keyOf, rememberedBy, type LedgerState } from "./state.ts";
+import { rememberedBy } from "./decide.ts";
+import { keyOf, type LedgerState } from "./state.ts";
 
-export type Coupon = {
+/** A coupon's figures, at a moment. */
+export type CouponFigures = {
   readonly id: number;
   readonly name: string;
   readonly amount: number;
   readonly createdAt: number;
+  readonly remaining: number;
+};
+
+/** Part of the state: it goes on changing. */
+export type Coupon = Omit<CouponFigures, "remaining"> & {
   remaining: number;
   /** When it was last claimed, or its claims were loaded (ms); 0 while neither was. */
   usedAt: number;
-  /** When each user claimed it (ms), in the order of their claims; null while not loaded. */
+  /** When each buyer claimed it (ms), by `buyerId`, in that order; null while not loaded. */
   claims: Map<string, number> | null;
 };
 
-/** A claim that an idempotency key stands for. `ordinal` counts the coupon's claims from 1. */
+/** A claim that was made. `ordinal` counts the coupon's claims from 1. */
 export type ClaimMade = {
-  readonly coupon: Coupon;
-  readonly userId: string;
+  readonly coupon: CouponFigures;
+  readonly buyer: Buyer;
   readonly ordinal: number;
   readonly at: number;
 };
+
+export const figuresOf = ({ id, name, amount, createdAt, remaining }: Coupon): CouponFigures => ({
+  id,
+  name,
+  amount,
+  createdAt,
+  remaining,
+});
 
 /** Keys of claims that are remembered; beyond that the oldest are forgotten. */
 export const claimKeysMax = 200_000;
@@ -42,25 +58,34 @@ export const claimsHeldMax = 1_000_000;
 /** A coupon is idle when nobody has claimed it for this long. */
 const claimsIdleMs = 10_000;
 
-/** Puts a coupon's claims, which were loaded in the order of their ordinals, into memory. */
-export function holdClaims(state: LedgerState, coupon: Coupon, claims: Map<string, number>): void {
-  if (coupon.claims !== null) return;
+/**
+ * Puts a coupon's claims, which were read in the order of their ordinals, into memory. While they
+ * are not there nobody can claim it, so what was read stays true.
+ * @param claims by `buyerId`
+ */
+export function holdClaims(
+  state: LedgerState,
+  name: string,
+  claims: ReadonlyMap<string, number>,
+): void {
+  const coupon = state.coupons.get(name);
+  if (coupon === undefined || coupon.claims !== null) return;
   if (claims.size !== coupon.amount - coupon.remaining) {
     throw new Error(
       `coupon ${coupon.id}: ${claims.size} claims are stored, ` +
         `${coupon.amount - coupon.remaining} are gone`,
     );
   }
-  coupon.claims = claims;
+  coupon.claims = new Map(claims);
   coupon.usedAt = state.now;
   state.claimsHeld += claims.size;
 }
 
 /** Drops the claims of coupons that nobody is claiming, until the bound is kept. */
-export function dropIdleClaims(state: LedgerState, busy: ReadonlySet<string>): void {
+export function dropIdleClaims(state: LedgerState): void {
   for (const coupon of state.coupons.values()) {
     if (state.claimsHeld <= claimsHeldMax) return;
-    if (coupon.claims === null || busy.has(coupon.name)) continue;
+    if (coupon.claims === null) continue;
     if (state.now - coupon.usedAt < claimsIdleMs) continue;
     state.claimsHeld -= coupon.claims.size;
     coupon.claims = null;
@@ -70,7 +95,7 @@ export function dropIdleClaims(state: LedgerState, busy: ReadonlySet<string>): v
 /** Remembers what a key was used for, and forgets the oldest beyond the bound. */
 export function rememberClaim(state: LedgerState, key: string, made: ClaimMade): void {
   const { claimKeys } = state;
-  claimKeys.set(keyOf(made.userId, key), made);
+  claimKeys.set(keyOf(made.buyer, key), made);
   if (claimKeys.size <= claimKeysMax) return;
   for (const oldest of claimKeys.keys()) {
     claimKeys.delete(oldest);
@@ -84,7 +109,7 @@ export function decideCreateCoupon(
   now: number,
 ): CreateCouponOutcome {
   const existing = state.coupons.get(name);
-  if (existing !== undefined) return { word: "coupon_exists", coupon: existing };
+  if (existing !== undefined) return { word: "coupon_exists", coupon: figuresOf(existing) };
 
   // From here on nothing can be refused.
   const id = state.lastCouponId + 1;
@@ -99,34 +124,36 @@ export function decideCreateCoupon(
     claims,
   };
   addCoupon(state, coupon);
-  return { word: "coupon_created", coupon };
+  return { word: "coupon_created", coupon: figuresOf(coupon) };
 }
 
 export function decideClaim(state: LedgerState, command: Claim, now: number): ClaimOutcome {
-  const { coupon: name, userId, key } = command;
+  const { coupon: name, buyer, key } = command;
   if (key !== null) {
-    const remembered = state.claimKeys.get(keyOf(userId, key));
-    if (remembered !== undefined) {
-      return remembered.coupon.name === name
-        ? { word: "claimed_again", claim: remembered }
+    const made = state.claimKeys.get(keyOf(buyer, key));
+    if (made !== undefined) {
+      return made.coupon.name === name
+        ? { word: "claimed_again", claim: made }
         : { word: "idempotency_key_reused" };
     }
-    const reservation = rememberedBy(state, userId, key, now);
-    if (reservation !== null) return { word: "idempotency_key_reused" };
+    if (rememberedBy(state, buyer, key, now) !== null) return { word: "idempotency_key_reused" };
   }
   const coupon = state.coupons.get(name);
   if (coupon === undefined) return { word: "coupon_not_found" };
-  if (coupon.claims === null) throw new Error(`the claims of coupon ${coupon.id} are not loaded`);
+  if (coupon.claims === null) return { word: "look_up" };
   coupon.usedAt = now;
-  const claimedAt = coupon.claims.get(userId);
-  if (claimedAt !== undefined) return { word: "already_claimed", coupon, claimedAt };
-  if (coupon.remaining === 0) return { word: "coupon_sold_out", coupon };
+  const claimedAt = coupon.claims.get(buyerId(buyer));
+  if (claimedAt !== undefined) {
+    return { word: "already_claimed", coupon: figuresOf(coupon), claimedAt };
+  }
+  if (coupon.remaining === 0) return { word: "coupon_sold_out", coupon: figuresOf(coupon) };
 
   // From here on nothing can be refused.
-  coupon.claims.set(userId, now);
+  coupon.claims.set(buyerId(buyer), now);
   coupon.remaining -= 1;
   state.claimsHeld += 1;
-  const claim = { coupon, userId, ordinal: coupon.amount - coupon.remaining, at: now };
+  const ordinal = coupon.amount - coupon.remaining;
+  const claim = { coupon: figuresOf(coupon), buyer, ordinal, at: now };
   if (key !== null) rememberClaim(state, key, claim);
   return { word: "claimed", claim };
 }

@@ -1,55 +1,221 @@
 /**
- * Rebuilds the state from the journal: only attempts that changed something are needed,
- * in their order. Replaying them gives the state that was there when the last of them was
- * committed. A journal that cannot be replayed throws: the ledger must not sell from it.
+ * Builds the state from the records: the sales that are not settled, what was on the books when a
+ * checkpoint was made, what is sold, and of the journal what changed something since.
+ *
+ * No clock is asked: the times in the journal may run backwards, as the clocks of its writers did,
+ * and the state is the same. Only at the end the time is told, and what has run out by it lapses.
+ * Records that contradict themselves throw: the ledger must not sell from them.
  */
+import type { Sale } from "./sale.ts";
+import { sameBuyer, type Buyer } from "./buyers.ts";
+import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
 import {
+  addSale,
   buy,
+  emptyState,
+  end,
   expire,
-  giveBack,
+  isOver,
+  lapse,
+  rememberUse,
   reserve,
+  revive,
   sell,
+  sellEnded,
   type LedgerState,
+  type Made,
   type Reservation,
 } from "./state.ts";
 
-/** An attempt that changed the state, as the journal keeps it. */
+/** An attempt that changed the state of a sale, as the journal keeps it. */
 export type EffectiveAttempt = {
   readonly seq: number;
   readonly at: number;
   readonly word: "reserved" | "purchased" | "released";
   readonly saleId: number;
   readonly itemId: number;
-  readonly userId: string;
+  readonly buyer: Buyer;
   readonly code: string;
   readonly key: string | null;
   readonly request: string | null;
-  /** Units reserved and sold in one go; null for a purchase of a code. */
+  /** Units bought in one go; null for a purchase of a code. */
   readonly quantity: number | null;
 };
 
-export function restore(state: LedgerState, attempt: EffectiveAttempt): void {
-  const sale = state.sales.get(attempt.saleId);
-  if (sale === undefined) throw new Error(`attempt ${attempt.seq} names a sale that is not loaded`);
-  expire(sale, attempt.at);
+/** A reservation that was on the books when a checkpoint was made. */
+export type OpenReservation = Made & { readonly deadline: number };
+
+/** A sale as it was on the books at one moment, without what is sold. */
+export type Checkpoint = {
+  /** The last attempt of which it knows. */
+  readonly seq: number;
+  /** Units sold by then. */
+  readonly sold: number;
+  readonly open: readonly OpenReservation[];
+};
+
+/** A unit sold, as the records keep it. */
+export type StoredPurchase = {
+  readonly seq: number;
+  readonly at: number;
+  readonly itemId: number;
+  readonly buyer: Buyer;
+  readonly code: string;
+  readonly unit: number;
+  readonly userOrdinal: number;
+  /** The key of the reservation, and of the order when it was bought in one go with others. */
+  readonly key: string | null;
+  readonly request: string | null;
+  readonly orderKey: string | null;
+  readonly orderRequest: string | null;
+};
+
+/** A sale that is not settled, with all that the records have of it. */
+export type RecordedSale = {
+  readonly terms: Sale;
+  /** Attempts that named it. */
+  readonly attempts: number;
+  readonly checkpoint: Checkpoint;
+  /** In the order of their numbers. */
+  readonly purchases: readonly StoredPurchase[];
+};
+
+/** Everything that the records have for a new term. */
+export type Recorded = {
+  /** The last attempt's number and time; 0 before the first. */
+  readonly seq: number;
+  readonly at: number;
+  /** Sales that are over and settled: id to number of items. */
+  readonly settled: ReadonlyMap<number, number>;
+  readonly sales: readonly RecordedSale[];
+  /** What changed these sales after their checkpoints, in order, some at a time. */
+  readonly effective: AsyncIterable<readonly EffectiveAttempt[]>;
+  readonly coupons: AsyncIterable<readonly CouponFigures[]>;
+  /** Claims with a key, oldest first. */
+  readonly keyedClaims: readonly { readonly key: string; readonly claim: ClaimMade }[];
+};
+
+/**
+ * @param now the time of the term that begins, ms
+ * @throws Error when the records contradict themselves
+ */
+export async function restore(recorded: Recorded, now: number): Promise<LedgerState> {
+  const state = emptyState(recorded.seq, now);
+  for (const [id, items] of recorded.settled) state.settled.set(id, items);
+  for (const sale of recorded.sales) openBooks(state, sale);
+  for await (const attempts of recorded.effective) {
+    for (const attempt of attempts) apply(state, attempt);
+  }
+  for (const sale of recorded.sales) compareWithPurchases(state, sale);
+  for await (const coupons of recorded.coupons) {
+    for (const coupon of coupons) addCoupon(state, { ...coupon, usedAt: 0, claims: null });
+  }
+  for (const { key, claim } of recorded.keyedClaims) rememberClaim(state, key, claim);
+  state.seq = recorded.seq;
+  state.ended.clear();
+  state.endedUpTo = recorded.seq;
+  tellTime(state, now);
+  return state;
+}
+
+/** What was on the books at the checkpoint, and what was sold by then. */
+function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases }: RecordedSale) {
+  const sale = addSale(state, terms, attempts);
+  const sold = purchases.filter(({ seq }) => seq <= checkpoint.seq);
+  if (sold.length !== checkpoint.sold) {
+    throw disagreement(terms.id, sold.length, checkpoint.sold);
+  }
+  for (const purchase of sold) {
+    const { itemId, buyer, code, key, request, seq, at } = purchase;
+    const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
+    sell(reserve(state, sale, made), seq, at);
+  }
+  // In the order of their making: of a buyer's the oldest is sold first, and the youngest told again.
+  for (const { deadline, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
+    reserve(state, sale, made, deadline);
+  }
+  if (sale.live.size !== checkpoint.open.length) {
+    throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
+  }
+}
+
+function apply(state: LedgerState, attempt: EffectiveAttempt): void {
+  const { seq, at, saleId, itemId, buyer, code, key, request, quantity } = attempt;
+  const sale = state.sales.get(saleId);
+  if (sale === undefined) throw new Error(`attempt ${seq} names a sale that is not loaded`);
+  state.seq = seq;
+  // As it was when this was decided: the first of what had lapsed by then is the one that goes.
+  revive(sale, at);
+  lapse(sale, at);
+  const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
+  const held = state.codes.get(code);
   switch (attempt.word) {
     case "reserved":
-      reserve(state, sale, attempt, attempt.at);
+      reserve(state, sale, made);
       return;
     case "purchased":
-      if (attempt.quantity === null) sell(reservationOf(state, attempt), attempt.seq, attempt.at);
-      else buy(state, sale, attempt, attempt.quantity, attempt);
+      if (quantity !== null) buy(state, sale, made, quantity);
+      else if (held === undefined) sellEnded(state, sale, made, seq, at);
+      else sell(held, seq, at);
       return;
     case "released":
-      giveBack(reservationOf(state, attempt), "released");
+      // What is not on the books changes nothing on them.
+      if (held !== undefined) end(state, held, true);
       return;
     default:
       attempt.word satisfies never;
   }
 }
 
-function reservationOf(state: LedgerState, { code, seq }: EffectiveAttempt): Reservation {
-  const reservation = state.codes.get(code);
-  if (reservation === undefined) throw new Error(`attempt ${seq} names a code never reserved`);
-  return reservation;
+/** The journal and the purchases are written together; they must agree on what is sold. */
+function compareWithPurchases(state: LedgerState, { terms, purchases }: RecordedSale): void {
+  const sale = state.sales.get(terms.id);
+  if (sale === undefined) throw new Error(`sale ${terms.id} is not loaded`);
+  if (purchases.length !== sale.soldUnits.length) {
+    throw disagreement(terms.id, purchases.length, sale.soldUnits.length);
+  }
+  for (const purchase of purchases) {
+    const unit = state.codes.get(purchase.code);
+    if (unit === undefined || !isSameSale(unit, purchase)) {
+      throw new Error(
+        `sale ${terms.id}: the journal does not say that order ${purchase.seq} sold unit ` +
+          `${purchase.unit} of item ${purchase.itemId}. ${advice}`,
+      );
+    }
+    rememberKeys(state, purchase, unit);
+  }
+}
+
+const isSameSale = ({ itemId, buyer, sold }: Reservation, purchase: StoredPurchase): boolean =>
+  sold !== null &&
+  sold.seq === purchase.seq &&
+  sold.unit === purchase.unit &&
+  sold.userOrdinal === purchase.userOrdinal &&
+  itemId === purchase.itemId &&
+  sameBuyer(buyer, purchase.buyer);
+
+/** Keys of what is sold stand for it for good. */
+function rememberKeys(state: LedgerState, purchase: StoredPurchase, of: Reservation): void {
+  const { key, request, orderKey, orderRequest } = purchase;
+  const uses = [
+    [key, request],
+    [orderKey, orderRequest],
+  ] as const;
+  for (const [name, asked] of uses) if (name !== null) rememberUse(state, of, name, asked);
+}
+
+const advice = "Run `stampede verify`, and do not sell before the records are mended";
+
+const disagreement = (saleId: number, stored: number, journalled: number): Error =>
+  new Error(
+    `sale ${saleId}: ${stored} purchases are stored, the journal says ${journalled}. ${advice}`,
+  );
+
+/** What has run out by now lapses; what has not, by this time, lives. */
+function tellTime(state: LedgerState, now: number): void {
+  for (const sale of state.sales.values()) {
+    if (!isOver(sale, now)) revive(sale, now);
+    expire(sale, now);
+    sale.changes = 0;
+  }
 }

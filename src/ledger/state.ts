@@ -1,43 +1,43 @@
 /**
- * The ledger's state and the only functions that change it.
+ * The ledger's state and the only functions that change it. Private to this folder: who is
+ * outside asks the `Ledger`.
  *
- * Nothing here awaits, reads a clock or draws a random number: the same calls in the
- * same order give the same state, which is what makes recovery from the journal exact.
- * The functions below assume that the caller has checked every rule; `decide.ts` does.
+ * Nothing here awaits, reads a clock or draws a random number: the same calls in the same order
+ * give the same state. The functions assume that the caller has checked every rule.
+ *
+ * A reservation stays on the books until its unit is sold, it is given back, or somebody else
+ * takes its unit after it ran out. Whether one that is on the books is live or has lapsed is a
+ * matter of the time alone, and kept here for speed only: the journal says what happened, and
+ * no clock is needed to read it. That a unit was reserved again says by itself that an earlier
+ * reservation of it had lapsed, and which one: the first to run out.
  */
+import { buyerId, type Buyer, type BuyerKind } from "./buyers.ts";
 import type { ClaimMade, Coupon } from "./coupons.ts";
-
-/** A sale as it was announced. Times are milliseconds since the Unix epoch. */
-export type Sale = {
-  readonly id: number;
-  readonly kind: "hourly" | "product";
-  readonly startsAt: number;
-  readonly endsAt: number;
-  readonly perUserLimit: number;
-  readonly reservationTtlMs: number;
-  /** Units of each item; item N is at index N - 1. */
-  readonly stock: Int32Array;
-};
+import type { ArchivedCode } from "./commands.ts";
+import { Deadlines, runsOutBefore } from "./deadlines.ts";
+import type { Sale } from "./sale.ts";
 
 export type Reservation = {
+  /** Number of the attempt that made it. */
+  readonly seq: number;
   readonly code: string;
   readonly sale: SaleState;
-  readonly saleId: number;
   readonly itemId: number;
-  readonly userId: string;
+  readonly buyer: Buyer;
   readonly reservedAt: number;
-  /** The TTL after `reservedAt`, or the sale's end. */
-  expiresAt: number;
+  /** When it runs out, if the sale does not end before: see `expiresAt`. */
+  readonly deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
   readonly request: string | null;
-  /** What the key made before, if that lapsed: it may still be bought late. */
-  earlier: Reservation | null;
-  status: "live" | "lapsed" | "released" | "sold";
+  /** `ended`: given back, or its unit was taken by somebody else after it had lapsed. */
+  status: "live" | "lapsed" | "sold" | "ended";
+  /** Among the deadlines of its sale, while it is live. */
+  place: number;
   sold: SoldUnit | null;
 };
 
-/** One unit sold: `unit` counts within the item, `userOrdinal` within the user, both from 1. */
+/** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
 export type SoldUnit = {
   /** Number of the attempt that sold it; it is the order's number too. */
   readonly seq: number;
@@ -46,59 +46,76 @@ export type SoldUnit = {
   readonly userOrdinal: number;
 };
 
-/** What one user has in one sale. `live` never holds more than the sale's limit. */
-export type Buyer = { bought: number; readonly live: Reservation[] };
+/** What one buyer has in one sale: `bought` units and `open`, of which `live` have not lapsed. */
+export type Holder = { bought: number; live: number; readonly open: Set<Reservation> };
 
 export type SaleState = {
   /** As it was announced; its end may have been moved since. */
-  sale: Sale;
+  terms: Sale;
   readonly stock: number;
-  /** Units neither sold nor reserved, and units sold, by item index. */
+  /** Units that can be had, by item index: those of lapsed reservations too. */
   readonly free: Int32Array;
   readonly soldOf: Int32Array;
-  /** When the youngest live reservation of an item runs out, by item index. */
-  readonly lastExpiry: Float64Array;
-  readonly buyers: Map<string, Buyer>;
-  /** Every reservation in the order of its expiry; none before `deadlineHead` is live. */
-  deadlines: Reservation[];
-  deadlineHead: number;
+  /** When a reservation of an item runs out, the last that was made or seen: `lastDeadlineOf`. */
+  readonly lastDeadline: Float64Array;
+  readonly holders: Readonly<Record<BuyerKind, Map<string, Holder>>>;
+  readonly live: Deadlines;
+  /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
+  readonly lapsed: Map<number, Set<Reservation>>;
+  readonly soldUnits: Reservation[];
   available: number;
-  reserved: number;
-  sold: number;
   /** Attempts that named this sale. */
   attempts: number;
+  /** Attempts that changed it. */
+  changes: number;
   /** No item below this index is free. */
   freeHint: number;
-  /** Items whose figures changed since somebody last took this set. At most one entry an item. */
-  changed: Set<number>;
+  /** Its terms are being replaced in the records; until that is done nothing of it is sold. */
+  changing: boolean;
+};
+
+/** What is not on the books any more, for those who still ask for its code; and since when. */
+export type Ended = { readonly of: ArchivedCode; readonly seq: number };
+
+/**
+ * What an idempotency key was used for. It may have been used again, after what it had made had
+ * lapsed, and both be sold: `rememberedBy` says which one it stands for.
+ */
+export type KeyUse = {
+  readonly request: string;
+  readonly of: Reservation;
+  /** What it was used for before. */
+  readonly next: KeyUse | null;
 };
 
 export type LedgerState = {
   /** Number of the last attempt decided; the next is one higher, without gaps. */
   seq: number;
-  /** Time up to which things were decided or seen: it never runs backwards. */
+  /** Time up to which things were decided or seen: within a term it never runs backwards. */
   now: number;
   /** Sales that are coming, open, or over so recently that clients may still ask. */
   readonly sales: Map<number, SaleState>;
   /** Sales that are over and dropped from memory: sale id to number of items. */
   readonly settled: Map<number, number>;
+  /** What is on the books or sold, in the sales that are held. */
   readonly codes: Map<string, Reservation>;
-  /** Idempotency keys of reservations held in memory, by `keyOf(user, key)`. */
-  readonly keys: Map<string, Reservation>;
+  /** What ended lately, oldest first; the rest is in the records. */
+  readonly ended: Map<string, Ended>;
+  /** The last attempt whose ending was dropped from `ended`: what was read before may be stale. */
+  endedUpTo: number;
+  /** Idempotency keys of what is on the books or sold, by `keyOf`: the last use of each. */
+  readonly keys: Map<string, KeyUse>;
   /** Every coupon, by name. */
   readonly coupons: Map<string, Coupon>;
   lastCouponId: number;
   /** Claims in memory, of all coupons together. */
   claimsHeld: number;
-  /** Claims by idempotency key, by `keyOf(user, key)`, oldest first. */
+  /** Claims by idempotency key, by `keyOf`, oldest first. */
   readonly claimKeys: Map<string, ClaimMade>;
 };
 
-/**
- * Reservations that lapsed or were given back and are kept in memory for a late purchase, a
- * sale. There may be twice as many before the oldest go; those are refused from then on.
- */
-export const lapsedReservationsMax = 200_000;
+/** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
+export const endedMax = 16_384;
 
 export function emptyState(seq: number, now: number): LedgerState {
   return {
@@ -107,6 +124,8 @@ export function emptyState(seq: number, now: number): LedgerState {
     sales: new Map(),
     settled: new Map(),
     codes: new Map(),
+    ended: new Map(),
+    endedUpTo: seq,
     keys: new Map(),
     coupons: new Map(),
     lastCouponId: 0,
@@ -115,96 +134,108 @@ export function emptyState(seq: number, now: number): LedgerState {
   };
 }
 
-/**
- * Moves the ledger's time on to `now` (ms) and returns it; a clock that was set back does not
- * take the ledger back. Whoever lets reservations expire asks here for the time: the journal
- * must not hold an earlier one afterwards.
- */
-export function advance(state: LedgerState, now: number): number {
-  state.now = Math.max(now, state.now);
-  return state.now;
-}
-
 /** NUL cannot occur in a user id or a key, so the pair cannot be confused with another. */
-export const keyOf = (userId: string, key: string): string => `${userId}\0${key}`;
+export const keyOf = (buyer: Buyer, key: string): string => `${buyerId(buyer)}\0${key}`;
 
 /** Adds a sale that has just been stored, or was found stored. `attempts` made so far. */
-export function addSale(state: LedgerState, sale: Sale, attempts: number): SaleState {
-  const stock = sale.stock.reduce((sum, units) => sum + units, 0);
+export function addSale(state: LedgerState, terms: Sale, attempts: number): SaleState {
+  const stock = Array.from(terms.stock).reduce((sum, units) => sum + units, 0);
   const added: SaleState = {
-    sale,
+    terms,
     stock,
-    free: Int32Array.from(sale.stock),
-    soldOf: new Int32Array(sale.stock.length),
-    lastExpiry: new Float64Array(sale.stock.length),
-    buyers: new Map(),
-    deadlines: [],
-    deadlineHead: 0,
+    free: Int32Array.from(terms.stock),
+    soldOf: new Int32Array(terms.stock.length),
+    lastDeadline: new Float64Array(terms.stock.length),
+    holders: { guest: new Map(), account: new Map(), customer: new Map() },
+    live: new Deadlines(),
+    lapsed: new Map(),
+    soldUnits: [],
     available: stock,
-    reserved: 0,
-    sold: 0,
     attempts,
+    changes: 0,
     freeHint: 0,
-    changed: new Set(),
+    changing: false,
   };
-  state.sales.set(sale.id, added);
+  state.sales.set(terms.id, added);
   return added;
 }
 
 /** Forgets all of a sale but that it existed; its codes are answered from the records. */
 export function settleSale(state: LedgerState, sale: SaleState): void {
-  for (const reservation of sale.deadlines) forget(state, reservation);
-  state.sales.delete(sale.sale.id);
-  state.settled.set(sale.sale.id, sale.sale.stock.length);
+  for (const { code } of onBooks(sale)) state.codes.delete(code);
+  for (const { code } of sale.soldUnits) state.codes.delete(code);
+  for (const key of state.keys.keys()) dropUses(state, key, ({ of }) => of.sale === sale);
+  for (const [code, { of }] of state.ended) {
+    if (of.saleId === sale.terms.id) state.ended.delete(code);
+  }
+  state.endedUpTo = state.seq;
+  state.sales.delete(sale.terms.id);
+  state.settled.set(sale.terms.id, sale.terms.stock.length);
+}
+
+/** Every reservation of a sale whose unit is neither sold nor taken by somebody else. */
+export function* onBooks(sale: SaleState): Generator<Reservation> {
+  yield* sale.live;
+  for (const lapsed of sale.lapsed.values()) yield* lapsed;
 }
 
 function forget(state: LedgerState, reservation: Reservation): void {
   state.codes.delete(reservation.code);
   if (reservation.key === null) return;
-  const key = keyOf(reservation.userId, reservation.key);
-  const { earlier } = reservation;
-  let later = state.keys.get(key);
-  if (later === reservation) {
-    if (earlier === null) state.keys.delete(key);
-    else state.keys.set(key, earlier);
-    return;
-  }
-  while (later !== undefined && later.earlier !== reservation) later = later.earlier ?? undefined;
-  if (later !== undefined) later.earlier = earlier;
+  dropUses(state, keyOf(reservation.buyer, reservation.key), ({ of }) => of === reservation);
 }
 
-/** What a new reservation under a key has before it. What was given back cannot be bought. */
-function earlierBy(state: LedgerState, userId: string, key: string | null): Reservation | null {
-  const last = key === null ? undefined : state.keys.get(keyOf(userId, key));
-  if (last === undefined) return null;
-  return last.status === "released" ? last.earlier : last;
+/** What a key was used for, the last use first. */
+export function* usesOf(state: LedgerState, name: string): Generator<KeyUse> {
+  for (let use = state.keys.get(name) ?? null; use !== null; use = use.next) yield use;
 }
 
-/** A key stands for its reservation while that lives, and for good once it is sold. */
-export function rememberedBy(
+/** Notes that a key was used for something; once, however often it is noted. */
+export function rememberUse(
   state: LedgerState,
-  userId: string,
+  of: Reservation,
   key: string,
-  now: number,
-): Reservation | null {
-  let reservation = state.keys.get(keyOf(userId, key)) ?? null;
-  for (; reservation !== null; reservation = reservation.earlier) {
-    expire(reservation.sale, now);
-    if (reservation.status === "live" || reservation.status === "sold") return reservation;
-  }
-  return null;
+  request: string | null,
+): void {
+  const name = keyOf(of.buyer, key);
+  const asked = request ?? "";
+  for (const use of usesOf(state, name)) if (use.of === of && use.request === asked) return;
+  state.keys.set(name, { request: asked, of, next: state.keys.get(name) ?? null });
 }
 
-export function buyerOf(sale: SaleState, userId: string): Buyer {
-  let buyer = sale.buyers.get(userId);
-  if (buyer === undefined) {
-    buyer = { bought: 0, live: [] };
-    sale.buyers.set(userId, buyer);
-  }
-  return buyer;
+function dropUses(state: LedgerState, name: string, isDropped: (use: KeyUse) => boolean): void {
+  const uses = Array.from(usesOf(state, name));
+  if (!uses.some(isDropped)) return;
+  const kept = uses.filter((use) => !isDropped(use));
+  const first = kept.reduceRight<KeyUse | null>((next, use) => ({ ...use, next }), null);
+  if (first === null) state.keys.delete(name);
+  else state.keys.set(name, first);
 }
 
-/** The lowest free item number; the sale must have a free unit. */
+export const isOver = ({ terms }: SaleState, now: number): boolean =>
+  terms.closed || now >= terms.endsAt;
+
+export const isOpen = (sale: SaleState, now: number): boolean =>
+  !sale.changing && sale.terms.startsAt <= now && !isOver(sale, now);
+
+/** When a reservation ends: its own time, or the sale's. */
+export const expiresAt = ({ deadline, sale }: Reservation): number =>
+  Math.min(deadline, sale.terms.endsAt);
+
+export const holderOf = (sale: SaleState, { kind, userId }: Buyer): Holder | undefined =>
+  sale.holders[kind].get(userId);
+
+function holderFor(sale: SaleState, { kind, userId }: Buyer): Holder {
+  const holders = sale.holders[kind];
+  let holder = holders.get(userId);
+  if (holder === undefined) {
+    holder = { bought: 0, live: 0, open: new Set() };
+    holders.set(userId, holder);
+  }
+  return holder;
+}
+
+/** The lowest item number of which a unit can be had; there must be one. */
 export function lowestFreeItem(sale: SaleState): number {
   let index = sale.freeHint;
   while (sale.free[index] === 0) index += 1;
@@ -212,78 +243,210 @@ export function lowestFreeItem(sale: SaleState): number {
   return index + 1;
 }
 
-/** Takes one free unit of an item out of sale until `now` plus the sale's TTL. */
+/**
+ * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
+ * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ */
+export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
+  const kept = sale.lastDeadline[index] ?? now;
+  if (kept > now) return kept;
+  let last = now;
+  for (const { itemId, deadline } of sale.live) {
+    if (itemId === index + 1) last = Math.max(last, deadline);
+  }
+  sale.lastDeadline[index] = last;
+  return last;
+}
+
+/** Units of an item that no reservation on the books has. */
+const untaken = (sale: SaleState, itemId: number): number =>
+  (sale.free[itemId - 1] ?? 0) - (sale.lapsed.get(itemId)?.size ?? 0);
+
+/** What a reservation is made of. */
+export type Made = Pick<
+  Reservation,
+  "seq" | "code" | "itemId" | "buyer" | "reservedAt" | "key" | "request"
+>;
+
+/**
+ * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
+ * within their limit or of the item's units, that one has lapsed: the first to run out. The same
+ * rule reads the journal, without asking what the time was, or what became of other sales.
+ * @param deadline the TTL after its making, unless the journal says otherwise
+ */
 export function reserve(
   state: LedgerState,
   sale: SaleState,
-  made: {
-    readonly code: string;
-    readonly itemId: number;
-    readonly userId: string;
-    readonly key: string | null;
-    readonly request: string | null;
-  },
-  now: number,
+  made: Made,
+  deadline = made.reservedAt + sale.terms.reservationTtlMs,
 ): Reservation {
-  const { endsAt, reservationTtlMs } = sale.sale;
+  const { itemId, buyer, key, request } = made;
+  const holder = holderFor(sale, buyer);
+  if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
+    end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
+    // It may have been all that they had.
+    return reserve(state, sale, made, deadline);
+  }
+  if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
+  // Ending another one of theirs may have left the buyer with nothing.
+  const of = holderFor(sale, buyer);
   const reservation: Reservation = {
-    code: made.code,
+    ...made,
     sale,
-    saleId: sale.sale.id,
-    itemId: made.itemId,
-    userId: made.userId,
-    reservedAt: now,
-    expiresAt: Math.min(now + reservationTtlMs, endsAt),
-    key: made.key,
-    request: made.request,
-    earlier: earlierBy(state, made.userId, made.key),
+    deadline,
     status: "live",
+    place: -1,
     sold: null,
   };
-  take(sale, reservation);
-  buyerOf(sale, made.userId).live.push(reservation);
-  // The TTL is one figure a sale and time does not run backwards: this keeps the order.
-  sale.deadlines.push(reservation);
-  sale.lastExpiry[made.itemId - 1] = reservation.expiresAt;
+  take(sale, itemId);
+  of.open.add(reservation);
+  of.live += 1;
+  sale.live.add(reservation);
+  sale.changes += 1;
+  sale.lastDeadline[itemId - 1] = deadline;
   state.codes.set(made.code, reservation);
-  if (made.key !== null) state.keys.set(keyOf(made.userId, made.key), reservation);
+  if (key !== null) rememberUse(state, reservation, key, request);
   return reservation;
 }
 
-/** Sells the unit of a live reservation, or of a lapsed one whose unit is still free. */
-export function sell(reservation: Reservation, seq: number, at: number): void {
-  const { sale } = reservation;
-  const buyer = buyerOf(sale, reservation.userId);
-  if (reservation.status === "live") dropLive(buyer, reservation);
-  else take(sale, reservation);
-  const index = reservation.itemId - 1;
-  const unit = (sale.soldOf[index] ?? 0) + 1;
-  sale.soldOf[index] = unit;
-  sale.reserved -= 1;
-  sale.sold += 1;
-  buyer.bought += 1;
-  reservation.status = "sold";
-  reservation.sold = { seq, at, unit, userOrdinal: buyer.bought };
-  sale.changed.add(reservation.itemId);
+/** The reservation of an item that ran out first, or will. */
+function firstOfItem(sale: SaleState, { itemId, code }: Made): Reservation {
+  const [lapsed] = sale.lapsed.get(itemId) ?? [];
+  if (lapsed !== undefined) return lapsed;
+  const live = Array.from(sale.live).filter((other) => other.itemId === itemId);
+  return firstToRunOut(live, `${code}: no unit of item ${itemId} is left`);
+}
+
+function firstToRunOut(of: Iterable<Reservation>, complaint: string): Reservation {
+  let first: Reservation | null = null;
+  for (const one of of) if (first === null || runsOutBefore(one, first)) first = one;
+  if (first === null) throw new Error(complaint);
+  return first;
 }
 
 /**
- * Reserves and sells units in one go, for a buyer who did not reserve before.
- * @param code of the first unit
+ * Takes a reservation off the books and puts its unit back on sale.
+ * @param released whether it was given back; else its unit or its place went to somebody else
+ */
+export function end(state: LedgerState, reservation: Reservation, released: boolean): void {
+  const { sale, itemId, buyer } = reservation;
+  const holder = holderFor(sale, buyer);
+  if (reservation.status === "live") {
+    sale.live.remove(reservation);
+    putBack(sale, itemId);
+    holder.live -= 1;
+  } else if (!dropLapsed(reservation)) {
+    throw new Error(`${reservation.code}: what is not on the books cannot end`);
+  }
+  holder.open.delete(reservation);
+  if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
+  reservation.status = "ended";
+  sale.changes += 1;
+  forget(state, reservation);
+  const { seq, code, reservedAt, key, request } = reservation;
+  const made = { seq, code, itemId, buyer, reservedAt, key, request };
+  rememberEnded(state, { ...made, saleId: sale.terms.id, released, sold: null });
+}
+
+function rememberEnded(state: LedgerState, of: ArchivedCode): void {
+  state.ended.delete(of.code);
+  state.ended.set(of.code, { of, seq: state.seq });
+  if (state.ended.size <= endedMax) return;
+  for (const [oldest, { seq }] of state.ended) {
+    state.ended.delete(oldest);
+    state.endedUpTo = seq;
+    return;
+  }
+}
+
+/** Notes that a code which is not on the books any more was given back: it is not sold late. */
+export function release(state: LedgerState, sale: SaleState, ended: ArchivedCode): void {
+  sale.changes += 1;
+  rememberEnded(state, { ...ended, released: true });
+}
+
+function dropLapsed(reservation: Reservation): boolean {
+  const { sale, itemId } = reservation;
+  const lapsed = sale.lapsed.get(itemId);
+  if (lapsed?.delete(reservation) !== true) return false;
+  if (lapsed.size === 0) sale.lapsed.delete(itemId);
+  return true;
+}
+
+/** Sells the unit of a reservation that is on the books. */
+export function sell(reservation: Reservation, seq: number, at: number): void {
+  const { sale, itemId, buyer } = reservation;
+  const holder = holderFor(sale, buyer);
+  if (reservation.status === "live") {
+    sale.live.remove(reservation);
+    holder.live -= 1;
+  } else {
+    if (!dropLapsed(reservation)) throw new Error(`${reservation.code} is not on the books`);
+    take(sale, itemId);
+  }
+  holder.open.delete(reservation);
+  holder.bought += 1;
+  const unit = (sale.soldOf[itemId - 1] ?? 0) + 1;
+  sale.soldOf[itemId - 1] = unit;
+  sale.soldUnits.push(reservation);
+  sale.changes += 1;
+  reservation.status = "sold";
+  reservation.sold = { seq, at, unit, userOrdinal: holder.bought };
+}
+
+/** A reservation that had left the books, whose unit is sold after all. */
+export function sellEnded(
+  state: LedgerState,
+  sale: SaleState,
+  made: Made,
+  seq: number,
+  at: number,
+): Reservation {
+  state.ended.delete(made.code);
+  const { code, itemId, buyer, reservedAt, key, request } = made;
+  const back = reserve(state, sale, {
+    seq: made.seq,
+    code,
+    itemId,
+    buyer,
+    reservedAt,
+    key,
+    request,
+  });
+  sell(back, seq, at);
+  return back;
+}
+
+/**
+ * Sells units in one go: those that the buyer has reserved of the item first, then others.
+ * @param made as of the first unit that was not reserved before
  */
 export function buy(
   state: LedgerState,
   sale: SaleState,
-  made: { readonly code: string; readonly itemId: number; readonly userId: string },
+  made: Made,
   quantity: number,
-  { seq, at }: { readonly seq: number; readonly at: number },
-): Reservation[] {
-  return Array.from({ length: quantity }, (_, index) => {
+): readonly Reservation[] {
+  const units = ownOf(sale, made.buyer, made.itemId).slice(0, quantity);
+  const reserved = units.length;
+  for (const unit of units) sell(unit, made.seq, made.reservedAt);
+  for (let index = 0; index < quantity - reserved; index += 1) {
     const code = unitCode(made.code, index);
-    const unit = reserve(state, sale, { ...made, code, key: null, request: null }, at);
-    sell(unit, seq, at);
-    return unit;
-  });
+    const unit = reserve(state, sale, { ...made, code, key: null, request: null });
+    sell(unit, made.seq, made.reservedAt);
+    units.push(unit);
+  }
+  const [first] = units;
+  if (first !== undefined && made.key !== null) rememberUse(state, first, made.key, made.request);
+  return units;
+}
+
+/** What a buyer has on the books of an item: what lives, and then what has lapsed, oldest first. */
+export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
+  const open = Array.from(holderOf(sale, buyer)?.open ?? []);
+  const own = open.filter((reservation) => reservation.itemId === itemId);
+  const live = own.filter(({ status }) => status === "live");
+  return [...live, ...own.filter(({ status }) => status !== "live")];
 }
 
 /** The code of the unit that follows `index` others in one purchase: counted on at its end. */
@@ -298,86 +461,56 @@ export function unitCode(code: string, index: number): string {
 }
 
 /**
- * Moves the end of a sale that is not over. Replaying the journal with the new end gives the
- * same state: no reservation has run out by an end that had not come.
+ * Moves the ledger's time on to `now` (ms), and returns it; it is never taken back. Whatever has
+ * run out by then is free for others.
  */
-export function moveEnd(sale: SaleState, endsAt: number): void {
-  sale.sale = { ...sale.sale, endsAt };
-  for (const reservation of sale.deadlines) {
-    const { reservedAt, itemId, status } = reservation;
-    reservation.expiresAt = Math.min(reservedAt + sale.sale.reservationTtlMs, endsAt);
-    if (status === "live") sale.lastExpiry[itemId - 1] = reservation.expiresAt;
-  }
+export function advance(state: LedgerState, now: number): number {
+  if (now > state.now) state.now = now;
+  return state.now;
 }
 
-/** Puts the unit of a live reservation back on sale. */
-export function giveBack(reservation: Reservation, as: "lapsed" | "released"): void {
-  const { sale } = reservation;
-  const index = reservation.itemId - 1;
-  sale.free[index] = (sale.free[index] ?? 0) + 1;
-  sale.available += 1;
-  sale.reserved -= 1;
-  sale.freeHint = Math.min(sale.freeHint, index);
-  sale.changed.add(reservation.itemId);
-  const buyer = buyerOf(sale, reservation.userId);
-  dropLive(buyer, reservation);
-  if (buyer.live.length === 0 && buyer.bought === 0) sale.buyers.delete(reservation.userId);
-  reservation.status = as;
-}
-
-/**
- * Ends every reservation of a sale that has run out by `now`. Called before each decision,
- * so that no timer has to run for an abandoned unit to be sold.
- */
+/** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
 export function expire(sale: SaleState, now: number): void {
-  const { deadlines } = sale;
-  let head = sale.deadlineHead;
-  for (; head < deadlines.length; head += 1) {
-    const reservation = deadlines[head];
-    if (reservation?.status !== "live") continue;
-    if (reservation.expiresAt > now) break;
-    giveBack(reservation, "lapsed");
+  lapse(sale, isOver(sale, now) ? Infinity : now);
+}
+
+/** Lets what runs out by `time` lapse, the first to run out first. */
+export function lapse(sale: SaleState, time: number): void {
+  const { live } = sale;
+  for (let next = live.first(); next !== undefined; next = live.first()) {
+    if (next.deadline > time) return;
+    live.remove(next);
+    next.status = "lapsed";
+    holderFor(sale, next.buyer).live -= 1;
+    putBack(sale, next.itemId);
+    const lapsed = sale.lapsed.get(next.itemId);
+    if (lapsed === undefined) sale.lapsed.set(next.itemId, new Set([next]));
+    else lapsed.add(next);
   }
-  sale.deadlineHead = head;
 }
 
-/** When the next live reservation runs out; undefined without one. Call `expire` first. */
-export const soonestExpiry = (sale: SaleState): number | undefined =>
-  sale.deadlines[sale.deadlineHead]?.expiresAt;
-
-/**
- * Keeps the past within its bound: sold reservations stay, the oldest of those that lapsed
- * or were given back go. Call it before a checkout only: a purchase or release may be about
- * one that would go. Never called while the journal is replayed, where any code may still
- * turn out sold.
- */
-export function trimLapsed(state: LedgerState, sale: SaleState): void {
-  const past = sale.deadlines.length - sale.reserved - sale.sold;
-  if (past <= 2 * lapsedReservationsMax) return;
-  let excess = past - lapsedReservationsMax;
-  let gone = 0;
-  const kept: Reservation[] = [];
-  sale.deadlines.forEach((reservation, index) => {
-    if (excess === 0 || reservation.status === "live" || reservation.status === "sold") {
-      kept.push(reservation);
-      return;
+/** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
+export function revive(sale: SaleState, time: number): void {
+  for (const [itemId, lapsed] of sale.lapsed) {
+    for (const reservation of lapsed) {
+      if (reservation.deadline <= time) continue;
+      lapsed.delete(reservation);
+      take(sale, itemId);
+      reservation.status = "live";
+      sale.live.add(reservation);
+      holderFor(sale, reservation.buyer).live += 1;
     }
-    forget(state, reservation);
-    excess -= 1;
-    if (index < sale.deadlineHead) gone += 1;
-  });
-  sale.deadlineHead -= gone;
-  sale.deadlines = kept;
+    if (lapsed.size === 0) sale.lapsed.delete(itemId);
+  }
 }
 
-function take(sale: SaleState, reservation: Reservation): void {
-  const index = reservation.itemId - 1;
-  sale.free[index] = (sale.free[index] ?? 0) - 1;
+function take(sale: SaleState, itemId: number): void {
+  sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) - 1;
   sale.available -= 1;
-  sale.reserved += 1;
-  sale.changed.add(reservation.itemId);
 }
 
-function dropLive(buyer: Buyer, reservation: Reservation): void {
-  buyer.live.splice(buyer.live.indexOf(reservation), 1);
+function putBack(sale: SaleState, itemId: number): void {
+  sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) + 1;
+  sale.available += 1;
+  sale.freeHint = Math.min(sale.freeHint, itemId - 1);
 }

@@ -126,6 +126,10 @@ export function errorCode(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** Whether a statement was refused, and so rolled back for certain: PostgreSQL was not going down. */
+export const isRefused = (error: unknown): boolean =>
+  error instanceof postgres.PostgresError && !errorCode(error).startsWith("57");
+
 /** A message for people. Some connection errors carry their reason in the code alone. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -4,11 +4,12 @@
  * records when somebody asks, and at most `othersMax` of them are kept: those of the hourly
  * schedule for good, product sales, which an administrator may change, for `productSaleMs`.
  */
-import type { Sql } from "postgres";
-import { loadSales, type Item, type StoredSale } from "../store/sales.ts";
+import { itemOf, type Item, type StoredSale } from "../store/sales.ts";
 
 const othersMax = 8;
 const productSaleMs = 1_000;
+
+type LoadSales = (ids: readonly number[]) => Promise<StoredSale[]>;
 
 export type ShownSale = {
   readonly stored: StoredSale;
@@ -18,17 +19,20 @@ export type ShownSale = {
   itemJson(itemId: number): string;
 };
 
-export class Shelf {
-  readonly #sql: Sql;
+export class Catalogue {
+  readonly #load: LoadSales;
   readonly #clock: () => number;
   readonly #held = new Map<number, ShownSale>();
   readonly #others = new Map<number, { readonly shown: ShownSale; readonly goodUntil: number }>();
   /** However many ask at once, a sale is read once. */
   readonly #reading = new Map<number, Promise<ShownSale | null>>();
 
-  /** @param clock ms since the Unix epoch */
-  constructor(sql: Sql, clock: () => number = Date.now) {
-    this.#sql = sql;
+  /**
+   * @param load reads sales by id from the records
+   * @param clock ms since the Unix epoch
+   */
+  constructor(load: LoadSales, clock: () => number) {
+    this.#load = load;
     this.#clock = clock;
   }
 
@@ -38,12 +42,9 @@ export class Shelf {
     this.#others.delete(stored.sale.id);
   }
 
-  letGo(saleId: number): void {
-    this.#held.delete(saleId);
-  }
-
-  letGoAll(): void {
-    this.#held.clear();
+  /** Lets go of what the ledger does not hold any more. */
+  holdOnly(saleIds: ReadonlySet<number>): void {
+    for (const id of this.#held.keys()) if (!saleIds.has(id)) this.#held.delete(id);
   }
 
   /** A sale that the ledger holds. */
@@ -65,7 +66,7 @@ export class Shelf {
   async #read(saleId: number): Promise<ShownSale | null> {
     const now = this.#clock();
     try {
-      const [stored] = await loadSales(this.#sql, [saleId]);
+      const [stored] = await this.#load([saleId]);
       this.#others.delete(saleId);
       if (stored === undefined) return null;
       const shown = show(stored);
@@ -90,7 +91,7 @@ function show(stored: StoredSale): ShownSale {
     itemJson(itemId) {
       let json = rendered[itemId];
       if (json === undefined) {
-        const item = stored.items[itemId - 1];
+        const item = itemOf(stored, itemId);
         if (item === undefined) throw new Error(`sale ${stored.sale.id} has no item ${itemId}`);
         json = JSON.stringify(shownItem(stored.sale.id, item));
         rendered[itemId] = json;
@@ -101,11 +102,11 @@ function show(stored: StoredSale): ShownSale {
 }
 
 /** An item as the contract shows it. */
-export function shownItem(saleId: number, { id, name, priceCents }: Item) {
-  return {
-    id,
-    name,
-    image_url: `/sales/${saleId}/items/${id}/image.svg`,
-    price_cents: priceCents,
-  };
+export function shownItem(saleId: number, { id, name, priceCents, productId }: Item) {
+  const image_url =
+    productId === undefined ? `/sales/${saleId}/items/${id}/image.svg` : productImage(productId);
+  return { id, name, image_url, price_cents: priceCents };
 }
+
+/** Where a product's picture is: it has one, whatever sale it is in. */
+export const productImage = (productId: number): string => `/api/products/${productId}/image.svg`;

@@ -10,23 +10,14 @@
  * Changes are made one after another. When nobody knows whether one was stored, the writer is
  * ended: the next term loads what is there.
  */
-import postgres, { type Sql } from "postgres";
 import type { ChangeSaleOutcome } from "../ledger/commands.ts";
-import { addSale, type LedgerState, type Reservation } from "../ledger/state.ts";
-import { errorCode, messageOf } from "../postgres/client.ts";
-import { DeposedError } from "../store/journal.ts";
-import {
-  deleteProduct,
-  insertProductSale,
-  productSaleIds,
-  replaceProductSale,
-  type AnnouncedItem,
-  type MissingProduct,
-  type SaleTerms,
-} from "../store/product-sales.ts";
-import type { StoredSale } from "../store/sales.ts";
+import type { LedgerView } from "../ledger/view.ts";
 import { UnavailableError, type Writer } from "../engine/writer.ts";
-import type { Shelf } from "./catalogue.ts";
+import { isRefused, messageOf } from "../postgres/client.ts";
+import type { NewProductSale, SaleTerms } from "../store/product-sales.ts";
+import { DeposedError, type Records } from "../store/records.ts";
+import type { StoredSale } from "../store/sales.ts";
+import type { Catalogue } from "./catalogue.ts";
 
 /** Product sales that are coming or open at a time. */
 export const productSalesMax = 200;
@@ -35,12 +26,11 @@ const changesWaitingMax = 64;
 /** How long ago a new sale may have begun: an administrator's clock may be off by as much. */
 export const startedAgoMaxMs = 60_000;
 
-export type NewProductSale = Omit<SaleTerms, "reservationTtlMs"> & {
-  readonly items: readonly AnnouncedItem[];
-};
+/** What an administrator says of a new sale. */
+export type AnnouncedSale = Omit<NewProductSale, "reservationTtlMs">;
 
 /** What an administrator says differently; what is missing stays. */
-export type SaleChange = { readonly [F in keyof NewProductSale]?: NewProductSale[F] | undefined };
+export type SaleChange = { readonly [F in keyof AnnouncedSale]?: AnnouncedSale[F] | undefined };
 
 /** Why a sale was not made or changed. */
 export type Refusal =
@@ -57,14 +47,11 @@ export type Refusal =
     };
 
 export type ProductSalesOptions = {
-  readonly sql: Sql;
+  readonly records: Records;
   readonly writer: Writer;
-  /** The writer's. It may be ahead of the records: here it is asked for nothing else but codes. */
-  readonly state: LedgerState;
-  readonly shelf: Shelf;
+  readonly catalogue: Catalogue;
   readonly epoch: number;
   readonly reservationTtlMs: number;
-  readonly clock: () => number;
 };
 
 export class ProductSales {
@@ -80,7 +67,7 @@ export class ProductSales {
   }
 
   static async open(options: ProductSalesOptions): Promise<ProductSales> {
-    return new ProductSales(options, await productSaleIds(options.sql));
+    return new ProductSales(options, await options.records.productSaleIds());
   }
 
   /** Whether an id is a product sale's, of one that is over too. */
@@ -88,26 +75,21 @@ export class ProductSales {
     return this.#ids.has(saleId);
   }
 
-  /** The reservation of a code in a product sale that the ledger holds. */
-  reservation(code: string): Reservation | undefined {
-    const reservation = this.#options.state.codes.get(code);
-    return reservation?.sale.sale.kind === "product" ? reservation : undefined;
-  }
-
-  async create(sale: NewProductSale): Promise<StoredSale | Refusal> {
+  async create(sale: AnnouncedSale): Promise<StoredSale | Refusal> {
     return await this.#alone(async () => {
-      const { sql, writer, epoch, reservationTtlMs, clock } = this.#options;
-      const fault = faultIn(sale, clock());
-      if (fault !== null) return fault;
-      const { seq, count } = await writer.read((state) => ({
-        seq: state.seq,
-        count: unfinished(state, clock()),
+      const { records, writer, epoch, reservationTtlMs } = this.#options;
+      const { now, seq, count } = await writer.read((view) => ({
+        now: view.now,
+        seq: view.seq,
+        count: unfinished(view),
       }));
+      const fault = faultIn(sale, now);
+      if (fault !== null) return fault;
       if (count >= productSalesMax) return { word: "too_many_sales" };
       const stored = await this.#store(() =>
-        insertProductSale(sql, epoch, { ...sale, reservationTtlMs }, sale.items, seq),
+        records.insertProductSale(epoch, { ...sale, reservationTtlMs }, seq),
       );
-      if ("missing" in stored) return missing(stored);
+      if ("missing" in stored) return missing(stored.missing);
       await this.#put(stored);
       return stored;
     });
@@ -137,40 +119,39 @@ export class ProductSales {
 
   /** Takes a product out of the shop, unless a sale that is coming or open has it. */
   async deleteProduct(id: number): Promise<"deleted" | "product_not_found" | "product_in_sale"> {
-    const { sql, epoch, clock } = this.#options;
-    return await this.#alone(() => this.#store(() => deleteProduct(sql, epoch, id, clock())));
+    const { records, writer, epoch } = this.#options;
+    return await this.#alone(async () => {
+      const now = await writer.read((view) => view.now);
+      return await this.#store(() => records.deleteProduct(epoch, id, now));
+    });
   }
 
   async #hasOpened(saleId: number): Promise<boolean | Refusal> {
     if (!this.has(saleId)) return { word: "sale_not_found" };
-    const { writer, clock } = this.#options;
-    return await writer.read((state) => {
-      const held = state.sales.get(saleId);
-      if (held === undefined) return { word: "sale_ended" };
-      return held.sale.startsAt <= Math.max(clock(), state.now);
+    return await this.#options.writer.read((view) => {
+      const sale = view.sale(saleId);
+      return sale === null ? { word: "sale_ended" } : sale.startsAt <= view.now;
     });
   }
 
   async #moveEnd(saleId: number, endsAt: number | "now"): Promise<StoredSale | Refusal> {
-    const { writer, shelf } = this.#options;
+    const { writer, catalogue } = this.#options;
     const outcome: ChangeSaleOutcome = await writer.submit({
       kind: "change_sale",
       saleId,
       endsAt,
     });
     if (outcome.word !== "sale_changed") return { word: outcome.word };
-    await writer.read((state) => {
-      const held = state.sales.get(saleId);
-      const shown = shelf.held(saleId);
-      if (held !== undefined && shown !== undefined) {
-        shelf.hold({ ...shown.stored, sale: held.sale });
-      }
+    await writer.read((view) => {
+      const sale = view.sale(saleId);
+      const shown = catalogue.held(saleId);
+      if (sale !== null && shown !== undefined) catalogue.hold({ ...shown.stored, sale });
     });
     return await this.#shown(saleId);
   }
 
   async #replace(saleId: number, change: SaleChange): Promise<StoredSale | Refusal> {
-    const { sql, epoch, clock } = this.#options;
+    const { records, writer, epoch } = this.#options;
     const present = await this.#shown(saleId);
     if ("word" in present) return present;
     const { sale, title } = present;
@@ -181,16 +162,20 @@ export class ProductSales {
       perUserLimit: change.perUserLimit ?? sale.perUserLimit,
       reservationTtlMs: sale.reservationTtlMs,
     };
-    const fault = faultIn(terms, clock());
+    const now = await writer.read((view) => view.now);
+    const fault = faultIn(terms, now);
     if (fault !== null) return fault;
-    if (!(await this.#shut(saleId))) return { word: "sale_has_opened" };
+    // From here on no checkout is decided on terms that are being replaced.
+    const isShut = await writer.maintain((ledger) => ledger.shutSale(saleId));
+    if (!isShut) return { word: "sale_has_opened" };
     let kept = present;
     try {
+      const items = change.items ?? null;
       const replaced = await this.#store(() =>
-        replaceProductSale(sql, epoch, present, terms, change.items ?? null, clock()),
+        records.replaceProductSale(epoch, present, { ...terms, items }, now),
       );
       if (replaced === "sale_has_opened") return { word: replaced };
-      if ("missing" in replaced) return missing(replaced);
+      if ("missing" in replaced) return missing(replaced.missing);
       kept = replaced;
       return kept;
     } finally {
@@ -198,34 +183,18 @@ export class ProductSales {
     }
   }
 
-  /**
-   * Leaves a sale that has not opened a window of no length: whatever the time is, it is not
-   * open, and attempts on it go on being counted. False when it has opened.
-   */
-  async #shut(saleId: number): Promise<boolean> {
-    const { writer, clock } = this.#options;
-    return await writer.read((state) => {
-      const held = state.sales.get(saleId);
-      if (held === undefined || held.deadlines.length > 0) return false;
-      if (held.sale.startsAt <= Math.max(clock(), state.now)) return false;
-      held.sale = { ...held.sale, endsAt: held.sale.startsAt };
-      return true;
-    });
-  }
-
   /** Puts a sale that nobody has bought in into the ledger, in the place of what was there. */
   async #put(stored: StoredSale): Promise<void> {
-    const { writer, shelf } = this.#options;
-    await writer.read((state) => {
-      const { id } = stored.sale;
-      this.#ids.add(id);
-      shelf.hold(stored);
-      addSale(state, stored.sale, state.sales.get(id)?.attempts ?? 0);
+    const { writer, catalogue } = this.#options;
+    await writer.maintain((ledger) => {
+      this.#ids.add(stored.sale.id);
+      catalogue.hold(stored);
+      ledger.addSale(stored.sale, 0);
     });
   }
 
   async #shown(saleId: number): Promise<StoredSale | Refusal> {
-    const shown = await this.#options.shelf.find(saleId);
+    const shown = await this.#options.catalogue.find(saleId);
     return shown === null ? { word: "sale_not_found" } : shown.stored;
   }
 
@@ -234,9 +203,7 @@ export class ProductSales {
     try {
       return await store();
     } catch (error) {
-      // A refused statement was rolled back for certain, unless PostgreSQL was going down.
-      if (error instanceof postgres.PostgresError && !errorCode(error).startsWith("57"))
-        throw error;
+      if (isRefused(error)) throw error;
       const reason = error instanceof DeposedError ? error : new Error(messageOf(error));
       this.#options.writer.end(reason);
       throw new UnavailableError(reason.message);
@@ -255,13 +222,8 @@ export class ProductSales {
 }
 
 /** Product sales that are not over. */
-function unfinished(state: LedgerState, now: number): number {
-  let count = 0;
-  for (const { sale } of state.sales.values()) {
-    if (sale.kind === "product" && sale.endsAt > now) count += 1;
-  }
-  return count;
-}
+const unfinished = (view: LedgerView): number =>
+  view.sales().filter(({ kind, endsAt }) => kind === "product" && endsAt > view.now).length;
 
 /** What is wrong with a window. */
 function faultIn(
@@ -276,7 +238,4 @@ function faultIn(
 
 const invalid = (detail: string): Refusal => ({ word: "invalid_request", detail });
 
-const missing = ({ missing: productId }: MissingProduct): Refusal => ({
-  word: "product_not_found",
-  productId,
-});
+const missing = (productId: number): Refusal => ({ word: "product_not_found", productId });

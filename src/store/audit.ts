@@ -28,10 +28,11 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
     with sale as (select * from sales where id = ${saleId}),
     sold as (select * from purchases where sale_id = ${saleId}),
     units as (select item_id, count(*) as units from sold group by item_id),
-    buyers as (select user_id, count(*) as units from sold group by user_id),
+    -- The same name in two kinds is two buyers.
+    buyers as (select buyer, user_id, count(*) as units from sold group by buyer, user_id),
     -- The attempts that changed something, as the partial index holds them.
     effective as (
-      select seq, kind, outcome, code, user_id, item_id from attempts
+      select seq, kind, outcome, code, buyer, user_id, item_id, quantity from attempts
       where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released')),
     -- What retention has left: the first attempt that is kept, and from when on none is missing.
     first as (select seq, at from attempts order by seq limit 1),
@@ -50,18 +51,22 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
       (select count(*)::int from sold where seq >= retained.seq and not exists (
          select from effective e
          where e.outcome = 'purchased' and e.seq = sold.seq
-           -- Units bought in one step follow the first one's code.
+           -- Units bought in one step have the codes that they were reserved under, or new ones.
            and (e.code = sold.code or e.kind = 'buy')
-           and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_attempt,
+           and e.buyer = sold.buyer and e.user_id = sold.user_id
+           and e.item_id = sold.item_id)) as purchases_without_attempt,
       (select count(*)::int from sold where sale.starts_at >= retained.at and not exists (
          select from effective e
          where (e.kind = 'buy' and e.seq = sold.seq
                 or e.outcome = 'reserved' and e.seq < sold.seq and e.code = sold.code)
-           and e.user_id = sold.user_id and e.item_id = sold.item_id)) as purchases_without_reservation,
+           and e.buyer = sold.buyer and e.user_id = sold.user_id
+           and e.item_id = sold.item_id)) as purchases_without_reservation,
       (select count(*)::int from sold
        where purchased_at < sale.starts_at or purchased_at >= sale.ends_at) as purchases_outside_window,
-      (select count(*)::int from effective e where e.outcome = 'purchased' and not exists (
-         select from sold where sold.code = e.code and sold.seq = e.seq)) as attempts_without_purchase,
+      (select count(*)::int from effective e where e.outcome = 'purchased' and (
+         select count(*) from sold
+         where sold.seq = e.seq and (e.kind = 'buy' or sold.code = e.code)
+       ) <> coalesce(e.quantity, 1)) as attempts_without_purchase,
       ((select count(*) - count(distinct code) from effective where outcome = 'reserved')
        + (select count(*) - count(distinct code) from sold))::int as duplicate_codes
     from sale, retained`;
@@ -84,19 +89,19 @@ export type JournalAudit = {
   readonly attempts: number;
   /** Sequence numbers that are missing between the first attempt kept and the last. */
   readonly missing: number;
-  /** Attempts with an earlier time than the one before them. */
-  readonly out_of_order: number;
+  /** Attempts with an earlier time than the one before them: a clock was set back in between. */
+  readonly clock_set_back: number;
   readonly ok: boolean;
 };
 
 export async function auditJournal(sql: Sql): Promise<JournalAudit> {
-  const [row] = await sql<{ attempts: number; missing: number; out_of_order: number }[]>`
+  const [row] = await sql<Omit<JournalAudit, "ok">[]>`
     select count(*)::float8 as attempts,
            coalesce(max(seq) - min(seq) + 1 - count(*), 0)::float8 as missing,
-           (count(*) filter (where at < before))::float8 as out_of_order
+           (count(*) filter (where at < before))::float8 as clock_set_back
     from (select seq, at, lag(at) over (order by seq) as before from attempts) as journal`;
   if (row === undefined) throw new Error("the journal could not be counted");
-  return { ...row, ok: row.missing === 0 && row.out_of_order === 0 };
+  return { ...row, ok: row.missing === 0 };
 }
 
 /** The audit of all coupons together. Counts of what must not be, but for `coupons` and `claims`. */
@@ -119,7 +124,7 @@ export type CouponAudit = {
 export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
   const [row] = await sql<Omit<CouponAudit, "ok">[]>`
     with counted as (
-      select coupon_name, count(*) as claimed, count(distinct user_id) as users
+      select coupon_name, count(*) as claimed, count(distinct (buyer, user_id)) as users
       from claims group by coupon_name),
     joined as (
       select c.name, c.amount, c.remaining_amount, coalesce(n.claimed, 0) as claimed,
@@ -129,7 +134,7 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       select ordinal, seq, lag(ordinal, 1, 0) over coupon as before, lag(seq, 1, 0::bigint) over coupon as earlier
       from claims window coupon as (partition by coupon_name order by ordinal)),
     tried as (
-      select seq, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
+      select seq, buyer, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
     retained as (select coalesce(min(seq), 0) as seq from attempts)
     select
       (select count(*)::float8 from joined) as coupons,
@@ -141,10 +146,12 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       (select count(*)::float8 from numbered
        where ordinal <> before + 1 or seq <= earlier) as claims_out_of_order,
       (select count(*)::float8 from claims c left join tried t
-         on t.seq = c.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
+         on t.seq = c.seq and t.buyer = c.buyer and t.user_id = c.user_id
+            and t.coupon_name = c.coupon_name
        where t.seq is null and c.seq >= (select seq from retained)) as claims_without_attempt,
       (select count(*)::float8 from tried t left join claims c
-         on c.seq = t.seq and t.user_id = c.user_id and t.coupon_name = c.coupon_name
+         on c.seq = t.seq and t.buyer = c.buyer and t.user_id = c.user_id
+            and t.coupon_name = c.coupon_name
        where c.seq is null) as attempts_without_claim`;
   if (row === undefined) throw new Error("the coupons could not be counted");
   const { coupons: _coupons, claims: _claims, ...faults } = row;

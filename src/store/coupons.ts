@@ -1,51 +1,68 @@
 /** Coupons and claims as they are stored. */
-import type { Sql } from "postgres";
-import { addCoupon, claimKeysMax, rememberClaim, type Coupon } from "../ledger/coupons.ts";
-import type { LedgerState } from "../ledger/state.ts";
+import type { ISql, Sql } from "postgres";
+import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
+import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
 
 /** How long the idempotency key of a claim is remembered over a restart. */
 const claimKeyAgeMaxMs = 24 * 3_600_000;
 /** Rows read at a time. */
 const pageRows = 10_000;
 
-/** Loads every coupon's figures, and the keys of the last day's claims; no claims. */
-export async function recoverCoupons(sql: Sql, state: LedgerState): Promise<void> {
-  const coupons = sql<CouponRow[]>`
+/** Every coupon, in the order of their making, some at a time. */
+export async function* couponPages(sql: ISql): AsyncGenerator<CouponFigures[]> {
+  const rows = sql<CouponRow[]>`
     select id, name, amount, remaining_amount, created_at from coupons order by id`;
-  for await (const page of coupons.cursor(pageRows)) {
-    for (const row of page) addCoupon(state, { ...storedCoupon(row), usedAt: 0, claims: null });
-  }
-  const since = new Date(state.now - claimKeyAgeMaxMs).toISOString();
-  const keyed = await sql<
-    { user_id: string; coupon_name: string; key: string; ordinal: number; claimed_at: Date }[]
-  >`
-    select user_id, coupon_name, idempotency_key as key, ordinal, claimed_at
-    from claims where idempotency_key is not null and claimed_at > ${since}
-    order by claimed_at desc, seq desc limit ${claimKeysMax}`;
-  for (const row of keyed.toReversed()) {
-    const coupon = state.coupons.get(row.coupon_name);
-    if (coupon === undefined) continue;
-    const { user_id: userId, ordinal, claimed_at } = row;
-    rememberClaim(state, row.key, { coupon, userId, ordinal, at: claimed_at.getTime() });
-  }
+  for await (const page of rows.cursor(pageRows)) yield page.map(storedCoupon);
 }
 
-/** When each user claimed a coupon (ms), in the order of their claims. */
-export async function loadClaims(sql: Sql, name: string): Promise<Map<string, number>> {
+type KeyedRow = CouponRow & {
+  buyer: BuyerKind;
+  user_id: string;
+  key: string;
+  ordinal: number;
+  claimed_at: Date;
+};
+
+/** The claims with a key of the day before `now` (ms), oldest first. */
+export async function keyedClaims(
+  sql: ISql,
+  now: number,
+): Promise<{ key: string; claim: ClaimMade }[]> {
+  const since = new Date(now - claimKeyAgeMaxMs).toISOString();
+  const keyed = await sql<KeyedRow[]>`
+    select k.buyer, k.user_id, k.idempotency_key as key, k.ordinal, k.claimed_at,
+           c.id, c.name, c.amount, c.remaining_amount, c.created_at
+    from claims k join coupons c on c.name = k.coupon_name
+    where k.idempotency_key is not null and k.claimed_at > ${since}
+    order by k.claimed_at desc, k.seq desc limit ${claimKeysMax}`;
+  return keyed.toReversed().map((row) => {
+    const coupon = storedCoupon(row);
+    const buyer = { kind: row.buyer, userId: row.user_id };
+    const claim = { coupon, buyer, ordinal: row.ordinal, at: row.claimed_at.getTime() };
+    return { key: row.key, claim };
+  });
+}
+
+/** When each buyer claimed a coupon (ms), by `buyerId`, in the order of their claims. */
+export async function loadClaims(sql: Sql, name: string): Promise<ReadonlyMap<string, number>> {
   const claims = new Map<string, number>();
-  const rows = sql<{ user_id: string; at: number }[]>`
-    select user_id, (extract(epoch from claimed_at) * 1000)::float8 as at
+  const rows = sql<{ buyer: BuyerKind; user_id: string; at: number }[]>`
+    select buyer, user_id, (extract(epoch from claimed_at) * 1000)::float8 as at
     from claims where coupon_name = ${name} order by ordinal`;
   for await (const page of rows.cursor(pageRows)) {
-    for (const { user_id, at } of page) claims.set(user_id, Math.round(at));
+    for (const { buyer: kind, user_id: userId, at } of page) {
+      claims.set(buyerId({ kind, userId }), Math.round(at));
+    }
   }
   return claims;
 }
 
-export type StoredCoupon = Omit<Coupon, "usedAt" | "claims">;
-
 /** Coupons in the order of their making, after the one with the id `after`. */
-export async function listCoupons(sql: Sql, after: number, limit: number): Promise<StoredCoupon[]> {
+export async function listCoupons(
+  sql: Sql,
+  after: number,
+  limit: number,
+): Promise<CouponFigures[]> {
   const rows = await sql<CouponRow[]>`
     select id, name, amount, remaining_amount, created_at from coupons
     where id > ${after} order by id limit ${limit}`;

@@ -8,6 +8,7 @@
  * process which also sells would have to take apart.
  */
 import type { Fragment, PendingQuery, Sql } from "postgres";
+import type { BuyerKind } from "../ledger/buyers.ts";
 import type { OutcomeWord } from "../ledger/commands.ts";
 
 /** Attempts looked at for one answer of a search. */
@@ -24,6 +25,7 @@ export type FoundAttempt = {
   readonly outcome: string;
   readonly sale_id: number | null;
   readonly item_id: number | null;
+  readonly buyer: BuyerKind | null;
   readonly user_id: string | null;
   readonly code: string | null;
   readonly coupon_name: string | null;
@@ -69,7 +71,7 @@ export async function searchAttempts(sql: Sql, search: Search): Promise<Found> {
   ];
   const attempts = await bounded(
     sql<FoundAttempt[]>`
-      select seq::float8 as seq, at, kind, outcome, sale_id, item_id, user_id, code,
+      select seq::float8 as seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code,
              coupon_name, quantity
       from attempts where seq between ${from} and ${to} ${conditions}
       order by seq desc limit ${limit}`,
@@ -94,8 +96,8 @@ export async function attemptsOfCode(sql: Sql, code: string): Promise<FoundAttem
           on a.sale_id = r.sale_id and a.seq >= r.seq and a.code = ${code}
          and a.outcome in ('reserved', 'purchased', 'released')
         union select seq from purchases where code = ${code})
-      select a.seq::float8 as seq, a.at, a.kind, a.outcome, a.sale_id, a.item_id, a.user_id,
-             a.code, a.coupon_name, a.quantity
+      select a.seq::float8 as seq, a.at, a.kind, a.outcome, a.sale_id, a.item_id, a.buyer,
+             a.user_id,             a.code, a.coupon_name, a.quantity
       from effective e join attempts a on a.seq = e.seq order by a.seq desc limit 100`,
   );
 }
@@ -134,7 +136,7 @@ async function firstSeq(sql: Sql): Promise<number> {
 
 /**
  * Number of the first attempt made at a time (ms) or later; one more than the last when there
- * is none. Time never runs backwards in the journal, so halving finds it.
+ * is none. Where a clock was set back, one of those that are near it.
  */
 async function firstAt(sql: Sql, at: number): Promise<number> {
   let low = await firstSeq(sql);
@@ -155,7 +157,7 @@ const lineEnd = "\r\n";
 
 /** Every attempt on a sale, from its being stored up to now, as pieces of a CSV file. */
 export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<string, void> {
-  const columns = "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity";
+  const columns = "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity,buyer";
   yield columns + lineEnd;
   const upTo = await lastSeq(sql);
   const [sale] = await sql<{ seq: number }[]>`
@@ -168,7 +170,7 @@ export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<str
                concat_ws(',', seq, ${timeCell(sql, "at")}, kind, outcome, sale_id,
                          coalesce(item_id::text, ''), ${textCell(sql, "user_id")},
                          coalesce(code::text, ''), ${textCell(sql, "idempotency_key")},
-                         coalesce(quantity::text, '')) || E'\r\n', '' order by seq), '') as csv,
+                         coalesce(quantity::text, ''), coalesce(buyer::text, '')) || E'\r\n', '' order by seq), '') as csv,
              count(*)::int as rows, max(seq)::float8 as last
       from (select * from attempts
             where seq > ${after} and seq <= ${end} and sale_id = ${saleId}
@@ -181,7 +183,7 @@ export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<str
 
 /** Every unit of a sale that was sold up to now, as pieces of a CSV file. */
 export async function* purchasesCsv(sql: Sql, saleId: number): AsyncGenerator<string, void> {
-  const columns = "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents";
+  const columns = "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer";
   yield columns + lineEnd;
   const upTo = await lastSeq(sql);
   let last = { item: 0, unit: 0 };
@@ -190,7 +192,7 @@ export async function* purchasesCsv(sql: Sql, saleId: number): AsyncGenerator<st
       select coalesce(string_agg(
                concat_ws(',', sale_id, item_id, ${textCell(sql, "name")}, unit,
                          ${textCell(sql, "user_id")}, code, seq,
-                         ${timeCell(sql, "purchased_at")}, price_cents) || E'\r\n',
+                         ${timeCell(sql, "purchased_at")}, price_cents, buyer) || E'\r\n',
                '' order by item_id, unit), '') as csv,
              count(*)::int as rows, max(item_id) as item,
              (array_agg(unit order by item_id desc, unit desc))[1] as unit

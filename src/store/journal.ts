@@ -24,204 +24,183 @@ import type {
   Command,
   CreateCoupon,
   CreateCouponOutcome,
+  LookUp,
   Outcome,
   Purchase,
   PurchaseOutcome,
   Release,
   ReleaseOutcome,
+  SoldUnit,
 } from "../ledger/commands.ts";
-import type { Coupon } from "../ledger/coupons.ts";
 import { requestOf } from "../ledger/decide.ts";
-import type { Reservation, SoldUnit } from "../ledger/state.ts";
+import { DeposedError, type Batch } from "./records.ts";
+import { Rows, quote, type Element } from "./rows.ts";
 
 /** The session that holds the leader's lock; nothing is written by any other. */
 export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
 
-/** The session lost the lock, or another leader has written: this state must not be used. */
-export class DeposedError extends Error {}
+/** Of the batch, in every kind of row: its first number is $1, its time $2, its session $3. */
+const ofAttempt = { seq: "$1::bigint + nth", at: "$2::timestamptz" };
 
-/**
- * Rows of one kind, a list of elements a column, until they are taken as array literals.
- * `statement` makes their part of a batch's statement from the table of the arrays, whose
- * columns are c1, c2, …; $1 to $3 are as in `commit`.
- */
-class Rows {
-  count = 0;
-  readonly types: readonly string[];
-  readonly #statement: (arrays: string) => string;
-  #columns: (string | number)[][];
+/** Refused checkouts of guests: most rows of a flood. */
+const refusal = {
+  into: "attempts",
+  columns: { nth: "int", outcome: "outcome_word", sale_id: "int", item_id: "int", user_id: "text" },
+  derived: { ...ofAttempt, kind: "'checkout'", buyer: "'guest'" },
+} as const;
+/** Attempts that have to do with a code, or with a buyer who is none of the guests. */
+const attempt = {
+  into: "attempts",
+  columns: {
+    nth: "int",
+    kind: "attempt_kind",
+    outcome: "outcome_word",
+    sale_id: "int",
+    item_id: "int",
+    buyer: "buyer_kind",
+    user_id: "text",
+    code: "uuid",
+    idempotency_key: "text",
+    request: "text",
+  },
+  derived: ofAttempt,
+} as const;
+/** Attempts of which the number of units is part. */
+const bulk = {
+  into: "attempts",
+  columns: { ...attempt.columns, quantity: "int" },
+  derived: ofAttempt,
+} as const;
+/** Attempts that have to do with a coupon. */
+const couponAttempt = {
+  into: "attempts",
+  columns: {
+    nth: "int",
+    kind: "attempt_kind",
+    outcome: "outcome_word",
+    buyer: "buyer_kind",
+    user_id: "text",
+    coupon_name: "text",
+    idempotency_key: "text",
+  },
+  derived: ofAttempt,
+} as const;
+const purchase = {
+  into: "purchases",
+  columns: {
+    nth: "int",
+    sale_id: "int",
+    item_id: "int",
+    unit: "int",
+    item_stock: "int",
+    buyer: "buyer_kind",
+    user_id: "text",
+    user_ordinal: "int",
+    user_limit: "int",
+    code: "uuid",
+    idempotency_key: "text",
+    request: "text",
+    order_key: "text",
+    order_request: "text",
+  },
+  derived: { seq: ofAttempt.seq, purchased_at: ofAttempt.at },
+} as const;
+const coupon = {
+  into: "coupons",
+  columns: { nth: "int", id: "int", name: "text", amount: "int", remaining_amount: "int" },
+  derived: { seq: ofAttempt.seq, created_at: ofAttempt.at },
+} as const;
+const claim = {
+  into: "claims",
+  columns: {
+    nth: "int",
+    buyer: "buyer_kind",
+    user_id: "text",
+    coupon_name: "text",
+    ordinal: "int",
+    coupon_amount: "int",
+    idempotency_key: "text",
+  },
+  derived: { seq: ofAttempt.seq, claimed_at: ofAttempt.at },
+} as const;
+const saleEnd = {
+  update: "sales",
+  key: "id",
+  columns: { id: "int", ends_at: "timestamptz", closed: "boolean" },
+} as const;
+const couponFigure = {
+  update: "coupons",
+  key: "id",
+  columns: { id: "int", remaining_amount: "int" },
+} as const;
 
-  /** @param types PostgreSQL type of each array's elements */
-  constructor(types: readonly string[], statement: (arrays: string) => string) {
-    this.types = types;
-    this.#statement = statement;
-    this.#columns = types.map(() => []);
-  }
-
-  /** One row: values already written as elements of an array literal. */
-  add(...elements: readonly (string | number)[]): void {
-    for (let i = 0; i < elements.length; i += 1) this.#columns[i]?.push(elements[i] ?? "NULL");
-    this.count += 1;
-  }
-
-  take(): string[] {
-    const taken = this.#columns.map((column) => `{${column.join(",")}}`);
-    this.#columns = this.types.map(() => []);
-    this.count = 0;
-    return taken;
-  }
-
-  /** Its part of the statement, with its arrays as parameters `$first`, `$first + 1`, … */
-  statement(first: number): string {
-    const columns = this.types.map((type, i) => `unnest($${first + i}::${type}[]) as c${i + 1}`);
-    return this.#statement(`(select ${columns.join(", ")}) as t`);
-  }
-}
-
-// Evaluated once a statement: a session that does not hold the leader's lock writes nothing.
-const ifLeader = "pg_backend_pid() = $3::int";
-
-const insert = (into: string, select: string) => (arrays: string) =>
-  `insert into ${into} select ${select} from ${arrays} where ${ifLeader}`;
+const none = "NULL";
 
 export class Journal {
   readonly #session: WriterSession;
-  readonly #statements = new Map<number, string>();
-  #base = 0;
-  #rows = 0;
-
-  /** Refused checkouts: most rows of a flood. */
-  readonly #refusals = new Rows(
-    ["int", "outcome_word", "int", "int", "text"],
-    insert(
-      "attempts (seq, at, kind, outcome, sale_id, item_id, user_id)",
-      "$1::bigint + c1, $2::timestamptz, 'checkout', c2, c3, c4, c5",
-    ),
-  );
-  /** Attempts that have to do with a code. */
-  readonly #codes = new Rows(
-    ["int", "attempt_kind", "outcome_word", "int", "int", "text", "uuid", "text", "text"],
-    insert(
-      `attempts (seq, at, kind, outcome, sale_id, item_id, user_id,
-                 code, idempotency_key, request)`,
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
-    ),
-  );
-  readonly #purchases = new Rows(
-    ["int", "int", "int", "int", "int", "text", "int", "int", "uuid"],
-    insert(
-      `purchases (seq, purchased_at, sale_id, item_id, unit, item_stock,
-                  user_id, user_ordinal, user_limit, code)`,
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8, c9",
-    ),
-  );
-  /** Attempts without a reservation before them: bought in one step, and changes of a sale. */
-  readonly #direct = new Rows(
-    ["int", "attempt_kind", "outcome_word", "int", "int", "text", "uuid", "int"],
-    insert(
-      "attempts (seq, at, kind, outcome, sale_id, item_id, user_id, code, quantity)",
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6, c7, c8",
-    ),
-  );
-  readonly #salesChanged = new Rows(
-    ["int", "timestamptz"],
-    (arrays) => `update sales set ends_at = c2 from ${arrays} where id = c1 and ${ifLeader}`,
-  );
-  /** Attempts that have to do with a coupon. */
-  readonly #coupons = new Rows(
-    ["int", "attempt_kind", "outcome_word", "text", "text", "text"],
-    insert(
-      "attempts (seq, at, kind, outcome, user_id, coupon_name, idempotency_key)",
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6",
-    ),
-  );
-  readonly #couponsMade = new Rows(
-    ["int", "int", "text", "int", "int"],
-    insert(
-      "coupons (seq, created_at, id, name, amount, remaining_amount)",
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5",
-    ),
-  );
-  readonly #couponsClaimed = new Rows(
-    ["int", "int"],
-    (arrays) =>
-      `update coupons set remaining_amount = c2 from ${arrays} where id = c1 and ${ifLeader}`,
-  );
-  readonly #claims = new Rows(
-    ["int", "text", "text", "int", "int", "text"],
-    insert(
-      `claims (seq, claimed_at, user_id, coupon_name, ordinal, coupon_amount, idempotency_key)`,
-      "$1::bigint + c1, $2::timestamptz, c2, c3, c4, c5, c6",
-    ),
-  );
-  readonly #kinds = [
-    this.#refusals,
-    this.#codes,
-    this.#purchases,
-    this.#direct,
-    this.#salesChanged,
-    this.#coupons,
-    this.#couponsMade,
-    this.#couponsClaimed,
-    this.#claims,
-  ];
-  /** Coupons made in this batch, with the offset of the attempt, and others claimed in it. */
-  readonly #made = new Map<Coupon, number>();
-  readonly #touched = new Set<Coupon>();
+  /** By the kinds of rows in a batch. */
+  readonly #statements = new Map<string, string>();
+  readonly #refusals = new Rows(refusal);
+  readonly #attempts = new Rows(attempt);
+  readonly #bulks = new Rows(bulk);
+  readonly #purchases = new Rows(purchase);
+  readonly #saleEnds = new Rows(saleEnd);
+  readonly #couponAttempts = new Rows(couponAttempt);
+  readonly #coupons = new Rows(coupon);
+  readonly #couponFigures = new Rows(couponFigure);
+  readonly #claims = new Rows(claim);
+  readonly #kinds = {
+    refusals: this.#refusals,
+    attempts: this.#attempts,
+    bulks: this.#bulks,
+    purchases: this.#purchases,
+    saleEnds: this.#saleEnds,
+    couponAttempts: this.#couponAttempts,
+    coupons: this.#coupons,
+    couponFigures: this.#couponFigures,
+    claims: this.#claims,
+  };
+  /** Coupons made in this batch, and what is left of those claimed in it, by their ids. */
+  readonly #made = new Map<
+    number,
+    { readonly nth: number; readonly outcome: CreateCouponOutcome }
+  >();
+  readonly #remaining = new Map<number, number>();
 
   constructor(session: WriterSession) {
     this.#session = session;
   }
 
-  /** Starts a batch whose first attempt has the number `seq`. */
-  begin(seq: number): void {
-    this.#base = seq;
-    this.#rows = 0;
-  }
-
-  /** Adds the next attempt of the batch. */
-  add(command: Command, outcome: Outcome): void {
-    const offset = this.#rows;
-    this.#rows += 1;
-    // The ledger answers a command with one of its own outcomes.
-    switch (command.kind) {
-      case "checkout":
-        return this.#addCheckout(offset, command, outcome as CheckoutOutcome);
-      case "purchase":
-      case "release":
-        return this.#addCode(offset, command, outcome as PurchaseOutcome | ReleaseOutcome);
-      case "buy":
-        return this.#addBuy(offset, command, outcome as BuyOutcome);
-      case "change_sale":
-        return this.#addChangeSale(offset, command, outcome as ChangeSaleOutcome);
-      case "create_coupon":
-        return this.#addCreateCoupon(offset, command, outcome as CreateCouponOutcome);
-      case "claim":
-        return this.#addClaim(offset, command, outcome as ClaimOutcome);
-      default:
-        return command satisfies never;
-    }
-  }
-
   /**
-   * Commits the batch. When it rejects, nobody knows whether the rows are there.
-   * @param at time of every decision in the batch, ms
+   * Commits a batch. When it rejects, nobody knows whether the rows are there.
    * @throws DeposedError when this session does not hold the leader's lock any more
    */
-  async commit(at: number): Promise<void> {
+  async commit({ firstSeq, at, commands, outcomes }: Batch): Promise<void> {
+    let nth = 0;
+    commands.forEach((command, index) => {
+      const outcome = outcomes[index];
+      if (outcome === undefined || outcome.word === "look_up") return;
+      this.#add(nth, command, outcome);
+      nth += 1;
+    });
     this.#addCouponFigures();
-    let shape = 0;
-    let lastRows = 0;
+    const names: string[] = [];
     const arrays: string[] = [];
-    this.#kinds.forEach((rows, i) => {
-      if (rows.count === 0) return;
-      shape |= 1 << i;
+    let lastRows = 0;
+    for (const [name, rows] of Object.entries(this.#kinds)) {
+      if (rows.count === 0) continue;
+      names.push(name);
       lastRows = rows.count;
       arrays.push(...rows.take());
-    });
+    }
     const { sql, backendPid } = this.#session;
-    const parameters = [this.#base, new Date(at).toISOString(), backendPid, ...arrays];
-    const { count } = await sql.unsafe(this.#statement(shape), parameters.map(String), {
+    const parameters = [
+      String(firstSeq),
+      new Date(at).toISOString(),
+      String(backendPid),
+      ...arrays,
+    ];
+    const { count } = await sql.unsafe(this.#statement(names.join()), parameters, {
       prepare: true,
     });
     if (count !== lastRows) {
@@ -230,145 +209,239 @@ export class Journal {
   }
 
   /**
-   * The statement for the kinds of rows in `shape`, a bit each: the last kind's, and the
-   * others' beside it. A flood is of one kind, and then it is a plain insert.
+   * The statement for a batch of these kinds of rows: the last kind's, and the others' beside it.
+   * A flood is of one kind, and then it is a plain insert.
    */
-  #statement(shape: number): string {
-    let statement = this.#statements.get(shape);
+  #statement(names: string): string {
+    let statement = this.#statements.get(names);
     if (statement === undefined) {
       let first = 4;
-      const parts = this.#kinds.flatMap((rows, i) => {
-        if ((shape & (1 << i)) === 0) return [];
+      const parts = Object.entries(this.#kinds).flatMap(([name, rows]) => {
+        if (!names.split(",").includes(name)) return [];
         const part = rows.statement(first);
-        first += rows.types.length;
+        first += rows.width;
         return [part];
       });
       const beside = parts.slice(0, -1).map((part, i) => `w${i} as (${part})`);
       const start = beside.length === 0 ? "" : `with ${beside.join(", ")} `;
       statement = start + (parts.at(-1) ?? "");
-      this.#statements.set(shape, statement);
+      this.#statements.set(names, statement);
     }
     return statement;
   }
 
-  #addCheckout(offset: number, command: Checkout, outcome: CheckoutOutcome): void {
-    const { item, key } = command;
-    const userId = quote(command.userId);
-    if (!("reservation" in outcome)) {
-      const itemId = item === "any" ? "NULL" : storableItem(item);
-      this.#refusals.add(offset, outcome.word, outcome.saleId ?? "NULL", itemId, userId);
+  #add(nth: number, command: Command, outcome: Exclude<Outcome, LookUp>): void {
+    // The ledger answers a command with one of its own outcomes.
+    switch (command.kind) {
+      case "checkout":
+        return this.#addCheckout(nth, command, outcome as CheckoutOutcome);
+      case "purchase":
+      case "release":
+        return this.#addCode(nth, command, outcome as CodeOutcome);
+      case "buy":
+        return this.#addBuy(nth, command, outcome as BuyOutcome);
+      case "change_sale":
+        return this.#addChangeSale(nth, command, outcome as ChangeSaleOutcome);
+      case "create_coupon":
+        return this.#addCreateCoupon(nth, command, outcome as CreateCouponOutcome);
+      case "claim":
+        return this.#addClaim(nth, command, outcome as Exclude<ClaimOutcome, LookUp>);
+      default:
+        return command satisfies never;
+    }
+  }
+
+  #addCheckout(nth: number, command: Checkout, outcome: CheckoutOutcome): void {
+    const { item, key, buyer } = command;
+    const user_id = quote(buyer.userId);
+    if ("reservation" in outcome) {
+      const { saleId, itemId, code } = outcome.reservation;
+      this.#attempts.add({
+        nth,
+        kind: "checkout",
+        outcome: outcome.word,
+        sale_id: saleId,
+        item_id: itemId,
+        buyer: buyer.kind,
+        user_id,
+        code,
+        idempotency_key: nullable(key),
+        request: key === null ? none : quote(requestOf(command)),
+      });
       return;
     }
-    const { saleId, itemId, code } = outcome.reservation;
-    this.#codes.add(
-      offset,
-      "checkout",
-      outcome.word,
-      saleId,
-      itemId,
-      userId,
-      code,
-      key === null ? "NULL" : quote(key),
-      key === null ? "NULL" : quote(requestOf(command)),
-    );
-  }
-
-  #addCode(
-    offset: number,
-    command: Purchase | Release,
-    outcome: PurchaseOutcome | ReleaseOutcome,
-  ): void {
-    const { word, of } = outcome;
-    this.#codes.add(
-      offset,
-      command.kind,
-      word,
-      of?.saleId ?? "NULL",
-      of?.itemId ?? "NULL",
-      of === null ? "NULL" : quote(of.userId),
-      command.code,
-      "NULL",
-      "NULL",
-    );
-    if (word === "purchased" && of.sold !== null) this.#addSold(offset, of, of.sold);
-  }
-
-  #addSold(offset: number, reservation: Reservation, sold: SoldUnit): void {
-    const { sale } = reservation.sale;
-    this.#purchases.add(
-      offset,
-      sale.id,
-      reservation.itemId,
-      sold.unit,
-      sale.stock[reservation.itemId - 1] ?? 0,
-      quote(reservation.userId),
-      sold.userOrdinal,
-      sale.perUserLimit,
-      reservation.code,
-    );
-  }
-
-  #addBuy(offset: number, command: Buy, outcome: BuyOutcome): void {
-    const { saleId, itemId, userId, code, quantity } = command;
-    const sold = outcome.word === "purchased";
-    const user = quote(userId);
-    const item = storableItem(itemId);
-    const storedCode = sold ? code : "NULL";
-    this.#direct.add(offset, "buy", outcome.word, saleId, item, user, storedCode, quantity);
-    if (!sold) return;
-    for (const unit of outcome.units) {
-      if (unit.sold !== null) this.#addSold(offset, unit, unit.sold);
+    const { word, saleId } = outcome;
+    const sale_id = saleId ?? none;
+    const item_id = item === "any" ? none : storableItem(item);
+    if (buyer.kind === "guest") {
+      this.#refusals.add({ nth, outcome: word, sale_id, item_id, user_id });
+      return;
     }
+    this.#attempts.add({
+      ...nothing,
+      nth,
+      kind: "checkout",
+      outcome: word,
+      sale_id,
+      item_id,
+      buyer: buyer.kind,
+      user_id,
+    });
   }
 
-  #addChangeSale(offset: number, { saleId }: ChangeSale, outcome: ChangeSaleOutcome): void {
-    const { word } = outcome;
-    this.#direct.add(offset, "change_sale", word, saleId, "NULL", "NULL", "NULL", "NULL");
-    if (word !== "sale_changed") return;
-    this.#salesChanged.add(saleId, `"${new Date(outcome.endsAt).toISOString()}"`);
+  /** Under the code that was asked for, whatever it led to, and who it is of, or who asked. */
+  #addCode(nth: number, { kind, code, by }: Purchase | Release, outcome: CodeOutcome): void {
+    const { word, of } = outcome;
+    // Of a merchant who asks there is no more to say than for whom.
+    const buyer = of?.buyer ?? (by === "merchant" ? null : by);
+    this.#attempts.add({
+      ...nothing,
+      nth,
+      kind,
+      outcome: word,
+      sale_id: of?.saleId ?? none,
+      item_id: of?.itemId ?? none,
+      buyer: buyer?.kind ?? none,
+      user_id: buyer === null ? none : quote(buyer.userId),
+      code,
+    });
+    if (word === "purchased") this.#addSold(nth, of, null);
   }
 
-  #addCreateCoupon(offset: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {
-    const name = quote(command.coupon);
-    this.#coupons.add(offset, "create_coupon", outcome.word, "NULL", name, "NULL");
-    if (outcome.word === "coupon_created") this.#made.set(outcome.coupon, offset);
+  #addSold(
+    nth: number,
+    sold: SoldUnit,
+    order: { readonly key: string; readonly request: string } | null,
+  ): void {
+    this.#purchases.add({
+      nth,
+      sale_id: sold.saleId,
+      item_id: sold.itemId,
+      unit: sold.unit,
+      item_stock: sold.itemStock,
+      buyer: sold.buyer.kind,
+      user_id: quote(sold.buyer.userId),
+      user_ordinal: sold.userOrdinal,
+      user_limit: sold.userLimit,
+      code: sold.code,
+      idempotency_key: nullable(sold.key),
+      request: nullable(sold.request),
+      order_key: nullable(order?.key ?? null),
+      order_request: nullable(order?.request ?? null),
+    });
   }
 
-  #addClaim(offset: number, command: Claim, outcome: ClaimOutcome): void {
-    const userId = quote(command.userId);
-    const name = quote(command.coupon);
-    const key = command.key === null ? "NULL" : quote(command.key);
-    this.#coupons.add(offset, "claim", outcome.word, userId, name, key);
+  #addBuy(nth: number, command: Buy, outcome: BuyOutcome): void {
+    const { saleId, itemId, buyer, code, quantity, key } = command;
+    const isSold = outcome.word === "purchased";
+    const request = key === null ? null : requestOf(command);
+    this.#bulks.add({
+      nth,
+      kind: "buy",
+      outcome: outcome.word,
+      sale_id: saleId === "unknown" ? none : saleId,
+      item_id: itemId === "unknown" ? none : storableItem(itemId),
+      buyer: buyer.kind,
+      user_id: quote(buyer.userId),
+      code: isSold ? code : none,
+      idempotency_key: nullable(key),
+      request: nullable(request),
+      quantity,
+    });
+    if (!isSold) return;
+    outcome.units.forEach((unit, index) => {
+      const isFirst = index === 0 && key !== null && request !== null;
+      this.#addSold(nth, unit, isFirst ? { key, request } : null);
+    });
+  }
+
+  #addChangeSale(nth: number, { saleId }: ChangeSale, outcome: ChangeSaleOutcome): void {
+    this.#attempts.add({
+      ...nothing,
+      nth,
+      kind: "change_sale",
+      outcome: outcome.word,
+      sale_id: saleId,
+    });
+    if (outcome.word !== "sale_changed") return;
+    const ends_at = `"${new Date(outcome.endsAt).toISOString()}"`;
+    this.#saleEnds.add({ id: saleId, ends_at, closed: String(outcome.closed) });
+  }
+
+  #addCreateCoupon(nth: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {
+    this.#couponAttempts.add({
+      nth,
+      kind: "create_coupon",
+      outcome: outcome.word,
+      buyer: none,
+      user_id: none,
+      coupon_name: quote(command.coupon),
+      idempotency_key: none,
+    });
+    if (outcome.word !== "coupon_created") return;
+    this.#made.set(outcome.coupon.id, { nth, outcome });
+    this.#remaining.set(outcome.coupon.id, outcome.coupon.remaining);
+  }
+
+  #addClaim(nth: number, command: Claim, outcome: Exclude<ClaimOutcome, LookUp>): void {
+    const { buyer, key } = command;
+    const user_id = quote(buyer.userId);
+    const coupon_name = quote(command.coupon);
+    const idempotency_key = nullable(key);
+    this.#couponAttempts.add({
+      nth,
+      kind: "claim",
+      outcome: outcome.word,
+      buyer: buyer.kind,
+      user_id,
+      coupon_name,
+      idempotency_key,
+    });
     if (outcome.word !== "claimed") return;
-    const { coupon, ordinal } = outcome.claim;
-    this.#claims.add(offset, userId, name, ordinal, coupon.amount, key);
-    this.#touched.add(coupon);
+    const { ordinal, coupon: of } = outcome.claim;
+    this.#claims.add({
+      nth,
+      buyer: buyer.kind,
+      user_id,
+      coupon_name,
+      ordinal,
+      coupon_amount: of.amount,
+      idempotency_key,
+    });
+    this.#remaining.set(of.id, of.remaining);
   }
 
   /** A coupon's row gets the figure that it has at the end of the batch, once a batch. */
   #addCouponFigures(): void {
-    for (const [coupon, offset] of this.#made) {
-      const { id, name, amount, remaining } = coupon;
-      this.#couponsMade.add(offset, id, quote(name), amount, remaining);
-      // An update in the same statement would not see the row.
-      this.#touched.delete(coupon);
+    for (const [id, remaining_amount] of this.#remaining) {
+      const made = this.#made.get(id);
+      // An update in the statement that makes the row would not see it.
+      if (made === undefined) this.#couponFigures.add({ id, remaining_amount });
+      else {
+        const { name, amount } = made.outcome.coupon;
+        this.#coupons.add({ nth: made.nth, id, name: quote(name), amount, remaining_amount });
+      }
     }
-    for (const { id, remaining } of this.#touched) this.#couponsClaimed.add(id, remaining);
     this.#made.clear();
-    this.#touched.clear();
+    this.#remaining.clear();
   }
 }
+
+type CodeOutcome = Exclude<PurchaseOutcome | ReleaseOutcome, LookUp>;
+
+/** What an attempt may lack. */
+const nothing = {
+  item_id: none,
+  buyer: none,
+  user_id: none,
+  code: none,
+  idempotency_key: none,
+  request: none,
+} satisfies Record<string, Element>;
+
+const nullable = (text: string | null): string => (text === null ? none : quote(text));
 
 const integerMax = 2_147_483_647;
 
 /** An item number that no sale can have is not storable; the attempt is, without it. */
-const storableItem = (item: number): number | string => (item > integerMax ? "NULL" : item);
-
-const plain = /^[A-Za-z0-9_.@:-]+$/;
-
-/** A text as an element of an array literal. NUL must have been refused before. */
-export function quote(text: string): string {
-  // An unquoted NULL, in any case, would be read as the null value.
-  if (plain.test(text) && !(text.length === 4 && text.toUpperCase() === "NULL")) return text;
-  return `"${text.replace(/["\\]/g, "\\$&")}"`;
-}
+const storableItem = (item: number): Element => (item > integerMax ? none : item);

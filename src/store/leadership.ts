@@ -5,8 +5,9 @@
  *
  * - standby: somebody else has the lock. Asks again every `lockPollMs`; writes nothing.
  * - leader: has the lock on a connection of its own, which is never replaced. Writes.
- * - lost: the connection closed, or did not answer for `silenceMaxMs`. Writes nothing more,
- *   for whatever is sent to a replacement of the connection is refused there (`journal.ts`).
+ * - lost: the connection closed, or did not answer for `silenceMaxMs`, or a newer program has
+ *   migrated the schema. Writes nothing more, for whatever is sent to a replacement of the
+ *   connection is refused there (`journal.ts`).
  *
  * A leader that falls silent (its machine stops, the network is cut) is ended by PostgreSQL
  * after `silenceMaxMs`, and the lock with it, so that a standby takes over.
@@ -14,6 +15,7 @@
 import type { Sql } from "postgres";
 import { connect, type Connection } from "../postgres/client.ts";
 import type { WriterSession } from "./journal.ts";
+import { SchemaError, type Announcement, type LeaderRecord } from "./records.ts";
 
 /** "leader" in ASCII, cut to four bytes; any constant would do. */
 const leaderLockKey = 0x6c656164;
@@ -22,7 +24,7 @@ export const silenceMaxMs = 9_000;
 export const heartbeatMs = 3_000;
 const lockPollMs = 250;
 
-/** A leader's term: one session with the lock, from its epoch's start until it is lost. */
+/** One session with the lock, from its epoch's start until it is lost. */
 export type Leadership = {
   readonly session: WriterSession;
   /** How many terms there have been in this database, this one included. */
@@ -33,23 +35,16 @@ export type Leadership = {
   end(): Promise<void>;
 };
 
-/** Where a leader listens: what other processes are told to pass their writes on to. */
-export type Announcement = {
-  /** Null: the address that PostgreSQL sees it at, with `port`. */
-  readonly url: string | null;
-  readonly port: number;
-};
-
-/** What a standby knows of the leader. */
-export type LeaderRecord = { readonly epoch: number; readonly url: string };
-
 /**
  * Waits for the lock. Resolves to null when `signal` is aborted first.
+ * @param schema the newest migration that this program knows, as drizzle numbers it
  * @param onStandby called after each attempt that found the lock taken
+ * @throws SchemaError when the database was migrated by a newer program
  * @throws the driver's error when the connection fails
  */
 export async function lead(
   connection: Connection,
+  schema: number,
   announce: Announcement,
   signal: AbortSignal,
   onStandby: (leader: LeaderRecord | null) => void,
@@ -75,8 +70,8 @@ export async function lead(
       }
       const session = await tryLock(sql);
       if (session !== null) {
-        const epoch = await beginEpoch(sql, announce);
-        const stopHeart = beat(sql, lose);
+        const epoch = await beginEpoch(sql, schema, announce);
+        const stopHeart = beat(sql, schema, lose);
         void lost.then(stopHeart);
         return {
           session,
@@ -102,12 +97,13 @@ export async function lead(
  * stands behind whatever statement is in flight, so an answer that does not come is a
  * commit that does not come, too.
  */
-function beat(sql: Sql, lose: (reason: Error) => void): () => void {
+function beat(sql: Sql, schema: number, lose: (reason: Error) => void): () => void {
   let askedAt: number | null = null;
   const ask = async (): Promise<void> => {
     askedAt = performance.now();
     try {
-      await sql`select 1`;
+      const [row] = await sql<{ newer: boolean }[]>`select ${isNewer(sql, schema)} as newer`;
+      if (row?.newer === true) lose(new SchemaError(migrated));
       askedAt = null;
     } catch (error) {
       lose(error instanceof Error ? error : new Error(String(error)));
@@ -128,20 +124,31 @@ async function tryLock(sql: Sql): Promise<WriterSession | null> {
   return row?.locked === true ? { sql, backendPid: row.pid } : null;
 }
 
-/** Counts this term, and says where the leader listens, as PostgreSQL sees its address. */
-async function beginEpoch(sql: Sql, { url, port }: Announcement): Promise<number> {
+const migrated =
+  "a newer Stampede has migrated this database; stop this process, and run that version";
+
+/** Whether the schema has migrations that this program does not know. */
+const isNewer = (sql: Sql, schema: number) =>
+  sql`exists (select from drizzle.__drizzle_migrations where created_at > ${schema}::bigint)`;
+
+/**
+ * Counts this term, and says where the leader listens, as PostgreSQL sees its address.
+ * @throws SchemaError when this program is older than the schema: then no term has begun
+ */
+async function beginEpoch(sql: Sql, schema: number, { url, port }: Announcement): Promise<number> {
   const [row] = await sql<{ epoch: number }[]>`
     insert into leader (id, epoch, url, since)
-    values (1, 1,
+    select 1, 1,
             coalesce(${url}::text, 'http://' || coalesce(
               case family(inet_client_addr()) when 6 then '[' || host(inet_client_addr()) || ']'
                                               else host(inet_client_addr()) end,
               '127.0.0.1') || ':' || ${port}::int),
-            now())
+            now()
+    where not ${isNewer(sql, schema)}
     on conflict (id) do update
       set epoch = leader.epoch + 1, url = excluded.url, since = excluded.since
     returning epoch::float8 as epoch`;
-  if (row === undefined) throw new Error("the leader's row could not be written");
+  if (row === undefined) throw new SchemaError(migrated);
   return row.epoch;
 }
 

@@ -28,9 +28,14 @@ export async function migrate(connection: Connection, folder: string): Promise<v
   }
 }
 
+/** The newest migration in a folder, as drizzle numbers it. */
+export const newestMigration = (folder: string): number =>
+  Math.max(
+    ...readMigrationFiles({ migrationsFolder: folder }).map(({ folderMillis }) => folderMillis),
+  );
+
 async function refuseNewer(sql: Sql, folder: string): Promise<void> {
-  const known = readMigrationFiles({ migrationsFolder: folder });
-  const newest = Math.max(...known.map((migration) => migration.folderMillis));
+  const newest = newestMigration(folder);
   const [table] = await sql`select to_regclass('drizzle.__drizzle_migrations') as name`;
   if (table?.["name"] == null) return;
   const [row] = await sql<{ applied: number | null }[]>`

@@ -6,9 +6,8 @@
  * statement, so that no client can die between its lock and its commit.
  */
 import type { Fragment, Sql } from "postgres";
-import type { ArchivedCode } from "../ledger/commands.ts";
-import { DeposedError } from "./journal.ts";
-import type { Item, StoredSale } from "./sales.ts";
+import { DeposedError } from "./records.ts";
+import { saleOf, type Item, type StoredSale } from "./sales.ts";
 
 /** What is announced of an item; its name and picture are the product's at that moment. */
 export type AnnouncedItem = {
@@ -26,10 +25,16 @@ export type SaleTerms = {
   readonly reservationTtlMs: number;
 };
 
-/** A product that was announced and is not in the shop. */
-export type MissingProduct = { readonly missing: number };
+/** A product sale to be stored. */
+export type NewProductSale = SaleTerms & { readonly items: readonly AnnouncedItem[] };
 
-type Written = {
+/** What a product sale becomes; items null: they stay as they are. */
+export type ProductSaleChange = SaleTerms & { readonly items: readonly AnnouncedItem[] | null };
+
+/** The sale as it was stored, or a product that was announced and is not in the shop. */
+export type Written = StoredSale | { readonly missing: number };
+
+type WrittenRow = {
   /** Whether the epoch was still ours. */
   led: boolean;
   /** Null: nothing was written. */
@@ -40,11 +45,11 @@ type Written = {
 };
 
 /** The tables that both statements begin with; a new leader changes its row before it loads. */
-const term = (sql: Sql, epoch: number, announced: readonly AnnouncedItem[]): Fragment => sql`
+const term = (sql: Sql, epoch: number, announced: readonly NumberedItem[]): Fragment => sql`
   with term as materialized (
     select id from leader where id = 1 and epoch = ${epoch} for share
   ), announced as materialized (
-    select * from json_to_recordset(${JSON.stringify(announced.map(numbered))}::text::json)
+    select * from json_to_recordset(${JSON.stringify(announced)}::text::json)
       as t (id int, "productId" int, stock int, "priceCents" int)
   ), found as materialized (
     select id, name, picture_seed from products
@@ -53,7 +58,28 @@ const term = (sql: Sql, epoch: number, announced: readonly AnnouncedItem[]): Fra
     select "productId" as id from announced
     where not exists (select from found where found.id = "productId"))`;
 
-const numbered = (item: AnnouncedItem, index: number) => ({ ...item, id: index + 1 });
+type NumberedItem = AnnouncedItem & { readonly id: number };
+
+/**
+ * A product keeps the number that it has in the sale; others get numbers that were never given.
+ * @param present what the sale has now
+ * @param given numbers given so far
+ */
+function numbered(
+  announced: readonly AnnouncedItem[],
+  present: readonly Item[],
+  given: number,
+): NumberedItem[] {
+  const numbers = new Map(present.map((item) => [item.productId, item.id]));
+  let next = given;
+  return announced
+    .map((item) => {
+      const known = numbers.get(item.productId);
+      if (known === undefined) next += 1;
+      return { ...item, id: known ?? next };
+    })
+    .toSorted((a, b) => a.id - b.id);
+}
 
 /**
  * Stores a new sale with its items.
@@ -63,11 +89,11 @@ const numbered = (item: AnnouncedItem, index: number) => ({ ...item, id: index +
 export async function insertProductSale(
   sql: Sql,
   epoch: number,
-  terms: SaleTerms,
-  announced: readonly AnnouncedItem[],
+  terms: NewProductSale,
   seq: number,
-): Promise<StoredSale | MissingProduct> {
-  const [row] = await sql<Written[]>`
+): Promise<Written> {
+  const announced = numbered(terms.items, [], 0);
+  const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced)}, sale as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
                          item_count, stored_after_seq, attempts_seq)
@@ -90,12 +116,15 @@ export async function insertProductSale(
   if (written.missing !== null) return { missing: written.missing };
   if (written.id === null) throw new Error("a product sale was not stored");
   const items = itemsOf(announced, written);
-  return storedSale(written.id, terms, items, { attempts: 0, attemptsSeq: seq });
+  return storedSale(written.id, terms, items, {
+    count: announced.length,
+    attempts: 0,
+    attemptsSeq: seq,
+  });
 }
 
 /**
  * Replaces a sale that has not opened and of which nothing was ever taken.
- * @param announced null: the items stay as they are
  * @param now ms; the sale must not have opened by then
  * @throws DeposedError when another leader's term has begun; nothing was changed
  */
@@ -103,13 +132,15 @@ export async function replaceProductSale(
   sql: Sql,
   epoch: number,
   present: StoredSale,
-  terms: SaleTerms,
-  announced: readonly AnnouncedItem[] | null,
+  terms: ProductSaleChange,
   now: number,
-): Promise<StoredSale | MissingProduct | "sale_has_opened"> {
-  const { id } = present.sale;
-  const count = announced?.length ?? present.items.length;
-  const [row] = await sql<Written[]>`
+): Promise<Written | "sale_has_opened"> {
+  const { id, stock } = present.sale;
+  const announced =
+    terms.items === null ? null : numbered(terms.items, present.items, stock.length);
+  const kept = `{${(announced ?? present.items).map((item) => item.id).join(",")}}`;
+  const count = Math.max(stock.length, announced?.at(-1)?.id ?? 0);
+  const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced ?? [])}, sale as materialized (
       select s.id from sales s cross join term
       where s.id = ${id} and s.kind = 'product' and s.starts_at > ${isoTime(now)}::timestamptz
@@ -136,7 +167,7 @@ export async function replaceProductSale(
             stock = excluded.stock
       returning id, name, picture_seed
     ), gone as (
-      delete from items using changed where items.sale_id = changed.id and items.id > ${count}::int
+      delete from items using changed where items.sale_id = changed.id and items.id <> all(${kept}::int[])
     )
     select exists (select from term) as led, (select id from changed) as id,
            (select min(id) from missing) as missing,
@@ -146,7 +177,8 @@ export async function replaceProductSale(
   if (written.missing !== null) return { missing: written.missing };
   if (written.id === null) return "sale_has_opened";
   const items = announced === null ? present.items : itemsOf(announced, written);
-  return storedSale(id, terms, items, present);
+  const { attempts, attemptsSeq } = present;
+  return storedSale(id, terms, items, { count, attempts, attemptsSeq });
 }
 
 /**
@@ -181,13 +213,12 @@ function checked<T extends { readonly led: boolean }>(row: T | undefined): T {
   return row;
 }
 
-function itemsOf(announced: readonly AnnouncedItem[], { items }: Written): Item[] {
+function itemsOf(announced: readonly NumberedItem[], { items }: WrittenRow): Item[] {
   const rows = JSON.parse(items) as [number, string, string][];
   const named = new Map(rows.map(([id, name, pictureSeed]) => [id, { name, pictureSeed }]));
-  return announced.map((item, index) => {
-    const id = index + 1;
-    const { name, pictureSeed } = named.get(id) ?? { name: "", pictureSeed: "" };
-    return { ...item, id, name, pictureSeed };
+  return announced.map((item) => {
+    const { name, pictureSeed } = named.get(item.id) ?? { name: "", pictureSeed: "" };
+    return { ...item, name, pictureSeed };
   });
 }
 
@@ -195,13 +226,13 @@ function storedSale(
   id: number,
   terms: SaleTerms,
   items: readonly Item[],
-  counted: { readonly attempts: number; readonly attemptsSeq: number },
+  counted: { readonly count: number; readonly attempts: number; readonly attemptsSeq: number },
 ): StoredSale {
   const { title, startsAt, endsAt, perUserLimit, reservationTtlMs } = terms;
-  const stock = Int32Array.from(items, (item) => item.stock);
-  const sale = { id, kind: "product" as const, startsAt, endsAt, perUserLimit, reservationTtlMs };
-  const { attempts, attemptsSeq } = counted;
-  return { sale: { ...sale, stock }, title, items, attempts, attemptsSeq };
+  const kind = "product" as const;
+  const head = { id, kind, startsAt, endsAt, closed: false, perUserLimit, reservationTtlMs };
+  const { count, attempts, attemptsSeq } = counted;
+  return { sale: saleOf(head, items, count), title, items, attempts, attemptsSeq };
 }
 
 /** The id of every product sale there ever was. */
@@ -252,44 +283,5 @@ export async function soldByItem(sql: Sql, saleId: number): Promise<ReadonlyMap<
     where sale_id = ${saleId} group by item_id`;
   return new Map(rows.map((row) => [row.item_id, row.units]));
 }
-
-/**
- * What became of a product sale's code that is not in the ledger's memory: one that a checkout
- * gave, or one of a purchase in one step. Null when there is none in any product sale.
- */
-export async function findProductCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
-  const [sold] = await sql<CodeRow[]>`
-    select p.sale_id, p.item_id, p.user_id, p.seq::float8 as seq, p.purchased_at
-    from purchases p join sales s on s.id = p.sale_id and s.kind = 'product'
-    where p.code = ${code}`;
-  if (sold !== undefined) {
-    return archived(code, sold, { seq: sold.seq, at: sold.purchased_at.getTime() });
-  }
-  const [reserved] = await sql<Omit<CodeRow, "seq" | "purchased_at">[]>`
-    select a.sale_id, a.item_id, a.user_id
-    from attempts a join sales s on s.id = a.sale_id and s.kind = 'product'
-    where a.code = ${code} and a.outcome = 'reserved'`;
-  return reserved === undefined ? null : archived(code, reserved, null);
-}
-
-type CodeRow = {
-  sale_id: number;
-  item_id: number;
-  user_id: string;
-  seq: number;
-  purchased_at: Date;
-};
-
-const archived = (
-  code: string,
-  row: Pick<CodeRow, "sale_id" | "item_id" | "user_id">,
-  sold: ArchivedCode["sold"],
-): ArchivedCode => ({
-  code,
-  saleId: row.sale_id,
-  itemId: row.item_id,
-  userId: row.user_id,
-  sold,
-});
 
 const isoTime = (ms: number): string => new Date(ms).toISOString();

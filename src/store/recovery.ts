@@ -1,72 +1,154 @@
 /**
- * Reads the state back from the records: the sales that are not settled, and of the journal
- * only what changed them. It is bounded by those sales, never by history.
+ * Reads back what a new term needs: the sales that are not settled, each with its checkpoint and
+ * what is sold of it, and of the journal only what changed them since. It is bounded by those
+ * sales' units and by how often checkpoints are made, never by history or by what was tried.
  */
-import type { Sql } from "postgres";
-import { check } from "../ledger/check.ts";
-import { restore, type EffectiveAttempt } from "../ledger/restore.ts";
-import { addSale, emptyState, trimLapsed, type LedgerState } from "../ledger/state.ts";
-import { recoverCoupons } from "./coupons.ts";
-import { countAttempts, loadSales, tallyAttempts, type StoredSale } from "./sales.ts";
+import type { ISql, Sql } from "postgres";
+import type { BuyerKind } from "../ledger/buyers.ts";
+import type {
+  Checkpoint,
+  EffectiveAttempt,
+  RecordedSale,
+  StoredPurchase,
+} from "../ledger/restore.ts";
+import { parseOpen } from "./checkpoints.ts";
+import { couponPages, keyedClaims } from "./coupons.ts";
+import { settleAfterMs, type Recovered } from "./records.ts";
+import { countAttempts, loadSales, settle, type StoredSale } from "./sales.ts";
 
-/** A sale stays in memory this long after its end, for clients that are still asking. */
-export const settleAfterMs = 10 * 60_000;
 /** Rows of the journal read at a time. */
 const replayRowsMax = 10_000;
 
-export type Recovered = { readonly state: LedgerState; readonly sales: readonly StoredSale[] };
+export type LastAttempt = { readonly seq: number; readonly at: number };
 
 /**
- * @param now ms
- * @throws Error when the records contradict themselves: then nothing may be sold from them
+ * Counts the attempts of sales that were over before anybody who led could, for the last time; and
+ * takes that back of sales that are not over, which a clock that was ahead may have settled.
  */
-export async function recover(sql: Sql, now: number): Promise<Recovered> {
-  // `seq` alone would name the output column, which no index has in order.
-  const [last] = await sql<{ seq: number; at: Date }[]>`
-    select seq::float8 as seq, at from attempts order by attempts.seq desc limit 1`;
-  const state = emptyState(last?.seq ?? 0, last?.at.getTime() ?? 0);
-
-  const unsettledSince = new Date(now - settleAfterMs).toISOString();
-  const known = await sql<KnownSale[]>`
-    select id, item_count, ends_at <= ${unsettledSince} as over, settled,
-           attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
-    from sales order by id`;
-  for (const row of known.filter(({ over }) => over)) {
-    state.settled.set(row.id, row.item_count);
-    if (!row.settled) await settleLate(sql, row, state.seq);
+export async function settleByTime(sql: Sql, now: number, last: LastAttempt): Promise<void> {
+  for (const { id, over, settled } of await knownSales(sql, now)) {
+    if (over && !settled) await settle(sql, id, last.seq);
+    if (!over && settled) await sql`update sales set settled = false where id = ${id}`;
   }
-
-  const ids = known.filter(({ over }) => !over).map(({ id }) => id);
-  const sales = await loadSales(sql, ids);
-  for (const stored of sales) {
-    const { sale, attempts, attemptsSeq } = stored;
-    addSale(state, sale, attempts + (await countAttempts(sql, sale.id, attemptsSeq, state.seq)));
-  }
-  await replay(sql, state, ids);
-  await recoverCoupons(sql, state);
-  for (const sale of state.sales.values()) trimLapsed(state, sale);
-  await compareWithPurchases(sql, state, ids);
-  const complaints = check(state);
-  if (complaints.length > 0) {
-    throw new Error(`the journal does not add up: ${complaints.slice(0, 5).join("; ")}`);
-  }
-  return { state, sales };
 }
 
-type KnownSale = {
-  id: number;
-  item_count: number;
-  over: boolean;
-  settled: boolean;
-  attempts: number;
-  attempts_seq: number;
+/**
+ * Reads everything; changes nothing.
+ * @param now the term's time, ms
+ * @param last the last attempt's number and time
+ */
+export async function recover(sql: ISql, now: number, last: LastAttempt): Promise<Recovered> {
+  const known = await knownSales(sql, now);
+  const ids = known.filter(({ over }) => !over).map(({ id }) => id);
+  const catalogues = await loadSales(sql, ids);
+  const sales = await recordedSales(sql, catalogues, last.seq);
+  return {
+    ...last,
+    settled: new Map(known.filter(({ over }) => over).map((row) => [row.id, row.item_count])),
+    sales,
+    catalogues,
+    effective: effectiveAttempts(sql, sales),
+    coupons: couponPages(sql),
+    keyedClaims: await keyedClaims(sql, last.at),
+  };
+}
+
+type KnownSale = { id: number; item_count: number; over: boolean; settled: boolean };
+
+const knownSales = (sql: ISql, now: number): Promise<KnownSale[]> => {
+  const settledBefore = new Date(now - settleAfterMs).toISOString();
+  return sql<KnownSale[]>`
+    select id, item_count, ends_at <= ${settledBefore} as over, settled from sales order by id`;
 };
 
-/** Counts the attempts of a sale that was over before anybody who led could settle it. */
-async function settleLate(sql: Sql, sale: KnownSale, seq: number): Promise<void> {
-  const { id, attempts, attempts_seq: since } = sale;
-  const all = attempts + (await countAttempts(sql, id, since, seq));
-  await tallyAttempts(sql, id, { attempts: all, seq, settled: true });
+/** The number and time of the last attempt; 0 before the first. */
+export async function lastAttempt(sql: ISql): Promise<LastAttempt> {
+  // `seq` alone would name the output column, which no index has in order.
+  const [row] = await sql<{ seq: number; at: Date }[]>`
+    select seq::float8 as seq, at from attempts order by attempts.seq desc limit 1`;
+  return { seq: row?.seq ?? 0, at: row?.at.getTime() ?? 0 };
+}
+
+async function recordedSales(
+  sql: ISql,
+  stored: readonly StoredSale[],
+  upTo: number,
+): Promise<RecordedSale[]> {
+  const ids = stored.map(({ sale }) => sale.id);
+  const [checkpoints, purchases] = await Promise.all([
+    readCheckpoints(sql, ids),
+    readPurchases(sql, ids),
+  ]);
+  const recorded: RecordedSale[] = [];
+  for (const { sale, attempts, attemptsSeq } of stored) {
+    recorded.push({
+      terms: sale,
+      attempts: attempts + (await countAttempts(sql, sale.id, attemptsSeq, upTo)),
+      checkpoint: checkpoints.get(sale.id) ?? { seq: 0, sold: 0, open: [] },
+      purchases: purchases.get(sale.id) ?? [],
+    });
+  }
+  return recorded;
+}
+
+async function readCheckpoints(
+  sql: ISql,
+  ids: readonly number[],
+): Promise<ReadonlyMap<number, Checkpoint>> {
+  const rows = await sql<{ sale_id: number; seq: number; sold: number; open: string }[]>`
+    select sale_id, seq::float8 as seq, sold, open from checkpoints
+    where sale_id = any(${arrayOf(ids)}::int[])`;
+  return new Map(
+    rows.map(({ sale_id, seq, sold, open }) => [sale_id, { seq, sold, open: parseOpen(open) }]),
+  );
+}
+
+type PurchaseRow = {
+  sale_id: number;
+  seq: number;
+  at: number;
+  item_id: number;
+  buyer: BuyerKind;
+  user_id: string;
+  code: string;
+  unit: number;
+  user_ordinal: number;
+  idempotency_key: string | null;
+  request: string | null;
+  order_key: string | null;
+  order_request: string | null;
+};
+
+/** What was sold, by sale, in the order in which the ledger sold it. */
+async function readPurchases(
+  sql: ISql,
+  ids: readonly number[],
+): Promise<ReadonlyMap<number, readonly StoredPurchase[]>> {
+  const found = new Map<number, StoredPurchase[]>(ids.map((id) => [id, []]));
+  const rows = sql<PurchaseRow[]>`
+    select sale_id, seq::float8 as seq, (extract(epoch from purchased_at) * 1000)::float8 as at,
+           item_id, buyer, user_id, code, unit, user_ordinal,
+           idempotency_key, request, order_key, order_request
+    from purchases where sale_id = any(${arrayOf(ids)}::int[])
+    order by purchases.seq, unit`.cursor(replayRowsMax);
+  for await (const page of rows) {
+    for (const row of page) {
+      found.get(row.sale_id)?.push({
+        seq: row.seq,
+        at: Math.round(row.at),
+        itemId: row.item_id,
+        buyer: { kind: row.buyer, userId: row.user_id },
+        code: row.code,
+        unit: row.unit,
+        userOrdinal: row.user_ordinal,
+        key: row.idempotency_key,
+        request: row.request,
+        orderKey: row.order_key,
+        orderRequest: row.order_request,
+      });
+    }
+  }
+  return found;
 }
 
 type EffectiveRow = {
@@ -75,6 +157,7 @@ type EffectiveRow = {
   outcome: EffectiveAttempt["word"];
   sale_id: number;
   item_id: number;
+  buyer: BuyerKind;
   user_id: string;
   code: string;
   idempotency_key: string | null;
@@ -82,50 +165,36 @@ type EffectiveRow = {
   quantity: number | null;
 };
 
-async function replay(sql: Sql, state: LedgerState, saleIds: readonly number[]): Promise<void> {
-  if (saleIds.length === 0) return;
+async function* effectiveAttempts(
+  sql: ISql,
+  sales: readonly RecordedSale[],
+): AsyncGenerator<readonly EffectiveAttempt[]> {
+  if (sales.length === 0) return;
+  const ids = arrayOf(sales.map(({ terms }) => terms.id));
+  const since = arrayOf(sales.map(({ checkpoint }) => checkpoint.seq));
   const rows = sql<EffectiveRow[]>`
     select seq::float8 as seq, (extract(epoch from at) * 1000)::float8 as at, outcome,
-           sale_id, item_id, user_id, code, idempotency_key, request, quantity
-    from attempts
-    where sale_id = any(${`{${saleIds.join(",")}}`}::int[])
-      and outcome in ('reserved', 'purchased', 'released')
-    order by attempts.seq`.cursor(replayRowsMax);
+           a.sale_id, item_id, buyer, user_id, code, idempotency_key, request, quantity
+    from unnest(${ids}::int[], ${since}::bigint[]) as s (sale_id, since)
+      cross join lateral (
+        select * from attempts
+        where sale_id = s.sale_id and seq > s.since
+          and outcome in ('reserved', 'purchased', 'released')) as a
+    order by a.seq`.cursor(replayRowsMax);
   for await (const page of rows) {
-    for (const row of page) {
-      restore(state, {
-        seq: row.seq,
-        at: Math.round(row.at),
-        word: row.outcome,
-        saleId: row.sale_id,
-        itemId: row.item_id,
-        userId: row.user_id,
-        code: row.code,
-        key: row.idempotency_key,
-        request: row.request,
-        quantity: row.quantity,
-      });
-    }
+    yield page.map((row) => ({
+      seq: row.seq,
+      at: Math.round(row.at),
+      word: row.outcome,
+      saleId: row.sale_id,
+      itemId: row.item_id,
+      buyer: { kind: row.buyer, userId: row.user_id },
+      code: row.code,
+      key: row.idempotency_key,
+      request: row.request,
+      quantity: row.quantity,
+    }));
   }
 }
 
-/** The journal and the purchases are written together; they must agree on what is sold. */
-async function compareWithPurchases(
-  sql: Sql,
-  state: LedgerState,
-  saleIds: readonly number[],
-): Promise<void> {
-  const rows = await sql<{ sale_id: number; sold: number }[]>`
-    select sale_id, count(*)::int as sold from purchases
-    where sale_id = any(${`{${saleIds.join(",")}}`}::int[]) group by sale_id`;
-  const soldOf = new Map(rows.map((row) => [row.sale_id, row.sold]));
-  for (const [id, sale] of state.sales) {
-    const stored = soldOf.get(id) ?? 0;
-    if (stored !== sale.sold) {
-      throw new Error(
-        `sale ${id}: ${stored} purchases are stored, the journal says ${sale.sold}. ` +
-          "Run `stampede verify`, and do not sell before the records are mended",
-      );
-    }
-  }
-}
+const arrayOf = (numbers: readonly number[]): string => `{${numbers.join(",")}}`;

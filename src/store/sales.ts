@@ -2,9 +2,10 @@
  * The sales and their items as they are stored, and what the records say of sales and codes
  * that the ledger does not hold. Everything here may be asked of any process, leader or not.
  */
-import type { Sql } from "postgres";
+import type { ISql, Sql } from "postgres";
+import type { BuyerKind } from "../ledger/buyers.ts";
 import type { ArchivedCode } from "../ledger/commands.ts";
-import type { Sale } from "../ledger/state.ts";
+import type { Sale } from "../ledger/sale.ts";
 
 /** One item of a sale, as it is shown. */
 export type Item = {
@@ -17,7 +18,7 @@ export type Item = {
   readonly productId?: number;
 };
 
-/** A sale with its title and its catalogue, in item order; item N is at index N - 1. */
+/** A sale with its title and its catalogue, in item order. */
 export type StoredSale = {
   readonly sale: Sale;
   readonly title: string;
@@ -28,10 +29,13 @@ export type StoredSale = {
 };
 
 /** What a sale's announcement says of it as a whole. */
-export type SaleHead = Omit<Sale, "stock"> & { readonly title: string };
+export type SaleHead = Omit<Sale, "stock" | "priceCents" | "access"> & { readonly title: string };
 
 /** A sale to be stored. */
-export type NewSale = Omit<Sale, "id" | "stock"> & {
+export type NewSale = Pick<
+  Sale,
+  "kind" | "startsAt" | "endsAt" | "perUserLimit" | "reservationTtlMs"
+> & {
   readonly title: string;
   readonly items: readonly Item[];
 };
@@ -42,11 +46,12 @@ type HeadRow = {
   title: string;
   starts_at: Date;
   ends_at: Date;
+  closed: boolean;
   per_user_limit: number;
   reservation_ttl_ms: number;
 };
 
-type SaleRow = HeadRow & { attempts: number; attempts_seq: number };
+type SaleRow = HeadRow & { item_count: number; attempts: number; attempts_seq: number };
 
 /**
  * Stores a sale with its items, all or nothing, and returns its id. An hourly sale that
@@ -82,12 +87,12 @@ export async function findHourly(sql: Sql, startsAt: number): Promise<number | n
 }
 
 /** Sales by id, with their items. Ids that do not exist are left out. */
-export async function loadSales(sql: Sql, ids: readonly number[]): Promise<StoredSale[]> {
+export async function loadSales(sql: ISql, ids: readonly number[]): Promise<StoredSale[]> {
   if (ids.length === 0) return [];
   const list = `{${ids.join(",")}}`;
   const sales = await sql<SaleRow[]>`
-    select id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
-           attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+    select id, kind, title, starts_at, ends_at, closed, per_user_limit, reservation_ttl_ms,
+           item_count, attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
     from sales where id = any(${list}::int[]) order by id`;
   // One row a sale, as text: ten thousand rows cost ten times as much in the driver.
   const items = await sql<{ sale_id: number; items: string }[]>`
@@ -106,15 +111,49 @@ function parseItems(text: string): Item[] {
   });
 }
 
-function storedSale(row: SaleRow, items: Item[]): StoredSale {
-  const { title, ...sale } = headOf(row);
+function storedSale(row: SaleRow, items: readonly Item[]): StoredSale {
+  const { title, ...head } = headOf(row);
   return {
-    sale: { ...sale, stock: Int32Array.from(items, (item) => item.stock) },
+    sale: saleOf(head, items, row.item_count),
     title,
     items,
     attempts: row.attempts,
     attemptsSeq: row.attempts_seq,
   };
+}
+
+/** A sale as the ledger has it. @param itemCount numbers given so far */
+export function saleOf(
+  head: Omit<SaleHead, "title">,
+  items: readonly Item[],
+  itemCount: number,
+): Sale {
+  const stock = new Int32Array(itemCount);
+  const priceCents = new Int32Array(itemCount);
+  for (const item of items) {
+    stock[item.id - 1] = item.stock;
+    priceCents[item.id - 1] = item.priceCents;
+  }
+  return { ...head, access: accessOf(head.kind), stock, priceCents };
+}
+
+/** Who may buy follows from where a sale comes from. */
+function accessOf(kind: Sale["kind"]): Sale["access"] {
+  switch (kind) {
+    case "hourly":
+      return "everyone";
+    case "product":
+      return "proven";
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** The item of a number; undefined when there is none. */
+export function itemOf({ items }: Pick<StoredSale, "items">, id: number): Item | undefined {
+  const likely = items[id - 1];
+  // Only where a number was taken out is it another one's.
+  return likely?.id === id ? likely : items.find((item) => item.id === id);
 }
 
 const headOf = (row: HeadRow): SaleHead => ({
@@ -123,6 +162,7 @@ const headOf = (row: HeadRow): SaleHead => ({
   title: row.title,
   startsAt: row.starts_at.getTime(),
   endsAt: row.ends_at.getTime(),
+  closed: row.closed,
   perUserLimit: row.per_user_limit,
   reservationTtlMs: row.reservation_ttl_ms,
 });
@@ -155,7 +195,7 @@ export async function listSales(
   const rows = await sql<
     (HeadRow & { attempts: number; stock: number | null; sold: number | null })[]
   >`
-    select id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+    select id, kind, title, starts_at, ends_at, closed, per_user_limit, reservation_ttl_ms,
            attempts::float8 as attempts,
            case when wanted then (
              select sum(stock)::float8 from items where sale_id = s.id) end as stock,
@@ -177,7 +217,7 @@ export async function listSales(
 
 /** Attempts that named a sale, numbered above `since` and up to `upTo`. */
 export async function countAttempts(
-  sql: Sql,
+  sql: ISql,
   saleId: number,
   since: number,
   upTo: number,
@@ -190,17 +230,15 @@ export async function countAttempts(
 }
 
 /**
- * Notes how many attempts have named a sale up to `seq`, so that nobody counts them again.
- * @param settled whether this was the last time
+ * Counts the attempts of a sale for the last time: it was over before anybody who led could.
+ * @param upTo the last attempt's number
  */
-export async function tallyAttempts(
-  sql: Sql,
-  saleId: number,
-  { attempts, seq, settled }: { attempts: number; seq: number; settled: boolean },
-): Promise<void> {
+export async function settle(sql: Sql, saleId: number, upTo: number): Promise<void> {
   await sql`
-    update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
-    where id = ${saleId} and attempts_seq <= ${seq} and not settled`;
+    update sales set settled = true, attempts_seq = ${upTo}, attempts = attempts + (
+      select count(*) from attempts a
+      where a.seq > sales.attempts_seq and a.seq <= ${upTo} and a.sale_id = sales.id)
+    where id = ${saleId} and not settled`;
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */
@@ -251,34 +289,59 @@ export async function readTaken(
 const unitsOf = (rows: readonly { item_id: number; units: number }[]): Map<number, number> =>
   new Map(rows.map((row) => [row.item_id, row.units]));
 
+type CodeRow = {
+  seq: number;
+  at: number;
+  sale_id: number;
+  item_id: number;
+  buyer: BuyerKind;
+  user_id: string;
+  idempotency_key: string | null;
+  request: string | null;
+  released: boolean;
+  sold_seq: number | null;
+  sold_at: number | null;
+};
+
 /**
- * What became of a code that is not in the ledger's memory; null when it was never given. Codes
- * of product sales count for their accounts alone and are looked up in `product-sales.ts`.
+ * What became of a code, by all that is committed; null when it was never given. A code of a unit
+ * bought in one step has no reservation of its own: its purchase is all there is.
  */
 export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
-  const [row] = await sql<
-    {
-      sale_id: number;
-      item_id: number;
-      user_id: string;
-      seq: number | null;
-      purchased_at: Date | null;
-    }[]
-  >`
-    select p.sale_id, p.item_id, p.user_id, p.seq::float8 as seq, p.purchased_at
-    from purchases p join sales s on s.id = p.sale_id and s.kind = 'hourly'
-    where p.code = ${code}
-    union all
-    select a.sale_id, a.item_id, a.user_id, null, null
-    from attempts a join sales s on s.id = a.sale_id and s.kind = 'hourly'
-    where a.code = ${code} and a.outcome = 'reserved'
+  const [row] = await sql<CodeRow[]>`
+    with given as (
+      select a.seq, a.at, a.sale_id, a.item_id, a.buyer, a.user_id, a.idempotency_key, a.request,
+             a.outcome
+      from attempts a where a.code = ${code} and a.outcome in ('reserved', 'released')),
+    sold as (select * from purchases where code = ${code})
+    select coalesce(g.seq, p.seq)::float8 as seq,
+           (extract(epoch from coalesce(g.at, p.purchased_at)) * 1000)::float8 as at,
+           coalesce(p.sale_id, g.sale_id) as sale_id, coalesce(p.item_id, g.item_id) as item_id,
+           coalesce(p.buyer, g.buyer) as buyer, coalesce(p.user_id, g.user_id) as user_id,
+           g.idempotency_key, g.request,
+           exists (select from given where outcome = 'released') as released,
+           p.seq::float8 as sold_seq,
+           (extract(epoch from p.purchased_at) * 1000)::float8 as sold_at
+    from (select * from given where outcome = 'reserved') g full join sold p on true
     limit 1`;
   if (row === undefined) return null;
+  const { seq, at, sale_id: saleId, item_id: itemId, buyer: kind, user_id: userId } = row;
   const sold =
-    row.seq === null || row.purchased_at === null
+    row.sold_seq === null || row.sold_at === null
       ? null
-      : { seq: row.seq, at: row.purchased_at.getTime() };
-  return { code, saleId: row.sale_id, itemId: row.item_id, userId: row.user_id, sold };
+      : { seq: row.sold_seq, at: Math.round(row.sold_at) };
+  return {
+    seq,
+    code,
+    saleId,
+    itemId,
+    buyer: { kind, userId },
+    reservedAt: Math.round(at),
+    key: row.idempotency_key,
+    request: row.request,
+    released: row.released,
+    sold,
+  };
 }
 
 const isoTime = (ms: number): string => new Date(ms).toISOString();

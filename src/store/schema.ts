@@ -27,6 +27,9 @@ const time = (name: string) => timestamp(name, { withTimezone: true, precision: 
 
 export const saleKind = pgEnum("sale_kind", ["hourly", "product"]);
 
+/** The kinds of `ledger/buyers.ts`. */
+export const buyerKind = pgEnum("buyer_kind", ["guest", "account", "customer"]);
+
 export const attemptKind = pgEnum("attempt_kind", [
   "checkout",
   "purchase",
@@ -66,6 +69,8 @@ export const outcomeWord = pgEnum("outcome_word", [
   "coupon_sold_out",
   "sale_changed",
   "end_not_later",
+  "unauthenticated",
+  "price_changed",
 ]);
 
 /** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
@@ -88,8 +93,11 @@ export const sales = pgTable(
     title: text("title").notNull(),
     startsAt: time("starts_at").notNull(),
     endsAt: time("ends_at").notNull(),
+    /** Ended by hand: it is over whatever a clock says. */
+    closed: boolean("closed").notNull().default(false),
     perUserLimit: integer("per_user_limit").notNull(),
     reservationTtlMs: integer("reservation_ttl_ms").notNull(),
+    /** Item numbers given so far; one that was taken out again stays without an item. */
     itemCount: integer("item_count").notNull(),
     /** The last attempt that was made before this sale was stored: none up to it is on this sale. */
     storedAfterSeq: bigint("stored_after_seq", { mode: "number" }).notNull().default(0),
@@ -144,6 +152,7 @@ export const attempts = pgTable(
     outcome: outcomeWord("outcome").notNull(),
     saleId: integer("sale_id"),
     itemId: integer("item_id"),
+    buyer: buyerKind("buyer"),
     userId: text("user_id"),
     code: uuid("code"),
     idempotencyKey: text("idempotency_key"),
@@ -158,11 +167,28 @@ export const attempts = pgTable(
     index("attempts_effective")
       .on(t.saleId, t.seq)
       .where(sql`${t.outcome} in ('reserved', 'purchased', 'released')`),
-    index("attempts_reserved_code")
+    // What became of a code that the ledger does not hold.
+    index("attempts_by_code")
       .on(t.code)
-      .where(sql`${t.outcome} = 'reserved'`),
+      .where(sql`${t.outcome} in ('reserved', 'released')`),
   ],
 );
+
+/**
+ * What a restart has to know of a sale's reservations up to an attempt, so as not to read how they
+ * came to be. It follows from the journal, and may be deleted.
+ */
+export const checkpoints = pgTable("checkpoints", {
+  saleId: integer("sale_id")
+    .primaryKey()
+    .references(() => sales.id),
+  /** The last attempt of which it knows. */
+  seq: bigint("seq", { mode: "number" }).notNull(),
+  /** Units sold by then. */
+  sold: integer("sold").notNull(),
+  /** What was on the books then, as JSON: see `store/checkpoints.ts`. */
+  open: text("open").notNull(),
+});
 
 /** What was sold: one row a unit. */
 export const purchases = pgTable(
@@ -173,20 +199,26 @@ export const purchases = pgTable(
     /** Number of the unit within its item, from 1 to the item's stock. */
     unit: integer("unit").notNull(),
     itemStock: integer("item_stock").notNull(),
+    buyer: buyerKind("buyer").notNull(),
     userId: text("user_id").notNull(),
-    /** Number of this purchase within the user's in this sale, from 1 to the limit. */
+    /** Number of this purchase within the buyer's in this sale, from 1 to the limit. */
     userOrdinal: integer("user_ordinal").notNull(),
     userLimit: integer("user_limit").notNull(),
     code: uuid("code").notNull(),
     /** The attempt that sold it; it is the order's number. */
     seq: bigint("seq", { mode: "number" }).notNull(),
     purchasedAt: time("purchased_at").notNull(),
+    /** The key of the reservation, and of an order that was bought in one step. */
+    idempotencyKey: text("idempotency_key"),
+    request: text("request"),
+    orderKey: text("order_key"),
+    orderRequest: text("order_request"),
   },
   (t) => [
     index("purchases_by_user").on(t.userId, t.seq),
     primaryKey({ columns: [t.saleId, t.itemId, t.unit] }),
     unique("purchases_code_once").on(t.code),
-    unique("purchases_user_ordinal_once").on(t.saleId, t.userId, t.userOrdinal),
+    unique("purchases_buyer_ordinal_once").on(t.saleId, t.buyer, t.userId, t.userOrdinal),
     check("purchases_unit_in_stock", sql`${t.unit} between 1 and ${t.itemStock}`),
     check("purchases_user_in_limit", sql`${t.userOrdinal} between 1 and ${t.userLimit}`),
     foreignKey({
@@ -225,6 +257,7 @@ export const coupons = pgTable(
 export const claims = pgTable(
   "claims",
   {
+    buyer: buyerKind("buyer").notNull(),
     userId: text("user_id").notNull(),
     couponName: text("coupon_name").notNull(),
     /** Number of the claim within its coupon's, from 1 to the amount. */
@@ -236,7 +269,7 @@ export const claims = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.couponName, t.ordinal] }),
-    unique("claims_one_a_user").on(t.userId, t.couponName),
+    unique("claims_one_a_buyer").on(t.couponName, t.buyer, t.userId),
     check("claims_in_amount", sql`${t.ordinal} between 1 and ${t.couponAmount}`),
     foreignKey({
       name: "claims_coupon_amount",

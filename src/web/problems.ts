@@ -47,6 +47,8 @@ const sentences: Readonly<Record<string, string>> = {
   coupon_exists: "There is a coupon of this name already.",
   invalid_credentials: "That user name and password do not go together.",
   unauthenticated: "Log in first.",
+  user_mismatch: "You are logged in as somebody else. Reload the page.",
+  price_changed: "The price has changed. Look at it again before you buy.",
   forbidden: "Your account may not do this.",
   user_exists: "This user name is taken.",
   username_taken: "This user name is taken.",

@@ -1,12 +1,19 @@
 /**
- * What the ledger says and holds, in words that can be compared: its answers with the
- * model's, its figures with the model's, its whole state with that of another ledger.
+ * What the ledger says and holds, in words that can be compared: its answers with the model's,
+ * its figures with the model's, all of it with that of another ledger.
  */
-import type { KnownCode, Outcome } from "../../src/ledger/commands.ts";
-import { expire, type LedgerState, type SaleState } from "../../src/ledger/state.ts";
-import type { Entry, Figures, SaleOutcome, Verdict } from "../unit/model.ts";
+import { buyerId } from "../../src/ledger/buyers.ts";
+import type { Outcome, SoldUnit, Unit } from "../../src/ledger/commands.ts";
+import type { LedgerView } from "../../src/ledger/view.ts";
+import {
+  expiresAt,
+  type Entry,
+  type Figures,
+  type SaleOutcome,
+  type Verdict,
+} from "../unit/model.ts";
 
-type Facts = Readonly<Record<string, string | number | null>>;
+type Facts = Readonly<Record<string, unknown>>;
 
 /** Every word about a sale; total, so that a new one cannot be left out. */
 export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
@@ -18,6 +25,8 @@ export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
   item_not_found: true,
   item_sold_out: true,
   sold_out: true,
+  price_changed: true,
+  unauthenticated: true,
   user_limit_reached: true,
   idempotency_key_reused: true,
   purchased: true,
@@ -28,48 +37,85 @@ export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
   released: true,
   released_again: true,
   already_purchased: true,
+  sale_changed: true,
+  end_not_later: true,
 };
 
 /** Whether an answer is one that a command about a sale can get. */
 export const isSaleOutcome = (outcome: Outcome): outcome is SaleOutcome =>
   outcome.word in saleWords;
 
-/** What an answer tells, as plain facts; when to try again is compared apart. */
+/** What an answer tells, as plain facts; when an item may come free is compared apart. */
 export function factsOf(outcome: SaleOutcome): Facts {
   const { word } = outcome;
-  if ("reservation" in outcome) return { word, ...codeFacts(outcome.reservation) };
-  if ("of" in outcome) return outcome.of === null ? { word } : { word, ...codeFacts(outcome.of) };
-  if ("opensAt" in outcome) return { word, saleId: outcome.saleId, opensAt: outcome.opensAt };
-  return { word, saleId: outcome.saleId };
+  if ("reservation" in outcome) {
+    const { reservation } = outcome;
+    // Of what is sold it does not matter any more when it would have run out.
+    const end = reservation.sold === null ? { expiresAt: reservation.expiresAt } : {};
+    return { word, ...unitFacts(reservation), ...end };
+  }
+  if ("units" in outcome) return { word, units: outcome.units.map(soldFacts) };
+  if ("of" in outcome) {
+    if (outcome.of === null) return { word };
+    const of = outcome.word === "purchased" ? soldFacts(outcome.of) : unitFacts(outcome.of);
+    return { word, ...of };
+  }
+  const { retryAt, ...told } = { retryAt: null, ...outcome };
+  return outcome.word === "user_limit_reached" ? { ...told, retryAt } : told;
 }
 
-function codeFacts(known: KnownCode): Facts {
-  const { code, saleId, itemId, userId, sold } = known;
-  const facts = {
-    code,
-    saleId,
-    itemId,
-    userId,
-    order: sold?.seq ?? null,
-    soldAt: sold?.at ?? null,
-  };
-  if (!("expiresAt" in known)) return facts;
-  const { expiresAt, sold: unit } = known;
-  return { ...facts, expiresAt, unit: unit?.unit ?? null, ordinal: unit?.userOrdinal ?? null };
+function unitFacts({ code, saleId, itemId, buyer, sold }: Unit): Facts {
+  const order = { order: sold?.seq ?? null, soldAt: sold?.at ?? null };
+  return { code, saleId, itemId, buyer: buyerId(buyer), ...order };
 }
 
-function entryFacts(entry: Entry, archived: boolean): Facts {
-  const { code, book, itemId, userId, expiresAt, sold } = entry;
+function soldFacts(sold: SoldUnit): Facts {
+  const { unit, userOrdinal, itemStock, userLimit } = sold;
+  return { ...unitFacts(sold), unit, userOrdinal, itemStock, userLimit };
+}
+
+function entryFacts({ code, book, itemId, buyer, sold }: Entry): Facts {
   const order = { order: sold?.order ?? null, soldAt: sold?.at ?? null };
-  const facts = { code, saleId: book.plan.id, itemId, userId, ...order };
-  if (archived) return facts;
-  return { ...facts, expiresAt, unit: sold?.unit ?? null, ordinal: sold?.ordinal ?? null };
+  return { code, saleId: book.plan.id, itemId, buyer: buyerId(buyer), ...order };
+}
+
+function soldEntryFacts(entry: Entry): Facts {
+  const { stock, perUserLimit: userLimit } = entry.book.plan;
+  const { unit, ordinal: userOrdinal } = entry.sold ?? {};
+  return {
+    ...entryFacts(entry),
+    unit,
+    userOrdinal,
+    itemStock: stock[entry.itemId - 1],
+    userLimit,
+  };
+}
+
+function verdictFacts(wanted: Verdict, endsAt: number | undefined, closed: boolean): Facts {
+  const { word, of, units, saleId } = wanted;
+  if (units !== null) return { word, units: units.map(soldEntryFacts) };
+  if (of !== null) {
+    if (word === "purchased") return { word, ...soldEntryFacts(of) };
+    const isLive = word === "reserved" || (word === "reserved_again" && of.sold === null);
+    return { word, ...entryFacts(of), ...(isLive ? { expiresAt: expiresAt(of) } : {}) };
+  }
+  if (word === "code_not_found") return { word };
+  if (word === "user_limit_reached") return { word, saleId, retryAt: wanted.retryAt };
+  if (word === "sale_changed") return { word, saleId, endsAt, closed };
+  return { word, saleId, opensAt: wanted.opensAt };
 }
 
 /** In what an answer is not what the contract wants; null when it is. */
-export function disagreement(outcome: SaleOutcome, wanted: Verdict): string | null {
-  const facts = factsOf(outcome);
-  const wantedFacts = verdictFacts(wanted, !("expiresAt" in facts));
+export function disagreement(
+  outcome: SaleOutcome,
+  wanted: Verdict,
+  plan: { readonly endsAt: number; readonly closed: boolean } | undefined,
+): string | null {
+  const facts = { opensAt: null, ...factsOf(outcome) };
+  const wantedFacts = {
+    opensAt: null,
+    ...verdictFacts(wanted, plan?.endsAt, plan?.closed ?? false),
+  };
   if (!Bun.deepEquals(facts, wantedFacts)) return differ("answered", facts, wantedFacts);
   if (outcome.word !== "item_reserved" || wanted.retry === null) return null;
   const { soonest, latest } = wanted.retry;
@@ -77,56 +123,26 @@ export function disagreement(outcome: SaleOutcome, wanted: Verdict): string | nu
   return differ("retryAt", outcome.retryAt, wanted.retry);
 }
 
-function verdictFacts({ word, of, saleId, opensAt }: Verdict, archived: boolean): Facts {
-  if (of !== null) return { word, ...entryFacts(of, archived) };
-  if (word === "code_not_found") return { word };
-  return word === "sale_not_open" ? { word, saleId, opensAt } : { word, saleId };
-}
-
 export function differ(what: string, is: unknown, wanted: unknown): string {
   return `${what}: ${JSON.stringify(is)}\n  wanted: ${JSON.stringify(wanted)}`;
 }
 
-/** The figures that the ledger keeps of a sale; run out reservations must have been ended. */
-export function figuresOf(sale: SaleState): Figures {
-  const users = [...sale.buyers].map(([id, { bought, live }]) => {
-    return [id, { bought, live: live.map(({ code }) => code) }] as const;
-  });
-  return {
-    sold: sale.sold,
-    reserved: sale.reserved,
-    available: sale.available,
-    items: Array.from(sale.free, (free, index) => ({ free, sold: sale.soldOf[index] ?? 0 })),
-    users: Object.fromEntries(users),
-  };
+/** The figures of a sale that a ledger holds. */
+export function figuresOf(view: LedgerView, saleId: number): Figures | null {
+  const totals = view.totals(saleId);
+  const free = view.free(saleId);
+  const soldOf = view.soldOf(saleId);
+  if (totals === null || free === null || soldOf === null) return null;
+  const { sold, reserved, available } = totals;
+  return { sold, reserved, available, free: [...free], soldOf: [...soldOf] };
 }
 
-/**
- * Everything in a state that can make a difference to a client, in an order of its own, with
- * all that has run out by `now` ended.
- */
-export function dumpOf(state: LedgerState, now: number): unknown {
-  for (const sale of state.sales.values()) expire(sale, now);
-  const codes = [...state.codes].map(([code, reservation]) => {
-    const { saleId, itemId, userId, expiresAt, key, request, status, sold } = reservation;
-    return [code, { saleId, itemId, userId, expiresAt, key, request, status, sold }] as const;
+/** Everything of a ledger that can make a difference to a client, in an order of its own. */
+export function dumpOf(view: LedgerView): unknown {
+  const sales = view.sales().map(({ id, endsAt, closed }) => {
+    const books = view.checkpoint(id);
+    const open = books?.open.toSorted((a, b) => a.seq - b.seq);
+    return { id, endsAt, closed, figures: figuresOf(view, id), sold: books?.sold, open };
   });
-  // A key whose reservation lapsed or was given back stands for nothing.
-  const keys = [...state.keys]
-    .filter(([, { status }]) => status === "live" || status === "sold")
-    .map(([key, { code }]) => [key, code] as const);
-  const sales = [...state.sales].map(([id, sale]) => {
-    const live = sale.deadlines.filter(({ status }) => status === "live");
-    const ahead = new Set(sale.deadlines.slice(sale.deadlineHead));
-    const deadlines = live.map(({ code }) => code);
-    const unseen = live.filter((reservation) => !ahead.has(reservation)).length;
-    return [id, { ...figuresOf(sale), stock: sale.stock, deadlines, unseen }] as const;
-  });
-  return {
-    seq: state.seq,
-    sales: Object.fromEntries(sales),
-    settled: Object.fromEntries(state.settled),
-    codes: Object.fromEntries(codes),
-    keys: Object.fromEntries(keys),
-  };
+  return { seq: view.seq, now: view.now, sales };
 }

@@ -1,17 +1,20 @@
 /**
- * Draws the steps of a random history: a small shop with few units, few users and short
+ * Draws the steps of a random history: a small shop with few units, few buyers and short
  * times, so that every rule gets in the way of every other one.
  */
-import type { Checkout } from "../../src/ledger/commands.ts";
+import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
+import type { Buy, ChangeSale, Checkout } from "../../src/ledger/commands.ts";
 import type { SaleCommand, SalePlan } from "../unit/model.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
 
 const unknownSale = 999;
+/** Units bought in one step. */
+const quantityMax = 4;
 
 /** What one history is like; drawn once for each seed. */
 type Shop = {
-  readonly users: readonly string[];
+  readonly buyers: readonly Buyer[];
   readonly hourMs: number;
   readonly ttlMs: number;
   readonly limit: number;
@@ -20,11 +23,17 @@ type Shop = {
   readonly crashes: boolean;
 };
 
+type Keyed = Checkout | Buy;
+
+/** The code of a step; units bought at once count on from it. */
+export const codeOf = (step: number): string =>
+  `00000000-0000-7000-8000-${(step * 16).toString(16).padStart(12, "0")}`;
+
 export class Draw {
   readonly #random: Random;
   readonly #run: Run;
   readonly #shop: Shop;
-  readonly #checkouts: Checkout[] = [];
+  readonly #asked: Keyed[] = [];
   #steps = 0;
   #sales = 0;
   #nextHour = epoch.now + 20;
@@ -32,33 +41,43 @@ export class Draw {
   constructor(random: Random, run: Run, crashes: boolean) {
     this.#random = random;
     this.#run = run;
+    const kinds: readonly BuyerKind[] = ["guest", "account", "customer"];
+    // The same few names in every kind.
+    const names = ["ann", "bob", "cyd"].slice(0, random.between(1, 3));
+    const buyers = names.flatMap((userId) => kinds.map((kind) => ({ kind, userId })));
     this.#shop = {
-      users: ["ann", "bob", "cyd", "dan", "eve"].slice(0, random.between(1, 5)),
+      buyers: buyers.filter(() => random.chance(0.7)),
       hourMs: random.between(100, 500),
       ttlMs: random.between(1, 60),
-      limit: random.between(1, 3),
+      limit: random.between(1, 4),
       items: random.between(1, 4),
-      unitsMax: random.between(1, 3),
+      unitsMax: random.between(1, 4),
       crashes,
     };
   }
 
   next(): Step {
     this.#steps += 1;
+    const random = this.#random;
     const upkeep = this.#upkeep();
     if (upkeep !== null) return upkeep;
+    if (this.#shop.crashes && random.chance(0.01)) return { do: "crash", at: this.#otherClock() };
     const at = this.#moment();
-    if (this.#random.chance(0.02)) return { do: "look", at };
-    if (this.#shop.crashes && this.#random.chance(0.01)) return { do: "crash", at };
-    return { do: "decide", at, command: this.#command() };
+    if (random.chance(0.02)) return { do: "look", at };
+    if (this.#shop.crashes && random.chance(0.015)) {
+      const saleId = random.between(Math.max(1, this.#sales - 3), Math.max(1, this.#sales));
+      return { do: "checkpoint", at, saleId };
+    }
+    return { do: "decide", at, command: this.#command(), stale: random.chance(0.5) };
   }
 
   /** Sales are announced ahead of their time, and settled some time after their end. */
   #upkeep(): Step | null {
-    const { now, books } = this.#run.model;
+    const { model } = this.#run;
+    const { now, books } = model;
     const ahead = this.#random.chance(0.1) ? 0 : this.#shop.hourMs;
     if (this.#nextHour - ahead <= now) return this.#addHourly();
-    const settleable = books.filter(({ plan, settled }) => !settled && plan.endsAt <= now);
+    const settleable = books.filter((book) => !book.settled && model.isOver(book));
     const book = this.#random.pick(settleable);
     if (book !== undefined && this.#random.chance(0.05)) {
       return { do: "settle", saleId: book.plan.id };
@@ -66,11 +85,8 @@ export class Draw {
     const products = books.filter(({ plan }) => plan.kind === "product" && plan.endsAt > now);
     if (products.length > 0 || this.#random.chance(0.9)) return null;
     const startsAt = now + this.#random.between(0, this.#shop.hourMs);
-    return this.#add(
-      "product",
-      startsAt,
-      startsAt + this.#random.between(1, 2 * this.#shop.hourMs),
-    );
+    const endsAt = startsAt + this.#random.between(1, 2 * this.#shop.hourMs);
+    return this.#add("product", startsAt, endsAt);
   }
 
   /** Hourly sales are back to back; once in a while an hour was slept through. */
@@ -84,11 +100,19 @@ export class Draw {
   }
 
   #add(kind: SalePlan["kind"], startsAt: number, endsAt: number): Step {
+    const random = this.#random;
     const { items, unitsMax, limit, ttlMs } = this.#shop;
     this.#sales += 1;
-    const stock = Array.from({ length: items }, () => this.#random.between(1, unitsMax));
-    const terms = { perUserLimit: limit, reservationTtlMs: ttlMs, stock };
-    return { do: "add", sale: { id: this.#sales, kind, startsAt, endsAt, ...terms } };
+    // A number may have been taken out: no number has its item then, but the last and the first.
+    const stock = Array.from({ length: items }, (_, index) => {
+      const isOut = index > 0 && index < items - 1 && random.chance(0.2);
+      return isOut ? 0 : random.between(1, unitsMax);
+    });
+    const priceCents = stock.map((_, index) => 100 * (index + 1));
+    const access = kind === "product" && random.chance(0.6) ? "proven" : "everyone";
+    const window = { startsAt, endsAt, closed: false };
+    const terms = { perUserLimit: limit, reservationTtlMs: ttlMs, stock, priceCents };
+    return { do: "add", sale: { id: this.#sales, kind, access, ...window, ...terms } };
   }
 
   /** Mostly now or soon; often exactly when something changes; sometimes earlier than now. */
@@ -104,54 +128,151 @@ export class Draw {
     return moment - (this.#random.chance(0.4) ? 1 : 0);
   }
 
+  /** What the clock of the next term says: the same, or later, or earlier by little or much. */
+  #otherClock(): number {
+    const { now } = this.#run.model;
+    const die = this.#random.next();
+    if (die < 0.4) return now + this.#random.between(0, 3);
+    if (die < 0.6) return now + this.#random.between(0, 2 * this.#shop.ttlMs);
+    if (die < 0.8) return now - this.#random.between(1, 2 * this.#shop.ttlMs);
+    return now - this.#random.between(1, this.#shop.hourMs);
+  }
+
   #command(): SaleCommand {
     const die = this.#random.next();
-    if (die < 0.55) return this.#checkout();
-    const kind = die < 0.88 ? "purchase" : "release";
-    return { kind, code: this.#code(), archived: null };
+    if (die < 0.43) return this.#checkout();
+    if (die < 0.58) return this.#buy();
+    if (die < 0.6) return this.#changeSale();
+    const code = this.#code();
+    const by = this.#by(code);
+    if (die < 0.88) {
+      const expectedPriceCents = this.#expectedPrice(this.#entryOf(code)?.itemId ?? 1);
+      return { kind: "purchase", code, by, expectedPriceCents, lookup: null };
+    }
+    return { kind: "release", code, by, saleId: this.#releasedOf(code), lookup: null };
   }
 
   #checkout(): Checkout {
-    const code = `c${this.#steps}`;
-    const again = this.#random.pick(this.#checkouts.slice(-12));
-    const retried = again !== undefined && this.#random.chance(0.15);
-    const command = retried ? { ...again, code } : this.#freshCheckout(code);
-    this.#checkouts.push(command);
+    const random = this.#random;
+    const code = codeOf(this.#steps);
+    const again = this.#again("checkout");
+    if (again?.kind === "checkout") return this.#note({ ...again, code });
+    const item = random.chance(0.3) ? "any" : this.#item();
+    return this.#note({
+      kind: "checkout",
+      buyer: this.#buyer(),
+      item,
+      sale: this.#sale(),
+      code,
+      key: this.#key(),
+      expectedPriceCents: this.#expectedPrice(item === "any" ? 1 : item),
+    });
+  }
+
+  #buy(): Buy {
+    const random = this.#random;
+    const code = codeOf(this.#steps);
+    const again = this.#again("buy");
+    if (again?.kind === "buy") return this.#note({ ...again, code });
+    const sale = this.#sale();
+    const itemId = random.chance(0.02) ? "unknown" : this.#item();
+    return this.#note({
+      kind: "buy",
+      buyer: this.#buyer(),
+      saleId: sale === "current" ? this.#openSale() : sale,
+      itemId,
+      quantity: random.chance(0.5) ? 1 : random.between(1, quantityMax),
+      code,
+      key: this.#key(),
+      expectedPriceCents: this.#expectedPrice(itemId === "unknown" ? 1 : itemId),
+    });
+  }
+
+  /** Later by some, seldom not later, and seldom at once. */
+  #changeSale(): ChangeSale {
+    const random = this.#random;
+    const saleId = random.chance(0.05) ? unknownSale : this.#openSale();
+    const plan = this.#run.model.books.find((book) => book.plan.id === saleId)?.plan;
+    const later = (plan?.endsAt ?? epoch.now) + random.between(-20, this.#shop.hourMs);
+    return { kind: "change_sale", saleId, endsAt: random.chance(0.2) ? "now" : later };
+  }
+
+  /** What was asked lately, asked again. */
+  #again(kind: Keyed["kind"]): Keyed | null {
+    if (!this.#random.chance(0.15)) return null;
+    const lately = this.#asked.filter((command) => command.kind === kind).slice(-12);
+    return this.#random.pick(lately) ?? null;
+  }
+
+  #note<C extends Keyed>(command: C): C {
+    this.#asked.push(command);
     return command;
   }
 
-  #freshCheckout(code: string): Checkout {
-    const random = this.#random;
-    const { items, users } = this.#shop;
-    const item = random.chance(0.3)
-      ? "any"
-      : random.between(1, items + (random.chance(0.1) ? 1 : 0));
-    const key = random.chance(0.3) ? `k${random.between(1, 3)}` : null;
-    const userId = random.pick(users) ?? "ann";
-    return { kind: "checkout", userId, item, sale: this.#sale(), code, key };
+  #buyer(): Buyer {
+    return this.#random.pick(this.#shop.buyers) ?? { kind: "guest", userId: "ann" };
+  }
+
+  #key(): string | null {
+    return this.#random.chance(0.3) ? `k${this.#random.between(1, 3)}` : null;
+  }
+
+  #item(): number {
+    return this.#random.between(1, this.#shop.items + (this.#random.chance(0.1) ? 1 : 0));
+  }
+
+  /** Of the first numbers `100 * number` is right. */
+  #expectedPrice(item: number): number | null {
+    const die = this.#random.next();
+    if (die < 0.85) return null;
+    return die < 0.97 ? 100 * item : 1;
+  }
+
+  #openSale(): number {
+    const { model } = this.#run;
+    const open = model.books.filter((book) => !book.settled && model.isOpen(book));
+    return this.#random.pick(open)?.plan.id ?? Math.max(1, this.#sales);
   }
 
   #sale(): Checkout["sale"] {
     const die = this.#random.next();
-    if (die < 0.55) return "current";
-    if (die < 0.57) return "unknown";
-    if (die < 0.59) return unknownSale;
-    const { books, now } = this.#run.model;
-    const open = books.find(({ plan }) => plan.startsAt <= now && now < plan.endsAt);
-    if (die < 0.8 && open !== undefined) return open.plan.id;
+    if (die < 0.5) return "current";
+    if (die < 0.52) return "unknown";
+    if (die < 0.54) return unknownSale;
+    if (die < 0.85) return this.#openSale();
     const lately = Math.max(1, this.#sales - (this.#random.chance(0.1) ? 20 : 3));
     return this.#random.between(lately, Math.max(lately, this.#sales));
   }
 
-  /** A code of late in a sale that sells, or of any sale, or of any checkout, or of none. */
+  /** Mostly who may, sometimes somebody else, sometimes nobody. */
+  #by(code: string): Buyer | null {
+    const die = this.#random.next();
+    if (die < 0.85) return this.#entryOf(code)?.buyer ?? null;
+    return die < 0.93 ? this.#buyer() : null;
+  }
+
+  #releasedOf(code: string): number | null {
+    const die = this.#random.next();
+    if (die < 0.6) return null;
+    if (die < 0.95) return this.#entryOf(code)?.book.plan.id ?? null;
+    return this.#random.between(1, Math.max(1, this.#sales));
+  }
+
+  #entryOf(code: string) {
+    const { books } = this.#run.model;
+    return books.flatMap(({ made }) => made.filter((entry) => entry.code === code)).at(0);
+  }
+
+  /** A code of late in a sale that sells, or of any sale, or of any attempt, or of none. */
   #code(): string {
     const random = this.#random;
+    const never = codeOf(0);
     const { books, now } = this.#run.model;
     const die = random.next();
-    if (die < 0.03) return "never";
-    if (die < 0.08) return random.pick(this.#checkouts)?.code ?? "never";
+    if (die < 0.03) return never;
+    if (die < 0.08) return random.pick(this.#asked)?.code ?? never;
     const selling = books.filter(({ plan }) => plan.endsAt > now);
     const from = die < 0.2 || selling.length === 0 ? books : selling;
-    return random.pick(from.flatMap(({ made }) => made.slice(-6)))?.code ?? "never";
+    return random.pick(from.flatMap(({ made }) => made.slice(-6)))?.code ?? never;
   }
 }

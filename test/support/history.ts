@@ -5,27 +5,30 @@
  * A step is plain data, so that a history can be replayed without its seed and with steps
  * left out.
  */
-import { check } from "../../src/ledger/check.ts";
-import { decide } from "../../src/ledger/decide.ts";
-import { restore, type EffectiveAttempt } from "../../src/ledger/restore.ts";
-import {
-  addSale,
-  emptyState,
-  expire,
-  settleSale,
-  type LedgerState,
-} from "../../src/ledger/state.ts";
+import type { Buyer } from "../../src/ledger/buyers.ts";
+import type { Lookup, Outcome } from "../../src/ledger/commands.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
+import type { Sale } from "../../src/ledger/sale.ts";
+import type { LedgerView } from "../../src/ledger/view.ts";
 import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../unit/model.ts";
-import { differ, disagreement, dumpOf, factsOf, figuresOf, isSaleOutcome } from "./compare.ts";
+import { differ, disagreement, dumpOf, figuresOf, isSaleOutcome } from "./compare.ts";
+import { NaiveRecords, nothingRecorded } from "./naive-records.ts";
 
 export type Step =
-  /** The records of a code are looked up when the step is run. */
-  | { readonly do: "decide"; readonly at: number; readonly command: SaleCommand }
+  /** `stale`: with what was read of the code at some time before. */
+  | {
+      readonly do: "decide";
+      readonly at: number;
+      readonly command: SaleCommand;
+      readonly stale?: boolean;
+    }
   | { readonly do: "add"; readonly sale: SalePlan }
   | { readonly do: "settle"; readonly saleId: number }
   /** Compares every figure of every sale. */
   | { readonly do: "look"; readonly at: number }
-  /** Goes on with a state rebuilt from the journal; the old one goes on beside it. */
+  /** Notes where a sale stands. */
+  | { readonly do: "checkpoint"; readonly at: number; readonly saleId: number }
+  /** Goes on with a ledger that is restored from the records, by a clock that says `at`. */
   | { readonly do: "crash"; readonly at: number };
 
 /** How often something was answered. */
@@ -34,30 +37,46 @@ export type Seen = Map<string, number>;
 /** Where a history begins. */
 export const epoch = { seq: 41, now: 1_000 };
 
-/** One ledger, the model, and after a crash the ledger as it was, all asked the same. */
+/** After a crash, sales that were over for this long are left to the records. */
+const settleAfterMs = 400;
+
+/** One ledger, its records, and the model, all told the same. */
 export class Run {
   readonly model = new Model(epoch.seq, epoch.now);
-  state: LedgerState = emptyState(epoch.seq, epoch.now);
+  readonly records = new NaiveRecords(epoch.seq, epoch.now);
+  ledger: Ledger;
   /** How often each word was answered, and how many purchases came late. */
   readonly seen: Seen = new Map();
   /** What was answered last. */
   told: SaleOutcome | null = null;
-  #twin: LedgerState | null = null;
-  readonly #journal: EffectiveAttempt[] = [];
+  readonly #buyers = new Map<string, Buyer>();
+  /** What was read of a code when it was last looked up. */
+  readonly #read = new Map<string, Lookup>();
+
+  private constructor(ledger: Ledger) {
+    this.ledger = ledger;
+  }
+
+  static async begin(): Promise<Run> {
+    const { seq, now } = epoch;
+    return new Run(await Ledger.restore(nothingRecorded(seq, now), now));
+  }
 
   /** Takes one step; returns what is wrong after it, or null. */
-  take(step: Step): string | null {
+  take(step: Step): string | null | Promise<string | null> {
     switch (step.do) {
       case "decide":
-        return this.#decide(step.command, step.at) ?? this.#audit();
+        return this.#decide(step.command, step.at, step.stale === true);
       case "add":
-        this.model.addSale(step.sale);
-        for (const state of this.#states()) addPlan(state, step.sale);
-        return null;
+        return this.#add(step.sale);
       case "settle":
         return this.#settle(step.saleId);
       case "look":
         return this.#look(step.at);
+      case "checkpoint":
+        this.#tick(step.at);
+        this.records.saveCheckpoint(step.saleId, this.ledger.view(step.at));
+        return this.#audit();
       case "crash":
         return this.#crash(step.at);
       default:
@@ -65,85 +84,115 @@ export class Run {
     }
   }
 
-  #decide(asked: SaleCommand, at: number): string | null {
-    const { state } = this;
-    const command = this.#withRecord(asked);
-    const outcome = decideSale(state, command, at);
-    this.told = outcome;
-    const complaint = disagreement(outcome, this.model.decide(command, at));
-    if (complaint !== null) return complaint;
-    if (state.seq !== this.model.seq) return differ("seq", state.seq, this.model.seq);
-    if (state.now !== this.model.now) return differ("now", state.now, this.model.now);
-    this.#record(outcome);
-    if (this.#twin !== null) {
-      const facts = factsOf(outcome);
-      const twins = factsOf(decideSale(this.#twin, command, at));
-      if (!Bun.deepEquals(facts, twins)) return differ("after recovery", facts, twins);
+  #add(plan: SalePlan): null {
+    const terms: Sale = { ...plan, stock: Int32Array.from(plan.stock) };
+    this.model.addSale(plan);
+    this.records.addSale(terms);
+    this.ledger.addSale(terms, 0);
+    return null;
+  }
+
+  /** Of a sale that is over; with steps left out it may not be. */
+  #settle(saleId: number): string | null {
+    if (!this.model.books.some((book) => book.plan.id === saleId && this.model.isOver(book))) {
+      return null;
     }
-    const saleId = factsOf(outcome)["saleId"];
-    return typeof saleId === "number" ? this.#compareFigures(saleId) : null;
+    this.model.settleSale(saleId);
+    this.ledger.settleSale(saleId);
+    return this.#audit();
   }
 
-  /** A caller looks a code up in the records when the ledger does not know it. */
-  #withRecord(command: SaleCommand): SaleCommand {
-    if (command.kind === "checkout" || this.state.codes.has(command.code)) return command;
-    return { ...command, archived: this.model.recordOf(command.code) };
+  #decide(command: SaleCommand, at: number, stale: boolean): string | null {
+    const { seq } = this.ledger;
+    const outcome = this.#ask(command, at, stale);
+    if (typeof outcome === "string") return outcome;
+    this.told = outcome;
+    const wasLive = command.kind === "purchase" && this.#isLive(command.code, at);
+    const wanted = this.model.decide(command, at);
+    const plan = this.model.books.find((book) => book.plan.id === wanted.saleId)?.plan;
+    const complaint = disagreement(outcome, wanted, plan);
+    if (complaint !== null) return complaint;
+    if (this.ledger.seq !== seq + 1) return differ("seq", this.ledger.seq, seq + 1);
+    const { now } = this.ledger.view(0);
+    if (now !== this.model.now) return differ("now", now, this.model.now);
+    this.records.note(command, outcome, this.ledger.seq, now);
+    this.#count(outcome.word);
+    if (outcome.word === "purchased" && command.kind === "purchase" && !wasLive) {
+      this.#count("late purchase");
+    }
+    if ("buyer" in command) {
+      this.#buyers.set(`${command.buyer.kind} ${command.buyer.userId}`, command.buyer);
+    }
+    return (
+      this.#compareBuyer("buyer" in command ? command.buyer : null) ??
+      this.#compareSale(wanted.saleId ?? wanted.of?.book.plan.id ?? null) ??
+      this.#audit()
+    );
   }
 
-  #record(outcome: SaleOutcome): void {
-    const { word } = outcome;
-    this.#count(word);
-    if (word !== "reserved" && word !== "purchased" && word !== "released") return;
-    const changed = "reservation" in outcome ? outcome.reservation : outcome.of;
-    if (!("request" in changed)) throw new Error(`${word} of a code that only the records have`);
-    const { saleId, itemId, userId, code, key, request } = changed;
-    const { seq, now: at } = this.state;
-    if (word === "purchased" && changed.expiresAt <= at) this.#count("late purchase");
-    this.#journal.push({
-      seq,
-      at,
-      word,
-      saleId,
-      itemId,
-      userId,
-      code,
-      key,
-      request,
-      quantity: null,
-    });
+  /** Asks, and when the ledger wants to be told what the records say, tells it and asks again. */
+  #ask(command: SaleCommand, at: number, stale: boolean): SaleOutcome | string {
+    if (command.kind !== "purchase" && command.kind !== "release") {
+      return saleOutcome(this.ledger.decide(command, at));
+    }
+    const { code } = command;
+    const before = stale ? (this.#read.get(code) ?? null) : null;
+    const { seq } = this.ledger;
+    const first = this.ledger.decide({ ...command, lookup: before }, at);
+    if (first.word !== "look_up") {
+      if (before !== null) this.#count("stale lookup");
+      return saleOutcome(first);
+    }
+    if (this.ledger.seq !== seq) return "asking for the records took a number";
+    const lookup = this.#readCode(code);
+    this.#count("look_up");
+    return saleOutcome(this.ledger.decide({ ...command, lookup }, at));
+  }
+
+  #readCode(code: string): Lookup {
+    const lookup = { upTo: this.ledger.seq, found: this.records.findCode(code) };
+    this.#read.set(code, lookup);
+    return lookup;
+  }
+
+  #isLive(code: string, at: number): boolean {
+    const now = Math.max(at, this.model.now);
+    const entry = this.model.books.flatMap(({ made }) => made.filter((one) => one.code === code));
+    return entry.some(({ deadline, displaced }) => !displaced && deadline > now);
   }
 
   #count(what: string): void {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
 
-  #compareFigures(saleId: number): string | null {
-    const sale = this.state.sales.get(saleId);
-    if (sale === undefined) return null;
-    const figures = figuresOf(sale);
+  #compareSale(saleId: number | null): string | null {
+    if (saleId === null) return null;
+    const figures = figuresOf(this.ledger.view(0), saleId);
+    if (figures === null) return null;
     const wanted = this.model.figures(saleId);
     return Bun.deepEquals(figures, wanted) ? null : differ(`sale ${saleId}`, figures, wanted);
   }
 
-  #audit(): string | null {
-    const complaints = this.#states().flatMap((state) => check(state));
-    return complaints.length === 0 ? null : complaints.join("; ");
+  #compareBuyer(buyer: Buyer | null): string | null {
+    if (buyer === null) return null;
+    const holds = reservationsOf(this.ledger.view(0), buyer);
+    const wanted = this.model.reservationsOf(buyer);
+    return Bun.deepEquals(holds, wanted) ? null : differ(JSON.stringify(buyer), holds, wanted);
   }
 
-  #settle(saleId: number): string | null {
-    this.model.settleSale(saleId);
-    for (const state of this.#states()) {
-      const sale = state.sales.get(saleId);
-      if (sale !== undefined) settleSale(state, sale);
-    }
-    return this.#audit();
+  #audit(): string | null {
+    const complaints = this.ledger.check();
+    return complaints.length === 0 ? null : complaints.join("; ");
   }
 
   #look(at: number): string | null {
     this.#tick(at);
-    for (const [saleId, sale] of this.state.sales) {
-      expire(sale, this.state.now);
-      const complaint = this.#compareFigures(saleId);
+    for (const { plan } of this.model.books) {
+      const complaint = this.#compareSale(plan.id);
+      if (complaint !== null) return complaint;
+    }
+    for (const buyer of this.#buyers.values()) {
+      const complaint = this.#compareBuyer(buyer);
       if (complaint !== null) return complaint;
     }
     return this.#audit();
@@ -152,65 +201,58 @@ export class Run {
   /** Lets time pass as a command would. */
   #tick(at: number): void {
     this.model.now = Math.max(this.model.now, at);
-    for (const state of this.#states()) state.now = this.model.now;
+    this.ledger.moveOn(at);
   }
 
-  #crash(at: number): string | null {
-    this.#tick(at);
-    const old = this.state;
-    const rebuilt = emptyState(old.seq, old.now);
-    for (const [id, items] of old.settled) rebuilt.settled.set(id, items);
-    for (const { sale } of old.sales.values()) addSale(rebuilt, sale, 0);
-    for (const attempt of this.#journal) {
-      if (rebuilt.sales.has(attempt.saleId)) restore(rebuilt, attempt);
-    }
-    const dumps = [dumpOf(rebuilt, old.now), dumpOf(old, old.now)] as const;
-    this.state = rebuilt;
-    this.#twin = old;
-    return Bun.deepEquals(dumps[0], dumps[1]) ? this.#audit() : differ("recovered", ...dumps);
-  }
-
-  #states(): LedgerState[] {
-    return this.#twin === null ? [this.state] : [this.state, this.#twin];
+  /** With and without checkpoints the same must come out, and what the model says. */
+  async #crash(at: number): Promise<string | null> {
+    const settledBefore = at - settleAfterMs;
+    this.model.restart(at, settledBefore);
+    this.ledger = await Ledger.restore(this.records.recorded(settledBefore), at);
+    const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
+    const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;
+    if (!Bun.deepEquals(dumps[0], dumps[1])) return differ("recovered", ...dumps);
+    return this.#look(at);
   }
 }
 
-function decideSale(state: LedgerState, command: SaleCommand, at: number): SaleOutcome {
-  const outcome = decide(state, command, at);
-  if (!isSaleOutcome(outcome)) throw new Error(`${outcome.word} is no answer to ${command.kind}`);
-  return outcome;
+function saleOutcome(outcome: Outcome): SaleOutcome | string {
+  return isSaleOutcome(outcome) ? outcome : `${outcome.word} is no answer of a sale`;
 }
 
-function addPlan(state: LedgerState, plan: SalePlan): void {
-  addSale(state, { ...plan, stock: Int32Array.from(plan.stock) }, 0);
-}
+const reservationsOf = (view: LedgerView, buyer: Buyer) =>
+  view.reservationsOf(buyer).map(({ code, expiresAt }) => ({ code, expiresAt }));
 
 /** What is wrong after these steps, and after how many; null when nothing is. */
-export function replay(steps: readonly Step[]): { complaint: string; at: number } | null {
-  const run = new Run();
+export async function replay(
+  steps: readonly Step[],
+): Promise<{ complaint: string; at: number } | null> {
+  const run = await Run.begin();
   for (const [index, step] of steps.entries()) {
-    const complaint = take(run, step);
+    // oxlint-disable-next-line no-await-in-loop
+    const complaint = await take(run, step);
     if (complaint !== null) return { complaint, at: index + 1 };
   }
   return null;
 }
 
 /** An exception is as wrong as a wrong answer. */
-export function take(run: Run, step: Step): string | null {
+export async function take(run: Run, step: Step): Promise<string | null> {
   try {
-    return run.take(step);
+    return await run.take(step);
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
 }
 
 /** The fewest of these failing steps that still fail, found by leaving out ever smaller parts. */
-export function shrink(failing: readonly Step[]): readonly Step[] {
+export async function shrink(failing: readonly Step[]): Promise<readonly Step[]> {
   let steps = failing;
   for (let size = steps.length >> 1; size >= 1; size >>= 1) {
     for (let from = 0; from < steps.length;) {
       const fewer = [...steps.slice(0, from), ...steps.slice(from + size)];
-      const failure = replay(fewer);
+      // oxlint-disable-next-line no-await-in-loop
+      const failure = await replay(fewer);
       if (failure === null) from += size;
       else steps = fewer.slice(0, failure.at);
     }

@@ -2,45 +2,53 @@
  * The independent auditor of the ledger: says what the contract wants answered to every
  * command at every time, and what every figure of a sale must be then.
  *
- * Written from the contract (section 1) and not from the code, and as naive as can be: a
- * sale is the list of the reservations ever made in it, and everything else is found by
- * looking through that list again. No counters, no queue of deadlines, nothing that is
- * kept up to date and could be kept wrong. Where the contract is silent it follows what
- * was decided for it; the comment at the place says so.
+ * Written from the contract (section 1, and what section 3 says of buying in one step) and not
+ * from the code, and as naive as can be: a sale is the list of the reservations ever made in it,
+ * and everything else is found by looking through that list again. No counters, no queue of
+ * deadlines, no index of keys: nothing that is kept up to date and could be kept wrong. Where the
+ * contract is silent it follows what was decided for it; the comment at the place says so.
  */
-import type {
-  ArchivedCode,
-  Checkout,
-  OutcomeOf,
-  Purchase,
-  Release,
+import { isProven, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
+import {
+  type Buy,
+  type ChangeSale,
+  type Checkout,
+  type LookUp,
+  type OutcomeOf,
+  type Purchase,
+  type Release,
 } from "../../src/ledger/commands.ts";
-import type { Sale } from "../../src/ledger/state.ts";
+import type { Sale } from "../../src/ledger/sale.ts";
 
 /** What the model knows of: everything that is asked of sales. */
-export type SaleCommand = Checkout | Purchase | Release;
-export type SaleOutcome = OutcomeOf<SaleCommand>;
+export type SaleCommand = Checkout | Purchase | Release | Buy | ChangeSale;
+export type SaleOutcome = Exclude<OutcomeOf<SaleCommand>, LookUp>;
 type Word = SaleOutcome["word"];
 
 /** A sale as plain data. Times are milliseconds. */
-export type SalePlan = Omit<Sale, "stock"> & { readonly stock: readonly number[] };
+export type SalePlan = Omit<Sale, "stock" | "priceCents"> & {
+  readonly stock: readonly number[];
+  readonly priceCents: readonly number[];
+};
 
 /** A sale and every reservation ever made in it, in order. */
-export type Book = { readonly plan: SalePlan; readonly made: Entry[]; settled: boolean };
+export type Book = { plan: SalePlan; readonly made: Entry[]; settled: boolean };
 
-/** A reservation as the model remembers it, for ever. */
+/** A reservation as the model remembers it, for ever; a unit bought at once is one too. */
 export type Entry = {
   readonly code: string;
   readonly book: Book;
   /** Number of the attempt that made it. */
   readonly madeBy: number;
   readonly itemId: number;
-  readonly userId: string;
-  readonly expiresAt: number;
-  readonly key: string | null;
-  /** The item and the sale in the words of the request. */
-  readonly asked: string;
+  readonly buyer: Buyer;
+  /** When it runs out, if its sale does not end before. */
+  readonly deadline: number;
+  /** The keys that it goes by, each with what was asked in the words of the request. */
+  readonly keys: { readonly key: string; readonly asked: string }[];
   givenBack: boolean;
+  /** Somebody else has had its unit since it lapsed, or its buyer its place within the limit. */
+  displaced: boolean;
   sold: { readonly order: number; readonly at: number; unit: number; ordinal: number } | null;
 };
 
@@ -49,12 +57,16 @@ export type Verdict = {
   readonly word: Word;
   /** The reservation that the answer is about. */
   readonly of: Entry | null;
-  /** The sale of a refused checkout. */
+  /** What was bought in one step. */
+  readonly units: readonly Entry[] | null;
+  /** The sale of an answer that is about no reservation. */
   readonly saleId: number | null;
   /** With `sale_not_open`: when it opens. */
   readonly opensAt: number | null;
   /** With `item_reserved`: the answer must name a time between these two. */
   readonly retry: { readonly soonest: number; readonly latest: number } | null;
+  /** With `user_limit_reached`: when it is worth while to ask again. */
+  readonly retryAt: number | null;
 };
 
 /** What a sale amounts to at one moment. */
@@ -63,12 +75,11 @@ export type Figures = {
   readonly reserved: number;
   readonly available: number;
   /** By item index. */
-  readonly items: readonly { readonly free: number; readonly sold: number }[];
-  /** Everybody who has bought something or holds something. */
-  readonly users: Readonly<Record<string, { readonly bought: number; readonly live: string[] }>>;
+  readonly free: readonly number[];
+  readonly soldOf: readonly number[];
 };
 
-type Status = "live" | "lapsed" | "released" | "sold";
+type Status = "live" | "lapsed" | "displaced" | "released" | "sold";
 
 export class Model {
   readonly books: Book[] = [];
@@ -90,7 +101,16 @@ export class Model {
     if (book !== null) book.settled = true;
   }
 
-  /** Every command takes a number, and time never runs backwards. */
+  /**
+   * Begins a term: with whatever its clock says, which may be earlier. Of sales that were over for
+   * long only the records are asked.
+   */
+  restart(now: number, settledBefore: number): void {
+    this.now = now;
+    for (const book of this.books) book.settled = book.plan.endsAt <= settledBefore;
+  }
+
+  /** Every command takes a number, and within a term time never runs backwards. */
   decide(command: SaleCommand, now: number): Verdict {
     this.seq += 1;
     this.now = Math.max(this.now, now);
@@ -98,21 +118,16 @@ export class Model {
       case "checkout":
         return this.#checkout(command);
       case "purchase":
-        return this.#purchase(command.code);
+        return this.#purchase(command);
       case "release":
-        return this.#release(command.code);
+        return this.#release(command);
+      case "buy":
+        return this.#buy(command);
+      case "change_sale":
+        return this.#changeSale(command);
       default:
         return command satisfies never;
     }
-  }
-
-  /** What the records say of a code; null when there is no such code. */
-  recordOf(code: string): ArchivedCode | null {
-    const entry = this.#entry(code);
-    if (entry === null) return null;
-    const { book, itemId, userId, sold } = entry;
-    const record = sold === null ? null : { seq: sold.order, at: sold.at };
-    return { code, saleId: book.plan.id, itemId, userId, sold: record };
   }
 
   figures(id: number): Figures | null {
@@ -120,46 +135,51 @@ export class Model {
     if (book === null) return null;
     const sold = this.#with(book, "sold");
     const live = this.#with(book, "live");
-    const items = book.plan.stock.map((stock, index) => {
-      const soldOf = sold.filter(({ itemId }) => itemId === index + 1).length;
-      const liveOf = live.filter(({ itemId }) => itemId === index + 1).length;
-      return { free: stock - soldOf - liveOf, sold: soldOf };
+    const soldOf = book.plan.stock.map((_, index) => ofItem(sold, index + 1).length);
+    const free = book.plan.stock.map((stock, index) => {
+      return stock - ofItem(sold, index + 1).length - ofItem(live, index + 1).length;
     });
-    const users: Record<string, { bought: number; live: string[] }> = {};
-    for (const { userId: user } of [...sold, ...live]) {
-      const bought = sold.filter(({ userId }) => userId === user).length;
-      const codes = live.filter(({ userId }) => userId === user).map(({ code }) => code);
-      users[user] = { bought, live: codes };
-    }
-    return {
-      sold: sold.length,
-      reserved: live.length,
-      available: sum(book.plan.stock) - sold.length - live.length,
-      items,
-      users,
-    };
+    return { sold: sold.length, reserved: live.length, available: sum(free), free, soldOf };
+  }
+
+  /** What a buyer holds, in the order of its making: codes and when they end. */
+  reservationsOf(buyer: Buyer): { readonly code: string; readonly expiresAt: number }[] {
+    return this.#held()
+      .flatMap((book) => ofBuyer(this.#with(book, "live"), buyer))
+      .toSorted((a, b) => a.madeBy - b.madeBy)
+      .map((entry) => ({ code: entry.code, expiresAt: expiresAt(entry) }));
   }
 
   /** Moments at which the answers change: worth arriving exactly at, and just before. */
   momentsAhead(): number[] {
-    const held = this.books.filter(({ settled }) => !settled);
+    const held = this.#held();
     const expiries = held.flatMap((book) => this.#with(book, "live"));
     const moments = [
       ...held.flatMap(({ plan }) => [plan.startsAt, plan.endsAt]),
-      ...expiries.map(({ expiresAt }) => expiresAt),
+      ...expiries.map(expiresAt),
     ];
     return moments.filter((moment) => moment > this.now);
   }
 
+  isOver({ plan }: Book): boolean {
+    return plan.closed || this.now >= plan.endsAt;
+  }
+
+  isOpen(book: Book): boolean {
+    return book.plan.startsAt <= this.now && !this.isOver(book);
+  }
+
   /** The refusals of a checkout, in the order of the contract's table. */
   #checkout(command: Checkout): Verdict {
+    const { buyer, key } = command;
     const book = this.#bookAskedFor(command.sale);
     const saleId = book?.plan.id ?? (typeof command.sale === "number" ? command.sale : null);
-    // Decided: a key is looked up before anything is refused.
-    const remembered = this.#rememberedBy(command);
+    if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
+    // Decided: a key is looked up before anything else is refused.
+    const remembered = key === null ? null : this.#rememberedBy(buyer, key);
     if (remembered !== null) {
       return remembered.asked === asked(command)
-        ? { ...verdict("reserved_again"), of: remembered }
+        ? { ...verdict("reserved_again"), of: remembered.of }
         : { ...verdict("idempotency_key_reused"), saleId };
     }
     if (book === null && command.sale !== "current") {
@@ -167,99 +187,230 @@ export class Model {
     }
     if (book === null) return { ...verdict("sale_not_open"), opensAt: this.#nextHourly() };
     const refused = this.#refused(book, command);
-    return refused === null ? this.#reserve(book, command) : { ...refused, saleId };
+    if (refused !== null) return { saleId, ...refused };
+    const itemId = command.item === "any" ? Math.min(...this.#freeItems(book)) : command.item;
+    // Decided: with `any` it is known last of all which price it would be.
+    if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), saleId };
+    return { ...verdict("reserved"), of: this.#reserve(book, command, itemId) };
   }
 
-  #refused(book: Book, { item, userId }: Checkout): Verdict | null {
+  #refused(book: Book, command: Checkout): Verdict | null {
+    const { item, buyer } = command;
     const { plan } = book;
-    if (item !== "any" && plan.stock[item - 1] === undefined) return verdict("item_not_found");
-    if (!isOpen(plan, this.now)) {
-      const opensAt = plan.startsAt > this.now ? plan.startsAt : null;
-      return { ...verdict("sale_not_open"), opensAt };
+    const saleId = plan.id;
+    if (book.settled) {
+      // Decided: of a sale that is settled no more is known than how many numbers it had.
+      const isNone = item !== "any" && item > plan.stock.length;
+      return { ...verdict(isNone ? "item_not_found" : "sale_not_open"), saleId };
+    }
+    if (item !== "any" && !hasItem(book, item)) return { ...verdict("item_not_found"), saleId };
+    if (!this.isOpen(book)) return this.#notOpen(book);
+    if (item !== "any" && isPriceChanged(book, item, command)) {
+      return { ...verdict("price_changed"), saleId };
     }
     const sold = this.#with(book, "sold");
-    if (
-      item !== "any" &&
-      sold.filter(({ itemId }) => itemId === item).length === plan.stock[item - 1]
-    )
-      return verdict("item_sold_out");
-    if (sold.length === sum(plan.stock)) return verdict("sold_out");
-    const live = this.#with(book, "live");
-    if (this.#freeItems(book).filter((free) => item === "any" || free === item).length === 0) {
-      // Decided: `any` is never answered with a reservation that one has already.
-      const own = live.findLast((entry) => entry.itemId === item && entry.userId === userId);
-      if (own !== undefined) return { ...verdict("reserved_again"), of: own };
-      return { ...verdict("item_reserved"), retry: this.#retry(book, item, live) };
+    if (item !== "any" && ofItem(sold, item).length === plan.stock[item - 1]) {
+      return { ...verdict("item_sold_out"), saleId };
     }
-    return this.#heldBy(book, userId) >= plan.perUserLimit ? verdict("user_limit_reached") : null;
+    if (sold.length === sum(plan.stock)) return { ...verdict("sold_out"), saleId };
+    const noneFree = !this.#freeItems(book).some((free) => item === "any" || free === item);
+    const isFull = this.#heldBy(book, buyer) >= plan.perUserLimit;
+    // Only who has proven to be its owner is told a code again.
+    const own = isProven(buyer)
+      ? ofBuyer(this.#with(book, "live"), buyer).findLast(
+          ({ itemId }) => item === "any" || item === itemId,
+        )
+      : undefined;
+    if (own !== undefined && (noneFree || isFull)) return { ...verdict("reserved_again"), of: own };
+    if (noneFree) {
+      return { ...verdict("item_reserved"), saleId, retry: this.#retry(book, item) };
+    }
+    return isFull ? this.#limitReached(book, buyer, 1) : null;
+  }
+
+  #notOpen(book: Book): Verdict {
+    const { id, startsAt } = book.plan;
+    const opensAt = startsAt > this.now && !this.isOver(book) ? startsAt : null;
+    return { ...verdict("sale_not_open"), saleId: id, opensAt };
+  }
+
+  /** It is worth asking again when one of the reservations ends that fill the limit. */
+  #limitReached(book: Book, buyer: Buyer, quantity: number): Verdict {
+    const bought = ofBuyer(this.#with(book, "sold"), buyer).length;
+    const live = ofBuyer(this.#with(book, "live"), buyer);
+    const never = bought + quantity > book.plan.perUserLimit;
+    const retryAt = never ? null : Math.min(...live.map(expiresAt));
+    return { ...verdict("user_limit_reached"), saleId: book.plan.id, retryAt };
   }
 
   /**
    * With `any`, or one unit of the item, the soonest expiry is the time at which a unit may
-   * come free. With several units of an item the ledger may name a later one of theirs.
+   * come free. With several units of an item the ledger may name another one of theirs, and after
+   * a clock was set back one of a reservation that ended.
    */
-  #retry({ plan }: Book, item: number | "any", live: Entry[]): NonNullable<Verdict["retry"]> {
-    const holding = live.filter(({ itemId }) => item === "any" || itemId === item);
-    const soonest = Math.min(...holding.map(({ expiresAt }) => expiresAt));
-    const exact = item === "any" || plan.stock[item - 1] === 1;
-    return { soonest, latest: exact ? soonest : this.#expiry(plan) };
+  #retry(book: Book, item: number | "any"): NonNullable<Verdict["retry"]> {
+    const { plan, made } = book;
+    const live = this.#with(book, "live");
+    const soonest = Math.min(...(item === "any" ? live : ofItem(live, item)).map(expiresAt));
+    if (item === "any" || plan.stock[item - 1] === 1) return { soonest, latest: soonest };
+    const known = [this.now + plan.reservationTtlMs, ...made.map(({ deadline }) => deadline)];
+    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...known)) };
   }
 
-  #reserve(book: Book, command: Checkout): Verdict {
-    const { code, userId, key } = command;
-    const itemId = command.item === "any" ? Math.min(...this.#freeItems(book)) : command.item;
-    const of: Entry = {
-      code,
+  #reserve(book: Book, command: Checkout, itemId: number): Entry {
+    const { buyer, code, key } = command;
+    this.#makeRoom(book, buyer, itemId);
+    const keys = key === null ? [] : [{ key, asked: asked(command) }];
+    return this.#put(book, { code, itemId, buyer, keys });
+  }
+
+  #put(book: Book, made: Pick<Entry, "code" | "itemId" | "buyer" | "keys">): Entry {
+    const entry: Entry = {
+      ...made,
       book,
       madeBy: this.seq,
-      itemId,
-      userId,
-      expiresAt: this.#expiry(book.plan),
-      key,
-      asked: asked(command),
+      deadline: this.now + book.plan.reservationTtlMs,
       givenBack: false,
+      displaced: false,
       sold: null,
     };
-    book.made.push(of);
-    return { ...verdict("reserved"), of };
+    book.made.push(entry);
+    return entry;
   }
 
-  #purchase(code: string): Verdict {
-    const of = this.#entry(code);
+  /**
+   * Decided: what lapsed keeps its unit and its place within the limit until somebody takes them,
+   * and the first to run out loses them first. It shows when a clock is set back: what is
+   * displaced does not come to life again.
+   */
+  #makeRoom(book: Book, buyer: Buyer, itemId: number): void {
+    const open = (): Entry[] => [...this.#with(book, "live"), ...this.#with(book, "lapsed")];
+    const sold = this.#with(book, "sold");
+    const { stock, perUserLimit } = book.plan;
+    while (ofBuyer([...open(), ...sold], buyer).length >= perUserLimit) {
+      this.#displace(ofBuyer(open(), buyer));
+    }
+    if (ofItem([...open(), ...sold], itemId).length >= (stock[itemId - 1] ?? 0)) {
+      this.#displace(ofItem(open(), itemId));
+    }
+  }
+
+  #displace(entries: readonly Entry[]): void {
+    const [first] = entries.toSorted((a, b) => a.deadline - b.deadline || a.madeBy - b.madeBy);
+    if (first === undefined || this.#status(first) !== "lapsed") {
+      throw new Error("the model: nothing that lapsed makes room");
+    }
+    first.displaced = true;
+  }
+
+  #purchase(command: Purchase): Verdict {
+    const of = this.#usable(command.code, command.by);
     if (of === null) return verdict("code_not_found");
-    const { book } = of;
+    const { book, buyer, itemId } = of;
     if (of.sold !== null) return { ...verdict("purchased_again"), of };
-    if (this.now >= book.plan.endsAt) return { ...verdict("sale_ended"), of };
+    if (book.settled || this.isOver(book)) return { ...verdict("sale_ended"), of };
+    if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), of };
     // Decided: what was given back cannot be bought, even if its unit is free.
     if (of.givenBack) return { ...verdict("code_expired"), of };
-    const late = this.now >= of.expiresAt;
-    const unitIsFree = this.#freeItems(book).includes(of.itemId);
-    const underLimit = this.#heldBy(book, of.userId) < book.plan.perUserLimit;
+    const late = this.#status(of) !== "live";
+    const unitIsFree = this.#freeItems(book).includes(itemId);
+    const underLimit = this.#heldBy(book, buyer) < book.plan.perUserLimit;
     if (late && !(unitIsFree && underLimit)) return { ...verdict("code_expired"), of };
-    const sold = this.#with(book, "sold");
-    of.sold = {
-      order: this.seq,
-      at: this.now,
-      unit: sold.filter(({ itemId }) => itemId === of.itemId).length + 1,
-      ordinal: sold.filter(({ userId }) => userId === of.userId).length + 1,
-    };
+    if (of.displaced) this.#makeRoom(book, buyer, itemId);
+    this.#sell(of);
     return { ...verdict("purchased"), of };
   }
 
-  #release(code: string): Verdict {
-    const of = this.#entry(code);
-    if (of === null) return verdict("code_not_found");
-    const status = this.#status(of);
-    if (status === "sold") return { ...verdict("already_purchased"), of };
-    if (status !== "live") return { ...verdict("released_again"), of };
+  #sell(of: Entry): void {
+    const sold = this.#with(of.book, "sold");
+    of.displaced = false;
+    of.sold = {
+      order: this.seq,
+      at: this.now,
+      unit: ofItem(sold, of.itemId).length + 1,
+      ordinal: ofBuyer(sold, of.buyer).length + 1,
+    };
+  }
+
+  #release({ code, by, saleId }: Release): Verdict {
+    const of = this.#usable(code, by);
+    if (of === null || (saleId !== null && saleId !== of.book.plan.id)) {
+      return verdict("code_not_found");
+    }
+    if (of.sold !== null) return { ...verdict("already_purchased"), of };
+    if (of.givenBack || of.book.settled) return { ...verdict("released_again"), of };
     of.givenBack = true;
     return { ...verdict("released"), of };
+  }
+
+  /** The refusals of a purchase in one step, in the order of the contract's table. */
+  #buy(command: Buy): Verdict {
+    const { buyer, itemId, quantity, key, saleId } = command;
+    // Decided: an id that no sale can have is refused before a key is looked up.
+    if (saleId === "unknown") return verdict("sale_not_found");
+    const book = this.#book(saleId);
+    if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
+    const remembered = key === null ? null : this.#rememberedBy(buyer, key);
+    if (remembered !== null) {
+      return remembered.asked === asked(command)
+        ? { ...verdict("purchased_again"), of: remembered.of }
+        : { ...verdict("idempotency_key_reused"), saleId };
+    }
+    if (book === null) return { ...verdict("sale_not_found"), saleId };
+    if (book.settled) return { ...verdict("sale_not_open"), saleId };
+    if (itemId === "unknown" || !hasItem(book, itemId)) {
+      return { ...verdict("item_not_found"), saleId };
+    }
+    if (!this.isOpen(book)) return this.#notOpen(book);
+    if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), saleId };
+    const stock = book.plan.stock[itemId - 1] ?? 0;
+    const sold = ofItem(this.#with(book, "sold"), itemId).length;
+    if (stock - sold < quantity) return { ...verdict("item_sold_out"), saleId };
+
+    const live = ofItem(this.#with(book, "live"), itemId);
+    const own = ofBuyer(live, buyer).slice(0, quantity);
+    if (stock - sold - live.length + own.length < quantity) {
+      return { ...verdict("item_reserved"), saleId, retry: this.#retry(book, itemId) };
+    }
+    if (this.#heldBy(book, buyer) - own.length + quantity > book.plan.perUserLimit) {
+      return this.#limitReached(book, buyer, quantity);
+    }
+    return { ...verdict("purchased"), units: this.#buyUnits(book, command, itemId) };
+  }
+
+  /** First what the buyer holds, then, decided, what lapsed of theirs and nobody has taken. */
+  #buyUnits(book: Book, command: Buy, itemId: number): readonly Entry[] {
+    const { buyer, quantity, key, code } = command;
+    const own = (status: Status) => ofBuyer(ofItem(this.#with(book, status), itemId), buyer);
+    const units = [...own("live"), ...own("lapsed")].slice(0, quantity);
+    for (const unit of units) this.#sell(unit);
+    for (let index = 0; units.length < quantity; index += 1) {
+      this.#makeRoom(book, buyer, itemId);
+      const unit = this.#put(book, { code: countedOn(code, index), itemId, buyer, keys: [] });
+      this.#sell(unit);
+      units.push(unit);
+    }
+    if (key !== null) units[0]?.keys.push({ key, asked: asked(command) });
+    return units;
+  }
+
+  #changeSale({ saleId, endsAt }: ChangeSale): Verdict {
+    const book = this.#book(saleId);
+    if (book === null) return { ...verdict("sale_not_found"), saleId };
+    if (book.settled || this.isOver(book)) return { ...verdict("sale_ended"), saleId };
+    const isNow = endsAt === "now";
+    if (isNow && this.now < book.plan.startsAt) return { ...verdict("sale_not_open"), saleId };
+    if (!isNow && endsAt <= book.plan.endsAt) return { ...verdict("end_not_later"), saleId };
+    // What was sold in this millisecond was sold before the end.
+    book.plan = { ...book.plan, endsAt: isNow ? this.now + 1 : endsAt, closed: isNow };
+    return { ...verdict("sale_changed"), saleId };
   }
 
   #status(entry: Entry): Status {
     if (entry.sold !== null) return "sold";
     if (entry.givenBack) return "released";
-    return this.now >= entry.expiresAt ? "lapsed" : "live";
+    if (entry.displaced) return "displaced";
+    return this.now >= entry.deadline || this.isOver(entry.book) ? "lapsed" : "live";
   }
 
   #with(book: Book, status: Status): Entry[] {
@@ -270,67 +421,106 @@ export class Model {
   #freeItems(book: Book): number[] {
     const taken = [...this.#with(book, "sold"), ...this.#with(book, "live")];
     return book.plan.stock.flatMap((stock, index) => {
-      const takenOf = taken.filter(({ itemId }) => itemId === index + 1).length;
-      return takenOf < stock ? [index + 1] : [];
+      return ofItem(taken, index + 1).length < stock ? [index + 1] : [];
     });
   }
 
-  /** What counts against a user's limit. */
-  #heldBy(book: Book, user: string): number {
-    const held = [...this.#with(book, "sold"), ...this.#with(book, "live")];
-    return held.filter(({ userId }) => userId === user).length;
+  /** What counts against a buyer's limit. */
+  #heldBy(book: Book, buyer: Buyer): number {
+    return ofBuyer([...this.#with(book, "sold"), ...this.#with(book, "live")], buyer).length;
   }
 
   /**
-   * The reservation that a key stands for: it lives or is sold. A key whose reservation
-   * lapsed may have made a second; if the first was then bought late, the second is meant.
+   * What a key stands for: a reservation that lives, or else what was sold. A key whose
+   * reservation lapsed may make a second; where both are bought, the last one bought is meant.
    */
-  #rememberedBy({ userId, key }: Checkout): Entry | null {
-    if (key === null) return null;
-    const found = this.books
-      .filter(({ settled }) => !settled)
-      .flatMap(({ made }) => made.filter((entry) => entry.key === key && entry.userId === userId))
-      .filter((entry) => ["live", "sold"].includes(this.#status(entry)));
-    return found.toSorted((a, b) => a.madeBy - b.madeBy).at(-1) ?? null;
+  #rememberedBy(buyer: Buyer, key: string): { readonly asked: string; readonly of: Entry } | null {
+    const uses = this.#held()
+      .flatMap(({ made }) => ofBuyer(made, buyer))
+      .flatMap((of) => of.keys.filter((use) => use.key === key).map((use) => ({ ...use, of })));
+    const live = uses.filter(({ of }) => this.#status(of) === "live");
+    const sold = uses.filter(({ of }) => this.#status(of) === "sold");
+    return (
+      live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
+      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of)).at(-1) ??
+      null
+    );
+  }
+
+  #isForOthers(book: Book | null, buyer: Buyer): boolean {
+    return book !== null && !book.settled && book.plan.access === "proven" && !isProven(buyer);
+  }
+
+  /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
+  #usable(code: string, by: Buyer | null): Entry | null {
+    const entry = this.books
+      .flatMap(({ made }) => made.filter((candidate) => candidate.code === code))
+      .at(0);
+    if (entry === undefined) return null;
+    const isTheirs = by !== null && sameBuyer(entry.buyer, by);
+    return !isProven(entry.buyer) || isTheirs ? entry : null;
   }
 
   #bookAskedFor(sale: Checkout["sale"]): Book | null {
     if (sale === "unknown") return null;
     if (sale !== "current") return this.#book(sale);
-    return this.books.find(({ plan }) => plan.kind === "hourly" && isOpen(plan, this.now)) ?? null;
+    const held = this.#held();
+    return held.find((book) => book.plan.kind === "hourly" && this.isOpen(book)) ?? null;
   }
 
   #nextHourly(): number | null {
-    const openings = this.books
+    const openings = this.#held()
       .filter(({ plan }) => plan.kind === "hourly" && plan.startsAt > this.now)
       .map(({ plan }) => plan.startsAt);
     return openings.length === 0 ? null : Math.min(...openings);
   }
 
+  #held(): Book[] {
+    return this.books.filter(({ settled }) => !settled);
+  }
+
   #book(id: number): Book | null {
     return this.books.find(({ plan }) => plan.id === id) ?? null;
   }
-
-  #entry(code: string): Entry | null {
-    for (const { made } of this.books) {
-      const entry = made.find((candidate) => candidate.code === code);
-      if (entry !== undefined) return entry;
-    }
-    return null;
-  }
-
-  #expiry({ endsAt, reservationTtlMs }: SalePlan): number {
-    return Math.min(this.now + reservationTtlMs, endsAt);
-  }
 }
 
-const isOpen = ({ startsAt, endsAt }: SalePlan, now: number): boolean =>
-  startsAt <= now && now < endsAt;
+/** When a reservation ends: at its own time, or at the sale's. */
+export const expiresAt = ({ deadline, book }: Entry): number =>
+  Math.min(deadline, book.plan.endsAt);
 
-const asked = ({ item, sale }: Checkout): string => JSON.stringify([item, sale]);
+const hasItem = ({ plan }: Book, item: number): boolean => (plan.stock[item - 1] ?? 0) > 0;
+
+const isPriceChanged = (
+  { plan }: Book,
+  item: number,
+  { expectedPriceCents }: Checkout | Purchase | Buy,
+): boolean => expectedPriceCents !== null && expectedPriceCents !== plan.priceCents[item - 1];
+
+const ofItem = (entries: readonly Entry[], item: number): Entry[] =>
+  entries.filter(({ itemId }) => itemId === item);
+
+const ofBuyer = (entries: readonly Entry[], buyer: Buyer): Entry[] =>
+  entries.filter((entry) => sameBuyer(entry.buyer, buyer));
+
+const orderOf = ({ sold }: Entry): number => sold?.order ?? 0;
+
+const asked = (command: Checkout | Buy): string => {
+  const { expectedPriceCents: price } = command;
+  return command.kind === "buy"
+    ? JSON.stringify([command.itemId, command.saleId, command.quantity, price])
+    : JSON.stringify([command.item, command.sale, price]);
+};
+
+/** Codes of units bought together are counted on in their last digits. */
+export const countedOn = (code: string, by: number): string => {
+  const digits = code.slice(-12);
+  const next = (Number.parseInt(digits, 16) + by) % 16 ** 12;
+  return by === 0 ? code : code.slice(0, -12) + next.toString(16).padStart(12, "0");
+};
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 const verdict = (word: Word): Verdict => {
-  return { word, of: null, saleId: null, opensAt: null, retry: null };
+  const none = { of: null, units: null, saleId: null, opensAt: null, retry: null, retryAt: null };
+  return { word, ...none };
 };

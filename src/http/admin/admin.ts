@@ -2,7 +2,7 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
-import type { NewProductSale, Refusal } from "../../sales/product-sales.ts";
+import type { AnnouncedSale, Refusal } from "../../sales/product-sales.ts";
 import { insertProduct, updateProduct } from "../../store/products.ts";
 import type { StoredSale } from "../../store/sales.ts";
 import { withScope } from "../shop/accounts.ts";
@@ -224,22 +224,22 @@ class Desk {
 
   async deleteProduct(request: BunRequest): Promise<Response> {
     const id = idIn(request, "id");
-    const { productSales } = this.#sales.leader;
-    const word = id === null ? "product_not_found" : await productSales.deleteProduct(id);
+    const { products } = this.#sales;
+    const word = id === null ? "product_not_found" : await products.deleteProduct(id);
     return word === "deleted" ? new Response(null, { status: 204 }) : problem(word);
   }
 
   async createSale(request: BunRequest): Promise<Response> {
     const body = await readBody(request, newSale);
     if (body instanceof Response) return body;
-    const sale: NewProductSale = {
+    const sale: AnnouncedSale = {
       title: body.title,
       startsAt: body.starts_at,
       endsAt: body.ends_at,
       perUserLimit: body.per_user_limit,
       items: announced(body.items),
     };
-    const made = await this.#sales.leader.productSales.create(sale);
+    const made = await this.#sales.products.create(sale);
     if ("word" in made) return refuse(made);
     const { id } = made.sale;
     return created(`/api/flash-sales/${id}`, await this.#sales.find(id));
@@ -250,7 +250,7 @@ class Desk {
     if (body instanceof Response) return body;
     const id = idIn(request, "id");
     if (id === null) return problem("sale_not_found");
-    const changed = await this.#sales.leader.productSales.change(id, {
+    const changed = await this.#sales.products.change(id, {
       title: body.title,
       startsAt: body.starts_at,
       endsAt: body.ends_at,
@@ -263,7 +263,7 @@ class Desk {
   async closeSale(request: BunRequest): Promise<Response> {
     const id = idIn(request, "id");
     if (id === null) return problem("sale_not_found");
-    return await this.#answer(await this.#sales.leader.productSales.close(id));
+    return await this.#answer(await this.#sales.products.close(id));
   }
 
   async #answer(changed: StoredSale | Refusal): Promise<Response> {

@@ -2,7 +2,7 @@
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
-import { outcomeWord } from "../../store/schema.ts";
+import { buyerKind, outcomeWord } from "../../store/schema.ts";
 import {
   attemptsCsv,
   attemptsOfCode,
@@ -13,7 +13,7 @@ import {
   type Search,
 } from "../../store/exports.ts";
 import { withScope } from "../shop/accounts.ts";
-import { idIn, idParam, pageOf, pageParams, time, timeShape } from "../fields.ts";
+import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
 import type { FlashSalesContext } from "../shop/flash-sales.ts";
 import { Invalid, parseCode, parseSale, parseText, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
@@ -34,6 +34,7 @@ const attempt = z.object({
   outcome: z.string(),
   sale_id: z.int().nullable(),
   item_id: z.int().nullable(),
+  buyer: z.enum(buyerKind.enumValues).nullable(),
   user_id: z.string().nullable(),
   code: z.uuid().nullable(),
   coupon_name: z.string().nullable(),
@@ -140,9 +141,9 @@ class Records {
     server: Server<undefined>,
     which: "attempts" | "purchases",
   ): Promise<Response> {
-    const { sql, shelf } = this.#context;
+    const { sql, catalogue } = this.#context;
     const id = idIn(request, "id");
-    const sale = id === null ? undefined : (await shelf.find(id))?.stored.sale;
+    const sale = id === null ? undefined : (await catalogue.find(id))?.stored.sale;
     if (sale === undefined) return problem("sale_not_found");
     const headers = {
       "Content-Type": "text/csv; charset=utf-8; header=present",
@@ -239,10 +240,9 @@ function searchOf(query: string): Search | string | Invalid {
 function instantOf(query: string, name: string): number | null | Invalid {
   const text = queryValue(query, name);
   if (text === null || text instanceof Invalid) return text;
-  const parsed = z.iso.datetime({ offset: true }).safeParse(text);
-  return parsed.success
-    ? Date.parse(parsed.data)
-    : new Invalid(name, "is not a time in RFC 3339, such as 2030-01-31T12:00:00Z");
+  const parsed = instant.safeParse(text);
+  if (parsed.success) return parsed.data;
+  return new Invalid(name, parsed.error.issues[0]?.message ?? "is not a time");
 }
 
 const showAttempt = ({ at, ...attempted }: FoundAttempt) => ({

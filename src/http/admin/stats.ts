@@ -2,20 +2,22 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
-import { expire, type LedgerState, type SaleState } from "../../ledger/state.ts";
+import type { LedgerView } from "../../ledger/view.ts";
+import { leaderOf } from "../../sales/selling.ts";
 import { withScope } from "../shop/accounts.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
-import { liveTotals, showSale } from "../sale/figures.ts";
-import type { FlashSales, FlashSalesContext } from "../shop/flash-sales.ts";
+import { showSale } from "../sale/figures.ts";
+import type { FlashSalesContext } from "../shop/flash-sales.ts";
 import { Fresh } from "../fresh.ts";
 import { json, problem } from "../problems.ts";
+import { buyerShape } from "../schemas.ts";
 import type { Route } from "../server.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
-/** Reservations looked at, a sale, and those that are told one by one. */
-const deadlinesMax = 20_000;
+/** Reservations that are counted, a sale, and those that are told one by one. */
+const soonMax = 20_000;
 const nextMax = 20;
 const databaseWaitMaxMs = 2_000;
 const curvePointsMax = 200;
@@ -42,6 +44,7 @@ const stats = z.object({
         sale_id: z.int(),
         item_id: z.int(),
         user_id: z.string(),
+        buyer: buyerShape,
         expires_at: timeShape,
       }),
     ),
@@ -57,11 +60,7 @@ const curve = z.object({
     .describe("Units sold by a time, from the first purchase to the last"),
 });
 
-export function statsRoutes(
-  sales: FlashSales,
-  accounts: Accounts,
-  context: FlashSalesContext,
-): Route[] {
+export function statsRoutes(accounts: Accounts, context: FlashSalesContext): Route[] {
   const curves = new Fresh<readonly SoldBy[]>();
   return [
     {
@@ -69,7 +68,7 @@ export function statsRoutes(
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withScope(accounts, "read", () => figures(sales, context)),
+          handle: withScope(accounts, "read", () => figures(context)),
           summary: "Live figures",
           auth: "admin",
           answers: { 200: stats },
@@ -97,10 +96,10 @@ export function statsRoutes(
 async function curveOf(
   request: BunRequest,
   curves: Fresh<readonly SoldBy[]>,
-  { sql, shelf, clock }: FlashSalesContext,
+  { sql, catalogue, clock }: FlashSalesContext,
 ): Promise<Response> {
   const id = idIn(request, "id");
-  const shown = id === null ? null : await shelf.find(id);
+  const shown = id === null ? null : await catalogue.find(id);
   if (id === null || shown === null) return problem("sale_not_found");
   const points = await curves.get(id, clock(), () => soldOverTime(sql, id, curvePointsMax));
   return json({
@@ -110,20 +109,16 @@ async function curveOf(
   });
 }
 
-async function figures(sales: FlashSales, context: FlashSalesContext): Promise<Response> {
-  const { engine, shelf, clock } = context;
-  const { epoch, writer } = sales.leader;
+async function figures(context: FlashSalesContext): Promise<Response> {
+  const { engine, catalogue, clock } = context;
+  const { epoch, writer } = leaderOf(engine);
   const { counters } = engine;
   const database = await askDatabase(context);
   const now = clock();
-  const live = await writer.read((state, waiting) => ({
-    total: state.seq,
-    waiting: [...waiting].length,
-    sales: [...state.sales.values()].map((held) => ({
-      id: held.sale.id,
-      figures: liveTotals(held, now),
-    })),
-    reservations: reservationsIn(state, now),
+  const live = await writer.read((view) => ({
+    total: view.seq,
+    sales: view.sales().map(({ id }) => ({ id, figures: view.totals(id) })),
+    reservations: reservationsIn(view),
   }));
   return json({
     now: time(now),
@@ -138,11 +133,11 @@ async function figures(sales: FlashSales, context: FlashSalesContext): Promise<R
       },
       by_outcome: counters.byOutcome(),
     },
-    waiting: live.waiting,
+    waiting: writer.queueLength,
     database,
     sales: live.sales.flatMap(({ id, figures: of }) => {
-      const shown = shelf.held(id);
-      return shown === undefined ? [] : [showSale(shown, of, now)];
+      const shown = catalogue.held(id);
+      return shown === undefined || of === null ? [] : [showSale(shown, of, now)];
     }),
     reservations: live.reservations,
     memory_bytes: process.memoryUsage.rss(),
@@ -163,40 +158,20 @@ async function askDatabase({ sql }: FlashSalesContext) {
   return { state, latency_ms: state === "up" ? ms : null };
 }
 
-type Expiring = { sale_id: number; item_id: number; user_id: string; expires_at: number };
-
-function reservationsIn(state: LedgerState, now: number) {
-  let live = 0;
-  const soon: Expiring[] = [];
-  for (const held of state.sales.values()) {
-    expire(held, now);
-    live += held.reserved;
-    soon.push(...expiringOf(held, now + soonMs));
-  }
-  const next = soon.toSorted((a, b) => a.expires_at - b.expires_at).slice(0, nextMax);
+function reservationsIn(view: LedgerView) {
+  const sales = view.sales();
+  const soon = sales.flatMap(({ id }) => view.endingBy(id, view.now + soonMs, soonMax));
+  const next = soon.toSorted((a, b) => a.expiresAt - b.expiresAt).slice(0, nextMax);
   return {
-    live,
+    live: sales.reduce((sum, { id }) => sum + (view.totals(id)?.reserved ?? 0), 0),
     expiring_within_ms: soonMs,
     expiring: soon.length,
-    next: next.map(({ sale_id, item_id, user_id, expires_at }) => ({
-      sale_id,
-      item_id,
-      user_id,
-      expires_at: time(expires_at),
+    next: next.map(({ saleId, itemId, buyer, expiresAt }) => ({
+      sale_id: saleId,
+      item_id: itemId,
+      user_id: buyer.userId,
+      buyer: buyer.kind,
+      expires_at: time(expiresAt),
     })),
   };
-}
-
-/** The live reservations that run out by a time; they are kept in the order of their expiry. */
-function expiringOf({ deadlines, deadlineHead }: SaleState, by: number): Expiring[] {
-  const found: Expiring[] = [];
-  const end = Math.min(deadlines.length, deadlineHead + deadlinesMax);
-  for (let i = deadlineHead; i < end; i += 1) {
-    const reservation = deadlines[i];
-    if (reservation?.status !== "live") continue;
-    const { saleId, itemId, userId, expiresAt } = reservation;
-    if (expiresAt > by) break;
-    found.push({ sale_id: saleId, item_id: itemId, user_id: userId, expires_at: expiresAt });
-  }
-  return found;
 }

@@ -2,10 +2,10 @@
 import type { BunRequest } from "bun";
 import type { Sql } from "postgres";
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
-import type { ClaimOutcome } from "../../ledger/commands.ts";
+import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
+import type { CouponFigures } from "../../ledger/coupons.ts";
+import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
 import { listClaimants, listCoupons } from "../../store/coupons.ts";
-import { UnavailableError } from "../../engine/writer.ts";
 import { readBody, textField } from "../body.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
@@ -39,7 +39,7 @@ const createBody = z.object({
 const claimBody = z.object({ user_id: textField, coupon_name: textField });
 
 type Context = {
-  readonly engine: Engine;
+  readonly engine: SaleEngine;
   readonly sql: Sql;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
@@ -103,12 +103,6 @@ const couponMethods = (context: Context): Route["methods"] => ({
   },
 });
 
-function leaderOf(engine: Engine) {
-  const { role } = engine;
-  if (role.name !== "leader") throw new UnavailableError("this process does not lead");
-  return role;
-}
-
 async function create({ engine }: Context, request: Request): Promise<Response> {
   const body = await readBody(request, createBody);
   if (body instanceof Response) return body;
@@ -130,21 +124,21 @@ async function claim(context: Context, request: Request): Promise<Response> {
   if (key instanceof Invalid) return problem("invalid_request", key);
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
-  const { writer, claims } = leaderOf(context.engine);
-  const { user_id: userId, coupon_name: name } = body;
-  const coupon = writer.coupon(name);
-  if (coupon?.claims === null) await claims.load(coupon);
-  const outcome = await writer.submit({ kind: "claim", coupon: name, userId, key });
+  const { lookups } = leaderOf(context.engine).selling;
+  const { user_id: userId, coupon_name: coupon } = body;
+  const buyer = { kind: "guest", userId } as const;
+  const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
   return renderClaim(outcome, context.soldOutStatus);
 }
 
-function renderClaim(outcome: ClaimOutcome, soldOutStatus: number): Response {
+function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {
   switch (outcome.word) {
     case "claimed":
     case "claimed_again": {
-      const { coupon, userId, ordinal, at } = outcome.claim;
+      const { coupon, buyer, ordinal, at } = outcome.claim;
       return jsonText(
-        `{"message":"Coupon claimed","user_id":${JSON.stringify(userId)},` +
+        `{"message":"Coupon claimed","user_id":${JSON.stringify(buyer.userId)},` +
+          `"buyer":"${buyer.kind}",` +
           `"coupon_name":${JSON.stringify(coupon.name)},"remaining_amount":${coupon.amount - ordinal},` +
           `"claimed_at":"${new Date(at).toISOString()}"}`,
       );
@@ -178,10 +172,7 @@ async function read({ engine, sql }: Context, request: BunRequest): Promise<Resp
   if (limit instanceof Invalid) return problem("invalid_request", limit);
 
   const { writer } = leaderOf(engine);
-  const found = await writer.read((state) => {
-    const coupon = state.coupons.get(name);
-    return coupon === undefined ? null : { ...coupon };
-  });
+  const found = await writer.read((view) => view.coupon(name));
   if (found === null) return problem("coupon_not_found");
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
@@ -209,15 +200,7 @@ async function list({ sql }: Context, query: string): Promise<Response> {
   });
 }
 
-type Shown = {
-  readonly id: number;
-  readonly name: string;
-  readonly amount: number;
-  readonly remaining: number;
-  readonly createdAt: number;
-};
-
-const showCoupon = ({ id, name, amount, remaining, createdAt }: Shown) => ({
+const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) => ({
   id,
   name,
   amount,

@@ -8,6 +8,7 @@
  */
 import { itemColour } from "../../art/pictures.ts";
 import type { ShownSale } from "../../sales/catalogue.ts";
+import { itemOf } from "../../store/sales.ts";
 import { UnavailableError } from "../../engine/writer.ts";
 import { compressed, sendCompressed, type Compressed } from "../compressed.ts";
 import type { Events, SaidUnits } from "./events.ts";
@@ -19,6 +20,8 @@ import type { Route } from "../server.ts";
 
 /** Items looked at between two turns of the event loop: about half a millisecond's worth. */
 const itemsPerTurn = 512;
+/** Of a number without an item. */
+const noColour = "#000000";
 
 type CatalogueContext = FiguresContext & { readonly events: Events };
 
@@ -64,7 +67,7 @@ export function wholeCatalogueRoutes(context: CatalogueContext, figures: SaleFig
 /** Catalogues as they are sent. */
 class Catalogues {
   readonly #figures: SaleFigures;
-  /** Kept as long as the shelf keeps the sale, which is their bound. */
+  /** Kept as long as the catalogue keeps the sale, which is their bound. */
   readonly #made = new WeakMap<ShownSale, Promise<Compressed>>();
 
   constructor(figures: SaleFigures) {
@@ -84,11 +87,13 @@ class Catalogues {
 }
 
 async function makeCatalogue({ stored }: ShownSale): Promise<Compressed> {
-  const { sale, items } = stored;
+  const { sale } = stored;
+  // By number: one that was taken out leaves a gap.
+  const items = Array.from({ length: sale.stock.length }, (_, index) => itemOf(stored, index + 1));
   const palette = new Map<string, number>();
   const colours: number[] = [];
-  for (const { pictureSeed } of items) {
-    const colour = itemColour(pictureSeed);
+  for (const item of items) {
+    const colour = item === undefined ? noColour : itemColour(item.pictureSeed);
     const index = palette.get(colour) ?? palette.size;
     palette.set(colour, index);
     colours.push(index);
@@ -98,9 +103,9 @@ async function makeCatalogue({ stored }: ShownSale): Promise<Compressed> {
     sale_id: sale.id,
     image_url: `/sales/${sale.id}/items/{id}/image.svg`,
     palette: [...palette.keys()],
-    names: items.map(({ name }) => name),
-    price_cents: items.map(({ priceCents }) => priceCents),
-    stock: items.map(({ stock }) => stock),
+    names: items.map((item) => item?.name ?? ""),
+    price_cents: items.map((item) => item?.priceCents ?? 0),
+    stock: items.map((item) => item?.stock ?? 0),
     colours,
   };
   return await compressed(catalogue, "best");
@@ -139,10 +144,14 @@ class Availability {
 
   async #other(found: ShownSale): Promise<Compressed> {
     const now = this.#context.clock();
-    const { sale, items } = found.stored;
+    const { sale } = found.stored;
     const made = await this.#others.get(sale.id, now, async () => {
       const { availableOf, ...figures } = await this.#figures.of(found, now);
-      return await makeAvailability(sale.id, null, figures, items.map(availableOf));
+      const free = Array.from(sale.stock, (_, index) => {
+        const item = itemOf(found.stored, index + 1);
+        return item === undefined ? 0 : availableOf(item);
+      });
+      return await makeAvailability(sale.id, null, figures, free);
     });
     if (made === null) throw new Error("nothing was made");
     return made;

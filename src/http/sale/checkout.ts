@@ -1,106 +1,89 @@
-/**
- * The two steps of a sale: reserve and buy, and giving back. This is the path that a million
- * requests take within seconds; what can be rendered in advance is.
- */
-import type {
-  ArchivedCode,
-  Checkout,
-  CheckoutOutcome,
-  KnownCode,
-  Purchase,
-  PurchaseOutcome,
-  Release,
-  ReleaseOutcome,
-} from "../../ledger/commands.ts";
-import type { Engine } from "../../engine/engine.ts";
-import type { Shelf, ShownSale } from "../../sales/catalogue.ts";
-import { OverloadedError, UnavailableError, type Writer } from "../../engine/writer.ts";
+/** The routes of the two steps, reserve and buy; of giving back, and of what one holds. */
+import type { BunRequest, Server } from "bun";
+import type { Buyer } from "../../ledger/buyers.ts";
+import type { Checkout } from "../../ledger/commands.ts";
+import { leaderOf } from "../../sales/selling.ts";
 import {
   type CheckoutAsked,
   Invalid,
   parseCheckout,
   parseCode,
+  parseExpectedPrice,
   parseIdempotencyKey,
+  parseText,
   queryOf,
   queryValue,
 } from "../parse.ts";
-import { jsonText, preparedProblem, preparedRetry, problem, problems } from "../problems.ts";
+import { problem } from "../problems.ts";
 import {
   checkoutQuery,
   codeQuery,
   idempotencyHeader,
   orderShape,
+  purchaseQuery,
+  reservationList,
   reservationShape,
+  reservationsQuery,
 } from "../schemas.ts";
 import type { Route } from "../server.ts";
+import type { Buyers, CodeAsker } from "../buyers.ts";
+import { Buying, type BuyingContext } from "./buying.ts";
 
-/**
- * Stands for the code of a product sale that somebody shows who need not be its account: to
- * the ledger it is one that was never given, and the records do not tell it on.
- */
-export const noCode = "00000000-0000-0000-0000-000000000000";
+type CheckoutContext = BuyingContext & { readonly buyers: Buyers };
 
-/** Codes looked up in the records at a time; a flood of invented codes is refused. */
-const lookupsMax = 64;
-
-const refuse = {
-  sale_not_found: preparedProblem("sale_not_found"),
-  item_not_found: preparedProblem("item_not_found"),
-  item_sold_out: preparedProblem("item_sold_out"),
-  sold_out: preparedProblem("sold_out"),
-  user_limit_reached: preparedProblem("user_limit_reached"),
-  idempotency_key_reused: preparedProblem("idempotency_key_reused"),
-  code_not_found: preparedProblem("code_not_found"),
-  code_expired: preparedProblem("code_expired"),
-  sale_ended: preparedProblem("sale_ended"),
-  already_purchased: preparedProblem("already_purchased"),
-};
-const itemReserved = preparedRetry("item_reserved");
-
-export type CheckoutContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
-  readonly findCode: (code: string) => Promise<ArchivedCode | null>;
-  readonly clock: () => number;
-};
+const whoever = [
+  "unauthenticated",
+  "forbidden",
+  "cross_site",
+  "rate_limited",
+  "unavailable",
+  "overloaded",
+] as const;
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
-  const codes = new Codes(context);
-  const render = (outcome: CheckoutOutcome): Response => renderCheckout(context, outcome);
+  const buying = new Buying(context);
   return [
     {
       path: "/checkout",
       leaderOnly: true,
       methods: {
         POST: {
-          handle: (request) => checkout(context, request, render),
+          handle: (request, server) => checkout(context, buying, request, server),
+          admitsItself: true,
           summary: "Reserve one unit of an item",
           description:
-            "The first step. Who already holds the last free unit of the item gets the same " +
-            "code again.",
+            "The first step. A guest names a `user_id`, as does a key with the scope `sell`, which " +
+            "buys for that customer. A session or login token proves an account, a user token a " +
+            "customer: both may leave it out, and are told the code of what they hold again.",
           query: checkoutQuery,
           headers: idempotencyHeader,
           answers: { 200: reservationShape },
           refusals: [
             "invalid_request",
+            "user_mismatch",
             "sale_not_found",
             "item_not_found",
             "sale_not_open",
+            "price_changed",
             "item_sold_out",
             "sold_out",
             "item_reserved",
             "user_limit_reached",
             "idempotency_key_reused",
-            "overloaded",
+            ...whoever,
           ],
         },
         DELETE: {
-          handle: (request) => release(context, codes, request),
+          handle: (request, server) =>
+            aboutCode(context, request, server, (code, { by, onlySaleId }) =>
+              buying.release(code, by, onlySaleId),
+            ),
+          admitsItself: true,
           summary: "Give a reservation back",
           description: "May be sent again; after a purchase it is refused.",
           query: codeQuery,
           answers: { 204: null },
-          refusals: ["invalid_request", "code_not_found", "already_purchased", "overloaded"],
+          refusals: ["invalid_request", "code_not_found", "already_purchased", ...whoever],
         },
       },
     },
@@ -109,20 +92,38 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: (request) => purchase(context, codes, request),
+          handle: (request, server) => purchase(context, buying, request, server),
+          admitsItself: true,
           summary: "Buy what a code has reserved",
           description:
             "The second step. The same code again: the same order, `replayed`. A code past its " +
-            "time still sells when its unit is free and the sale open.",
-          query: codeQuery,
+            "time still sells when its unit is free and the sale open. An account's code is " +
+            "bought by that account alone.",
+          query: purchaseQuery,
           answers: { 200: orderShape },
           refusals: [
             "invalid_request",
             "code_not_found",
             "code_expired",
             "sale_ended",
-            "overloaded",
+            "price_changed",
+            ...whoever,
           ],
+        },
+      },
+    },
+    {
+      path: "/reservations",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => reservations(context, buying, request),
+          summary: "What a proven buyer holds, in every sale",
+          description: "A key with the scope `sell` names the customer.",
+          auth: "user",
+          query: reservationsQuery,
+          answers: { 200: reservationList },
+          refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
         },
       },
     },
@@ -131,26 +132,22 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
 
 const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
 
-function leaderOf(engine: Engine) {
-  const { role } = engine;
-  if (role.name !== "leader") throw new UnavailableError("this process does not lead");
-  return role;
-}
-
 /** Most checkouts of a flood are refused, and what is not reserved needs no code. */
 class AskedCheckout implements Checkout {
   readonly kind = "checkout";
-  readonly userId: string;
+  readonly buyer: Buyer;
   readonly item: Checkout["item"];
   readonly sale: Checkout["sale"];
   readonly key: string | null;
+  readonly expectedPriceCents: number | null;
   #code: string | null = null;
 
-  constructor({ userId, item }: CheckoutAsked, sale: Checkout["sale"], key: string | null) {
-    this.userId = userId;
+  constructor({ item, sale, expectedPriceCents }: CheckoutAsked, buyer: Buyer, key: string | null) {
+    this.buyer = buyer;
     this.item = item;
     this.sale = sale;
     this.key = key;
+    this.expectedPriceCents = expectedPriceCents;
   }
 
   get code(): string {
@@ -159,126 +156,69 @@ class AskedCheckout implements Checkout {
 }
 
 function checkout(
-  { engine }: CheckoutContext,
+  { engine, buyers }: CheckoutContext,
+  buying: Buying,
   request: Request,
-  render: (outcome: CheckoutOutcome) => Response,
+  server: Server<undefined>,
 ): Response | Promise<Response> {
   const asked = parseCheckout(request.url);
   if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
-
-  const { writer, productSales } = leaderOf(engine);
-  // A product sale is for accounts: here there is no such sale.
-  const hidden = typeof asked.sale === "number" && productSales.has(asked.sale);
-  return writer.submit(new AskedCheckout(asked, hidden ? "unknown" : asked.sale, key), render);
+  return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }) => {
+    const command = new AskedCheckout(asked, buyer, key);
+    const { writer } = leaderOf(engine);
+    return onlySaleId === null
+      ? writer.submit(command, buying.renderCheckout)
+      : writer
+          .read((view) => (asked.sale === "current" ? view.currentSaleId() : asked.sale))
+          .then((saleId) =>
+            saleId === onlySaleId || saleId === null
+              ? writer.submit(command, buying.renderCheckout)
+              : otherSale(),
+          );
+  });
 }
 
-function renderCheckout({ shelf, clock }: CheckoutContext, outcome: CheckoutOutcome): Response {
-  switch (outcome.word) {
-    case "reserved":
-    case "reserved_again": {
-      const { code, userId, saleId, itemId, expiresAt } = outcome.reservation;
-      const item = shelf.held(saleId)?.itemJson(itemId) ?? "null";
-      const user = JSON.stringify(userId);
-      const expires = new Date(expiresAt).toISOString();
-      return jsonText(
-        `{"code":"${code}","user_id":${user},"sale_id":${saleId},"item":${item},"expires_at":"${expires}"}`,
-      );
-    }
-    case "item_reserved":
-      return itemReserved(outcome.retryAt - clock());
-    case "sale_not_open":
-      return outcome.opensAt === null
-        ? problem("sale_not_open")
-        : problem("sale_not_open", { retryAfterMs: outcome.opensAt - clock() });
-    default:
-      return refuse[outcome.word]();
-  }
-}
+const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
 
-async function purchase(
-  context: CheckoutContext,
-  codes: Codes,
-  request: Request,
-): Promise<Response> {
+/** Does something with the code of a request, in the name of whom it proves, or of nobody. */
+function aboutCode(
+  { buyers }: CheckoutContext,
+  request: BunRequest,
+  server: Server<undefined>,
+  use: (code: string, asker: CodeAsker) => Promise<Response>,
+): Response | Promise<Response> {
   const code = parseCode(queryValue(queryOf(request.url), "code"));
   if (code instanceof Invalid) return invalid(code);
-  const { writer, productSales } = leaderOf(context.engine);
-  const hidden = productSales.reservation(code) !== undefined;
-  const archived = hidden ? null : await codes.archived(writer, code);
-  const command: Purchase = { kind: "purchase", code: hidden ? noCode : code, archived };
-  return await renderPurchase(context, await writer.submit(command));
+  return buyers.withCode(request, server, (asker) => use(code, asker));
 }
 
-async function renderPurchase(
-  { shelf }: CheckoutContext,
-  outcome: PurchaseOutcome,
-): Promise<Response> {
-  switch (outcome.word) {
-    case "purchased":
-    case "purchased_again": {
-      const { of } = outcome;
-      const shown = shelf.held(of.saleId) ?? (await shelf.find(of.saleId));
-      return jsonText(orderJson(of, shown, outcome.word === "purchased_again"));
-    }
-    default:
-      return refuse[outcome.word]();
-  }
-}
-
-function orderJson(of: KnownCode, shown: ShownSale | null, replayed: boolean): string {
-  const { code, userId, saleId, itemId, sold } = of;
-  if (sold === null || shown === null) throw new Error(`code ${code} is sold without an order`);
-  const user = JSON.stringify(userId);
-  const at = new Date(sold.at).toISOString();
-  return (
-    `{"message":"Purchase successful","order_id":"${sold.seq}","code":"${code}","user_id":${user},` +
-    `"sale_id":${saleId},"item":${shown.itemJson(itemId)},"purchased_at":"${at}","replayed":${replayed}}`
-  );
-}
-
-async function release(
+function purchase(
   context: CheckoutContext,
-  codes: Codes,
-  request: Request,
-): Promise<Response> {
-  const code = parseCode(queryValue(queryOf(request.url), "code"));
-  if (code instanceof Invalid) return invalid(code);
-  const { writer, productSales } = leaderOf(context.engine);
-  const hidden = productSales.reservation(code) !== undefined;
-  const archived = hidden ? null : await codes.archived(writer, code);
-  const command: Release = { kind: "release", code: hidden ? noCode : code, archived };
-  return renderRelease(await writer.submit(command));
-}
-
-function renderRelease({ word }: ReleaseOutcome): Response {
-  switch (word) {
-    case "released":
-    case "released_again":
-      return new Response(null, { status: 204 });
-    default:
-      return refuse[word]();
-  }
-}
-
-/** Asks the records for codes that the ledger does not hold in memory, a few at a time. */
-export class Codes {
-  readonly #find: CheckoutContext["findCode"];
-  #lookups = 0;
-
-  constructor({ findCode }: Pick<CheckoutContext, "findCode">) {
-    this.#find = findCode;
-  }
-
-  async archived(writer: Writer, code: string): Promise<ArchivedCode | null> {
-    if (writer.knows(code)) return null;
-    if (this.#lookups >= lookupsMax) throw new OverloadedError(problems.overloaded.detail);
-    this.#lookups += 1;
-    try {
-      return await this.#find(code);
-    } finally {
-      this.#lookups -= 1;
+  buying: Buying,
+  request: BunRequest,
+  server: Server<undefined>,
+): Response | Promise<Response> {
+  const expected = parseExpectedPrice(queryOf(request.url));
+  if (expected instanceof Invalid) return invalid(expected);
+  return aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
+    if (onlySaleId !== null && by !== null && by !== "merchant") {
+      const saleId = await buying.saleOf(code, by);
+      if (saleId !== null && saleId !== onlySaleId) return otherSale();
     }
-  }
+    return await buying.purchase(code, by, expected);
+  });
+}
+
+function reservations(
+  { buyers }: CheckoutContext,
+  buying: Buying,
+  request: BunRequest,
+): Response | Promise<Response> {
+  const given = queryValue(queryOf(request.url), "user_id");
+  const userId = given === null || given instanceof Invalid ? given : parseText(given, "user_id");
+  if (userId instanceof Invalid) return invalid(userId);
+  return buyers.asProven(request, userId, ({ buyer }) => buying.reservations(buyer));
 }

@@ -14,10 +14,9 @@
  */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
-import { currentSale } from "../../ledger/decide.ts";
-import { advance, expire, type SaleState } from "../../ledger/state.ts";
-import type { Shelf } from "../../sales/catalogue.ts";
+import type { LedgerView } from "../../ledger/view.ts";
+import type { SaleEngine } from "../../sales/selling.ts";
+import type { Catalogue } from "../../sales/catalogue.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -85,8 +84,8 @@ export type SaidUnits = {
 };
 
 export class Events {
-  readonly #engine: Engine;
-  readonly #shelf: Shelf;
+  readonly #engine: SaleEngine;
+  readonly #catalogue: Catalogue;
   readonly #clock: () => number;
   readonly #streams = new Set<Stream>();
   readonly #kept: Kept[] = [];
@@ -103,15 +102,15 @@ export class Events {
   #saidAt = 0;
 
   constructor(
-    engine: Engine,
-    shelf: Shelf,
+    engine: SaleEngine,
+    catalogue: Catalogue,
     clock: () => number,
     bounds: Partial<EventBounds> = {},
     places: StreamPlaces = () => () => {},
   ) {
     this.#places = places;
     this.#engine = engine;
-    this.#shelf = shelf;
+    this.#catalogue = catalogue;
     this.#clock = clock;
     this.#bounds = { ...usualBounds, ...bounds };
   }
@@ -224,13 +223,7 @@ export class Events {
     const { role } = this.#engine;
     if (role.name !== "leader") return;
     const now = this.#clock();
-    const news = await role.writer.read((state) => {
-      const at = advance(state, now);
-      const sale = currentSale(state, at);
-      if (sale === null) return null;
-      expire(sale, at);
-      return takeNews(sale);
-    });
+    const news = await role.writer.read((view) => this.#newsIn(view));
     const saleId = news?.saleId ?? null;
     const said: Uint8Array[] = [];
     if (saleId !== this.#saleId) {
@@ -240,7 +233,7 @@ export class Events {
       const sale = saleId === null ? null : this.#announcement(saleId);
       said.push(this.#keep(role.epoch, "sale", { sale }).bytes);
     }
-    if (news !== null && (news.items.length > 0 || this.#figures === null)) {
+    if (news !== null && (news.isNew || this.#figures === null)) {
       const { sold, reserved, available, free } = news;
       this.#figures = { sold, reserved, available };
       const stock = { sale_id: saleId, ...this.#figures, items: news.items };
@@ -254,8 +247,27 @@ export class Events {
     await this.#send(Buffer.concat(said));
   }
 
+  /** The open sale's figures, its free units, and the items that changed since they were said. */
+  #newsIn(view: LedgerView) {
+    const saleId = view.currentSaleId();
+    if (saleId === null) return null;
+    const totals = view.totals(saleId);
+    const free = view.free(saleId);
+    if (totals === null || free === null) return null;
+    const said = this.#said !== null && saleId === this.#saleId ? this.#said.free : null;
+    const items: [number, number][] = [];
+    free.forEach((units, index) => {
+      if (units !== said?.[index]) items.push([index + 1, units]);
+    });
+    const { sold, reserved, available } = totals;
+    const isNew =
+      items.length > 0 || sold !== this.#figures?.sold || reserved !== this.#figures.reserved;
+    // A client that comes now has the whole catalogue to ask for: only changes are told.
+    return { saleId, sold, reserved, available, free, items: said === null ? [] : items, isNew };
+  }
+
   #announcement(saleId: number) {
-    const stored = this.#shelf.held(saleId)?.stored;
+    const stored = this.#catalogue.held(saleId)?.stored;
     if (stored === undefined) return null;
     const { sale, title } = stored;
     return {
@@ -264,7 +276,7 @@ export class Events {
       status: "open",
       starts_at: new Date(sale.startsAt).toISOString(),
       ends_at: new Date(sale.endsAt).toISOString(),
-      stock: sale.stock.reduce((total, units) => total + units, 0),
+      stock: Array.from(sale.stock).reduce((total, units) => total + units, 0),
     };
   }
 
@@ -309,16 +321,6 @@ export class Events {
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** The sale's figures, its free units, and the items that changed since this was last asked. */
-function takeNews(sale: SaleState) {
-  const items = Array.from(sale.changed, (id) => [id, sale.free[id - 1] ?? 0]);
-  sale.changed.clear();
-  const { sold, reserved, available } = sale;
-  // A copy: the ledger goes on. Ten thousand numbers take microseconds, four times a second.
-  const free = sale.free.slice();
-  return { saleId: sale.sale.id, sold, reserved, available, items, free };
-}
 
 function close(body: Stream["body"]): void {
   try {

@@ -4,33 +4,25 @@
  * most once a second a sale.
  */
 import type { Sql } from "postgres";
-import type { Engine } from "../../engine/engine.ts";
-import { advance, expire, type LedgerState, type SaleState } from "../../ledger/state.ts";
-import type { Shelf, ShownSale } from "../../sales/catalogue.ts";
-import { settleAfterMs } from "../../store/recovery.ts";
+import type { LedgerView, SaleTotals } from "../../ledger/view.ts";
+import type { SaleEngine } from "../../sales/selling.ts";
+import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
+import { settleAfterMs } from "../../store/records.ts";
 import { readTaken, type Item, type SaleHead } from "../../store/sales.ts";
 import { time } from "../fields.ts";
 import { Fresh } from "../fresh.ts";
 import { parseSale } from "../parse.ts";
 
 export type FiguresContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
+  readonly engine: SaleEngine;
+  readonly catalogue: Catalogue;
   readonly sql: Sql;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
 
-/** Units of a sale at one moment, and the attempts on it. */
-export type Totals = {
-  readonly sold: number;
-  readonly reserved: number;
-  readonly available: number;
-  readonly attempts: number;
-};
-
 /** A sale's figures at one moment. */
-export type Figures = Totals & {
+export type Figures = SaleTotals & {
   /** Units of an item that are neither sold nor reserved. */
   readonly availableOf: (item: Item) => number;
 };
@@ -46,28 +38,27 @@ export class SaleFigures {
   /** The sale that a path names; null when there is none. */
   async find(saleId: string): Promise<ShownSale | null> {
     const sale = parseSale(saleId);
-    return typeof sale === "number" ? await this.#context.shelf.find(sale) : null;
+    return typeof sale === "number" ? await this.#context.catalogue.find(sale) : null;
   }
 
   async show(saleId: number, now: number) {
-    const found = await this.#context.shelf.find(saleId);
+    const found = await this.#context.catalogue.find(saleId);
     return found === null ? null : showSale(found, await this.totals(found, now), now);
   }
 
   async of(found: ShownSale, now: number): Promise<Figures> {
-    return (await this.#live(found, now, liveFigures)) ?? (await this.#recorded(found, now));
+    return (await this.#live(found, liveFigures)) ?? (await this.#recorded(found, now));
   }
 
   /** As `of`, for who does not ask for items: these are many. */
-  async totals(found: ShownSale, now: number): Promise<Totals> {
-    return (await this.#live(found, now, liveTotals)) ?? (await this.#recorded(found, now));
+  async totals(found: ShownSale, now: number): Promise<SaleTotals> {
+    return (
+      (await this.#live(found, (view, id) => view.totals(id))) ?? (await this.#recorded(found, now))
+    );
   }
 
-  async #live<T>({ stored }: ShownSale, now: number, read: (held: SaleState, now: number) => T) {
-    return await this.fromLedger((state) => {
-      const held = state.sales.get(stored.sale.id);
-      return held === undefined ? null : read(held, advance(state, now));
-    });
+  async #live<T>({ stored }: ShownSale, read: (view: LedgerView, saleId: number) => T | null) {
+    return await this.fromLedger((view) => read(view, stored.sale.id));
   }
 
   async #recorded({ stored, stock }: ShownSale, now: number): Promise<Figures> {
@@ -91,41 +82,35 @@ export class SaleFigures {
   }
 
   /** What `use` finds in the ledger; null when this process does not lead. */
-  async fromLedger<T>(use: (state: LedgerState) => T): Promise<T | null> {
+  async fromLedger<T>(use: (view: LedgerView) => T): Promise<T | null> {
     const { role } = this.#context.engine;
     return role.name === "leader" ? await role.writer.read(use) : null;
   }
 }
 
-/** Figures by the ledger. Expiry is decided when somebody looks, here too. */
-export function liveFigures(held: SaleState, now: number): Figures {
-  const totals = liveTotals(held, now);
-  // A copy: the ledger goes on while the answer is being written.
-  const free = held.free.slice();
+/** Figures by the ledger; null of a sale that it does not hold. */
+function liveFigures(view: LedgerView, saleId: number): Figures | null {
+  const totals = view.totals(saleId);
+  const free = view.free(saleId);
+  if (totals === null || free === null) return null;
   return { ...totals, availableOf: ({ id }) => free[id - 1] ?? 0 };
 }
 
-/** As `liveFigures`, without the items. */
-export function liveTotals(held: SaleState, now: number): Totals {
-  expire(held, now);
-  const { sold, reserved, available, attempts } = held;
-  return { sold, reserved, available, attempts };
-}
-
-export const showSale = ({ stored, stock }: ShownSale, figures: Totals, now: number) =>
+export const showSale = ({ stored, stock }: ShownSale, figures: SaleTotals, now: number) =>
   showHead({ ...stored.sale, title: stored.title }, { ...figures, stock }, now);
 
 /** A sale as the contract shows it. */
 export function showHead(
   sale: SaleHead,
-  figures: Totals & { readonly stock: number },
+  figures: SaleTotals & { readonly stock: number },
   now: number,
 ) {
   return {
     id: sale.id,
     title: sale.title,
     kind: sale.kind,
-    status: now < sale.startsAt ? "upcoming" : now < sale.endsAt ? "open" : "closed",
+    status:
+      sale.closed || now >= sale.endsAt ? "closed" : now < sale.startsAt ? "upcoming" : "open",
     starts_at: time(sale.startsAt),
     ends_at: time(sale.endsAt),
     stock: figures.stock,

@@ -2,18 +2,11 @@
  * The sales there are and were, newest first. One statement for a page; what the ledger holds
  * is told by the ledger, as `/sales/{id}` does, and units of sales long over are counted once.
  */
-import { advance } from "../../ledger/state.ts";
-import { settleAfterMs } from "../../store/recovery.ts";
+import { settleAfterMs } from "../../store/records.ts";
 import { listSales, type ListedSale } from "../../store/sales.ts";
 import { OverloadedError } from "../../engine/writer.ts";
 import { integerMax } from "../fields.ts";
-import {
-  liveTotals,
-  showHead,
-  showSale,
-  type FiguresContext,
-  type SaleFigures,
-} from "./figures.ts";
+import { showHead, showSale, type FiguresContext, type SaleFigures } from "./figures.ts";
 import { Invalid, parseWhole, queryOf, queryValue } from "../parse.ts";
 import { json, problem, problems } from "../problems.ts";
 import { saleList, saleListQuery } from "../schemas.ts";
@@ -119,18 +112,16 @@ class SaleList {
   }
 
   async #show(page: readonly ListedSale[], now: number) {
-    const live = await this.#figures.fromLedger((state) => {
-      const at = advance(state, now);
-      const held = page.flatMap(({ head }) => state.sales.get(head.id) ?? []);
-      return new Map(held.map((sale) => [sale.sale.id, liveTotals(sale, at)]));
-    });
+    const live = await this.#figures.fromLedger(
+      (view) => new Map(page.map(({ head }) => [head.id, view.totals(head.id)])),
+    );
     const shown: object[] = [];
     for (const listed of page) {
       const { head, attempts } = listed;
-      const onShelf = this.#context.shelf.held(head.id);
-      const totals = live?.get(head.id);
+      const held = this.#context.catalogue.held(head.id);
+      const totals = live?.get(head.id) ?? undefined;
       const counted = listed.counted ?? this.#counted.get(head.id);
-      if (totals !== undefined && onShelf !== undefined) shown.push(showSale(onShelf, totals, now));
+      if (totals !== undefined && held !== undefined) shown.push(showSale(held, totals, now));
       else if (counted !== undefined) {
         const { stock, sold } = counted;
         const figures = { stock, sold, reserved: 0, available: stock - sold, attempts };

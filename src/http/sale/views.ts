@@ -3,12 +3,11 @@
  * `figures.ts` tells.
  */
 import { z } from "zod";
-import { currentSale } from "../../ledger/decide.ts";
 import { itemColour, itemPicture } from "../../art/pictures.ts";
 import { nextOpening, windowAt, type Schedule } from "../../sales/schedule.ts";
 import { shownItem, type ShownSale } from "../../sales/catalogue.ts";
 import { auditSale } from "../../store/audit.ts";
-import { findHourly, type Item } from "../../store/sales.ts";
+import { findHourly, itemOf, type Item } from "../../store/sales.ts";
 import { wholeCatalogueRoutes } from "./catalogue.ts";
 import { takesGzip } from "../compressed.ts";
 import type { Events } from "./events.ts";
@@ -150,7 +149,7 @@ class Views {
     const now = clock();
     const window = windowAt(schedule, now);
     const id =
-      (await this.#figures.fromLedger((state) => currentSale(state, now)?.sale.id ?? null)) ??
+      (await this.#figures.fromLedger((view) => view.currentSaleId())) ??
       (window === null ? null : await findHourly(sql, window.startsAt));
     const current = id === null ? null : await this.#figures.show(id, now);
     const next = nextOpening(schedule, now);
@@ -187,7 +186,8 @@ class Views {
     const figures = await this.#figures.of(found, this.#context.clock());
     const page: Item[] = [];
     let more = false;
-    for (const item of found.stored.items.slice(after)) {
+    for (const item of found.stored.items) {
+      if (item.id <= after) continue;
       if (wanted !== "" && !item.name.toLowerCase().includes(wanted)) continue;
       if (only === "true" && figures.availableOf(item) === 0) continue;
       more = page.length === limit;
@@ -203,7 +203,7 @@ class Views {
   async item(saleId: string, itemId: string): Promise<Response> {
     const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
-    const item = itemOf(found, itemId);
+    const item = itemIn(found, itemId);
     if (item === undefined) return problem("item_not_found");
     return json(showItem(found, item, await this.#figures.of(found, this.#context.clock())));
   }
@@ -211,7 +211,7 @@ class Views {
   async picture(request: Request, saleId: string, itemId: string): Promise<Response> {
     const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
-    const item = itemOf(found, itemId);
+    const item = itemIn(found, itemId);
     if (item === undefined) return problem("item_not_found");
     const packed = this.#pictureOf(item);
     const headers = new Headers({
@@ -251,7 +251,7 @@ function showItem({ stored }: ShownSale, item: Item, figures: Figures) {
   return { ...shownItem(stored.sale.id, item), colour, stock: item.stock, available };
 }
 
-function itemOf({ stored }: ShownSale, itemId: string): Item | undefined {
+function itemIn({ stored }: ShownSale, itemId: string): Item | undefined {
   const number = parseSale(itemId);
-  return typeof number === "number" ? stored.items[number - 1] : undefined;
+  return typeof number === "number" ? itemOf(stored, number) : undefined;
 }

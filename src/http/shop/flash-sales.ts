@@ -5,20 +5,19 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
-import { expire, type LedgerState, type Sale } from "../../ledger/state.ts";
-import type { Shelf } from "../../sales/catalogue.ts";
+import type { Sale } from "../../ledger/sale.ts";
+import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
-import { UnavailableError } from "../../engine/writer.ts";
+import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
 import { time, timeShape } from "../fields.ts";
 
 /** Sales long over of which the figures are kept. */
 const settledMax = 64;
 
 export type FlashSalesContext = {
-  readonly engine: Engine;
-  readonly shelf: Shelf;
+  readonly engine: SaleEngine;
+  readonly catalogue: Catalogue;
   readonly sql: Sql;
   readonly clock: () => number;
 };
@@ -81,11 +80,9 @@ export class FlashSales {
     this.#context = context;
   }
 
-  /** The leader's part of the engine. @throws UnavailableError where this process does not lead */
-  get leader() {
-    const { role } = this.#context.engine;
-    if (role.name !== "leader") throw new UnavailableError("this process does not lead");
-    return role;
+  /** What is sold of this kind. @throws UnavailableError where this process does not lead */
+  get products() {
+    return leaderOf(this.#context.engine).selling.products;
   }
 
   /** A product sale with its items; null when there is none of that id. */
@@ -98,9 +95,9 @@ export class FlashSales {
   async list(ids: readonly number[]): Promise<FlashSale[]> {
     const { clock } = this.#context;
     const now = clock();
-    const { productSales } = this.leader;
-    const wanted = ids.filter((id) => productSales.has(id));
-    const held = await this.#held(now, (sale) => wanted.includes(sale.id));
+    const { products } = this;
+    const wanted = ids.filter((id) => products.has(id));
+    const held = await this.#held((sale) => wanted.includes(sale.id));
     const shown: FlashSale[] = [];
     for (const id of wanted) {
       const one = held.get(id) ?? (await this.#fromRecords(id));
@@ -115,7 +112,7 @@ export class FlashSales {
    */
   async present(): Promise<FlashSaleHead[]> {
     const now = this.#context.clock();
-    const held = await this.#held(now, (sale) => now < sale.endsAt);
+    const held = await this.#held((sale) => now < sale.endsAt);
     const sales = [...held.values()].map((one) => showHead(one, now));
     const open = sales.filter(({ status }) => status === "active");
     const coming = sales.filter(({ status }) => status === "upcoming");
@@ -128,7 +125,7 @@ export class FlashSales {
   /** The sale that each of these products is in now, or else next. */
   async ofProducts(productIds: readonly number[]): Promise<ReadonlyMap<number, ProductFlashSale>> {
     const now = this.#context.clock();
-    const held = await this.#held(now, (sale) => now < sale.endsAt);
+    const held = await this.#held((sale) => now < sale.endsAt);
     // What is open began before what is coming.
     const inOrder = [...held.values()].toSorted(
       ({ stored: a }, { stored: b }) => a.sale.startsAt - b.sale.startsAt || a.sale.id - b.sale.id,
@@ -144,14 +141,10 @@ export class FlashSales {
     return found;
   }
 
-  /** The item that a product is in a sale, with the sale; null when it is not in it. */
-  async itemOf(
-    saleId: number,
-    productId: number,
-  ): Promise<{ readonly stored: StoredSale; readonly item: Item | undefined } | null> {
-    if (!this.leader.productSales.has(saleId)) return null;
-    const stored = (await this.#context.shelf.find(saleId))?.stored;
-    return stored === undefined ? null : { stored, item: this.#items(stored).get(productId) };
+  /** A product sale as it is stored; null when there is none of that id. */
+  async stored(saleId: number): Promise<StoredSale | null> {
+    if (!this.products.has(saleId)) return null;
+    return (await this.#context.catalogue.find(saleId))?.stored ?? null;
   }
 
   #items(stored: StoredSale): ReadonlyMap<number, Item> {
@@ -164,24 +157,22 @@ export class FlashSales {
   }
 
   /** The product sales of the ledger that are wanted, with their figures. */
-  async #held(now: number, wanted: (sale: Sale) => boolean): Promise<Map<number, Shown>> {
-    const { shelf } = this.#context;
-    return await this.leader.writer.read((state: LedgerState) => {
+  async #held(wanted: (sale: Sale) => boolean): Promise<Map<number, Shown>> {
+    const { catalogue } = this.#context;
+    return await leaderOf(this.#context.engine).writer.read((view) => {
       const shown = new Map<number, Shown>();
-      for (const held of state.sales.values()) {
+      for (const { id, kind } of view.sales()) {
         // By what was announced: a sale that is being changed is shut in the ledger.
-        const stored = shelf.held(held.sale.id)?.stored;
-        if (stored?.sale.kind !== "product" || !wanted(stored.sale)) continue;
-        expire(held, now);
-        // Copies: the ledger goes on while the answer is being written.
-        const free = held.free.slice();
-        const sold = held.soldOf.slice();
+        const stored = kind === "product" ? catalogue.held(id)?.stored : undefined;
+        if (stored === undefined || !wanted(stored.sale)) continue;
+        const free = view.free(id);
+        const sold = view.soldOf(id);
         const taken = {
-          free: ({ id }: Item) => free[id - 1] ?? 0,
-          sold: ({ id }: Item) => sold[id - 1] ?? 0,
-          reserved: held.reserved,
+          free: (item: Item) => free?.[item.id - 1] ?? 0,
+          sold: (item: Item) => sold?.[item.id - 1] ?? 0,
+          reserved: view.totals(id)?.reserved ?? 0,
         };
-        shown.set(held.sale.id, { stored, taken });
+        shown.set(id, { stored, taken });
       }
       return shown;
     });
@@ -189,8 +180,8 @@ export class FlashSales {
 
   /** A sale that the ledger does not hold: nothing of it changes any more. */
   async #fromRecords(saleId: number): Promise<Shown | null> {
-    const { sql, shelf } = this.#context;
-    const stored = (await shelf.find(saleId))?.stored;
+    const { sql, catalogue } = this.#context;
+    const stored = (await catalogue.find(saleId))?.stored;
     if (stored === undefined) return null;
     let taken = this.#settled.get(saleId);
     if (taken === undefined) {
@@ -209,8 +200,10 @@ export class FlashSales {
   }
 }
 
-export const statusOf = ({ startsAt, endsAt }: StoredSale["sale"], now: number): SaleStateWord =>
-  now < startsAt ? "upcoming" : now < endsAt ? "active" : "ended";
+export const statusOf = (
+  { startsAt, endsAt, closed }: StoredSale["sale"],
+  now: number,
+): SaleStateWord => (closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active");
 
 function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
   const { sale, title, items } = stored;
@@ -263,6 +256,3 @@ function showItemsSale({ stored, taken }: Shown, item: Item, now: number): Produ
     available: taken.free(item),
   };
 }
-
-/** Where a product's picture is: of its own, for an item's number may yet come to mean another. */
-export const productImage = (productId: number): string => `/api/products/${productId}/image.svg`;

@@ -14,7 +14,7 @@ export function platformRoutes(accounts: Accounts, context: FlashSalesContext): 
     ...shopRoutes(sales, context),
     ...purchaseRoutes(sales, accounts, context),
     ...adminRoutes(sales, accounts, context),
-    ...statsRoutes(sales, accounts, context),
+    ...statsRoutes(accounts, context),
     ...recordRoutes(accounts, context),
   ];
 }

@@ -1,16 +1,62 @@
 /**
- * The routes of buying in product sales: for accounts, in two steps or in one, and what an
- * account has bought. `till.ts` serves them.
+ * Buying in product sales: for accounts, in two steps or in one; and what an account has bought,
+ * in every sale.
  */
+import type { BunRequest } from "bun";
 import { z } from "zod";
-import type { Accounts } from "../../access/accounts.ts";
-import { withUser } from "./accounts.ts";
-import { idParam, pageParams, timeShape } from "../fields.ts";
-import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
-import type { ProblemCode } from "../problems.ts";
-import { idempotencyHeader } from "../schemas.ts";
+import type { Account, Accounts } from "../../access/accounts.ts";
+import { leaderOf } from "../../sales/selling.ts";
+import { boughtOf, listOrders } from "../../store/orders.ts";
+import { findProduct } from "../../store/products.ts";
+import { parseBody, readBody } from "../body.ts";
+import {
+  idIn,
+  idParam,
+  integerMax,
+  pageOf,
+  pageParams,
+  time,
+  timeShape,
+  whole,
+} from "../fields.ts";
+import { Invalid, parseCode, parseIdempotencyKey, queryOf, queryValue } from "../parse.ts";
+import { json, problem, type ProblemCode } from "../problems.ts";
+import { Buying, showOrder } from "../sale/buying.ts";
+import { buyerOf } from "../buyers.ts";
+import { buyerShape, idempotencyHeader, reservationShape } from "../schemas.ts";
 import type { Route } from "../server.ts";
-import { checkoutBody, ordersPerPageMax, purchaseBody, Till } from "./till.ts";
+import { withUser } from "./accounts.ts";
+import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
+
+const ordersPerPage = 20;
+const ordersPerPageMax = 100;
+/** Units of one order; a sale's limit may be lower. */
+export const orderUnitsMax = 100;
+
+const expectedPrice = {
+  expected_price_cents: whole(0, integerMax)
+    .optional()
+    .describe("What a unit is believed to cost; where it costs something else, nothing is done"),
+};
+const checkoutBody = z.object({
+  item_id: z
+    .union([z.literal("any"), z.int().min(1)], "is neither a positive integer nor any")
+    .describe("Number of the item within the sale")
+    .meta({ example: 1 }),
+  ...expectedPrice,
+});
+const codeBody = z.object({
+  code: z.string().describe("The second step: a checkout's code"),
+  ...expectedPrice,
+});
+const buyBody = z.object({
+  flash_sale_id: whole(1, integerMax),
+  product_id: whole(1, integerMax),
+  quantity: whole(1, orderUnitsMax).describe("At most the sale's per_user_limit"),
+  ...expectedPrice,
+});
+/** Which of the two it is decides `code`, so that a complaint names the right field. */
+const purchaseBody = z.union([codeBody, buyBody]);
 
 const shownItem = z.object({
   id: z.int(),
@@ -18,30 +64,28 @@ const shownItem = z.object({
   image_url: z.string(),
   price_cents: z.int(),
 });
-const reservationShape = z.object({
-  code: z.uuid(),
-  user_id: z.string(),
-  sale_id: z.int(),
-  flash_sale_id: z.int(),
-  product_id: z.int(),
-  item: shownItem,
-  expires_at: timeShape,
-});
 const orderShape = z.object({
   order_id: z.string(),
   code: z.uuid(),
   codes: z.array(z.uuid()).describe("One a unit"),
   user_id: z.string(),
+  buyer: buyerShape,
   sale_id: z.int(),
-  flash_sale_id: z.int(),
-  flash_sale_title: z.string(),
-  product_id: z.int(),
+  sale_title: z.string(),
+  flash_sale_id: z.int().nullable().describe("Null for what was bought in an hourly sale"),
+  flash_sale_title: z.string().nullable(),
+  product_id: z.int().nullable(),
   item: shownItem,
   quantity: z.int(),
   total_cents: z.int(),
   purchased_at: timeShape,
 });
-const purchaseShape = orderShape.extend({ message: z.string(), replayed: z.boolean() });
+const purchaseShape = z.looseObject({
+  message: z.string(),
+  replayed: z.boolean(),
+  order_id: z.string(),
+  code: z.uuid(),
+});
 const orderPage = z.object({ purchases: z.array(orderShape), next_after: z.int().nullable() });
 const checkShape = z.object({
   product_id: z.int(),
@@ -55,10 +99,12 @@ const notSold = [
   "sale_not_found",
   "item_not_found",
   "sale_not_open",
+  "price_changed",
   "item_sold_out",
   "sold_out",
   "item_reserved",
   "user_limit_reached",
+  "idempotency_key_reused",
 ] as const satisfies readonly ProblemCode[];
 
 const everyone = ["unauthenticated", "cross_site", "unavailable", "overloaded"] as const;
@@ -68,28 +114,28 @@ export function purchaseRoutes(
   accounts: Accounts,
   context: FlashSalesContext,
 ): Route[] {
-  const till = new Till(sales, context);
-  return [...stepRoutes(till, accounts), ...historyRoutes(till, accounts)];
+  const purchases = new Purchases(sales, context);
+  return [...stepRoutes(purchases, accounts), ...historyRoutes(purchases, accounts)];
 }
 
-function stepRoutes(till: Till, accounts: Accounts): Route[] {
+function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
   return [
     {
       path: "/api/flash-sales/:id/checkout",
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withUser(accounts, (request, _, account) => till.checkout(request, account)),
+          handle: withUser(accounts, (request, _, account) => purchases.checkout(request, account)),
           summary: "The first step: reserve one unit of an item",
           auth: "user",
           path: idParam("The sale"),
           headers: idempotencyHeader,
           body: checkoutBody,
           answers: { 200: reservationShape },
-          refusals: ["invalid_request", ...notSold, "idempotency_key_reused", ...everyone],
+          refusals: ["invalid_request", ...notSold, ...everyone],
         },
         DELETE: {
-          handle: withUser(accounts, (request, _, account) => till.release(request, account)),
+          handle: withUser(accounts, (request, _, account) => purchases.release(request, account)),
           summary: "Give a reservation back",
           auth: "user",
           path: idParam("The sale"),
@@ -104,9 +150,13 @@ function stepRoutes(till: Till, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withUser(accounts, (request, _, account) => till.purchase(request, account)),
+          handle: withUser(accounts, (request, _, account) => purchases.purchase(request, account)),
           summary: "Buy: the second step with a code, or both steps in one",
+          description:
+            "In one step, what the account has reserved of the product is sold first. The same " +
+            "Idempotency-Key again: the same order, `replayed`.",
           auth: "user",
+          headers: idempotencyHeader,
           body: purchaseBody,
           answers: { 200: purchaseShape },
           refusals: [
@@ -123,15 +173,15 @@ function stepRoutes(till: Till, accounts: Accounts): Route[] {
   ];
 }
 
-function historyRoutes(till: Till, accounts: Accounts): Route[] {
+function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
   return [
     {
       path: "/api/purchases/my-purchases",
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(accounts, (request, _, account) => till.orders(request, account)),
-          summary: "What this account has bought, newest first",
+          handle: withUser(accounts, (request, _, account) => purchases.orders(request, account)),
+          summary: "What this account has bought, in every sale, newest first",
           auth: "user",
           query: z.object(pageParams("order", ordersPerPageMax)),
           answers: { 200: orderPage },
@@ -144,7 +194,7 @@ function historyRoutes(till: Till, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(accounts, (request, _, account) => till.check(request, account)),
+          handle: withUser(accounts, (request, _, account) => purchases.check(request, account)),
           summary: "Whether this account has bought a product",
           auth: "user",
           path: idParam("The product", "product"),
@@ -154,4 +204,115 @@ function historyRoutes(till: Till, accounts: Accounts): Route[] {
       },
     },
   ];
+}
+
+class Purchases {
+  readonly #sales: FlashSales;
+  readonly #context: FlashSalesContext;
+  readonly #buying: Buying;
+
+  constructor(sales: FlashSales, context: FlashSalesContext) {
+    this.#sales = sales;
+    this.#context = context;
+    this.#buying = new Buying(context);
+  }
+
+  async checkout(request: BunRequest, account: Account): Promise<Response> {
+    const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
+    if (key instanceof Invalid) return problem("invalid_request", key);
+    const body = await readBody(request, checkoutBody);
+    if (body instanceof Response) return body;
+    const { writer, selling } = leaderOf(this.#context.engine);
+    const saleId = idIn(request, "id");
+    return await writer.submit(
+      {
+        kind: "checkout",
+        buyer: buyerOf(account),
+        item: body.item_id,
+        // An hourly sale is none here.
+        sale: saleId !== null && selling.products.has(saleId) ? saleId : "unknown",
+        code: Bun.randomUUIDv7(),
+        key,
+        expectedPriceCents: body.expected_price_cents ?? null,
+      },
+      this.#buying.renderCheckout,
+    );
+  }
+
+  async release(request: BunRequest, account: Account): Promise<Response> {
+    const code = parseCode(queryValue(queryOf(request.url), "code"));
+    if (code instanceof Invalid) return problem("invalid_request", code);
+    return await this.#buying.release(code, buyerOf(account), idIn(request, "id"));
+  }
+
+  async purchase(request: BunRequest, account: Account): Promise<Response> {
+    const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
+    if (key instanceof Invalid) return problem("invalid_request", key);
+    const body = await readBody(request, z.looseObject({}));
+    if (body instanceof Response) return body;
+    return "code" in body
+      ? await this.#secondStep(body, account)
+      : await this.#oneStep(body, account, key);
+  }
+
+  async #secondStep(given: unknown, account: Account): Promise<Response> {
+    const body = parseBody(given, codeBody);
+    if (body instanceof Response) return body;
+    const code = parseCode(body.code);
+    if (code instanceof Invalid) return problem("invalid_request", code);
+    const expected = body.expected_price_cents ?? null;
+    return await this.#buying.purchase(code, buyerOf(account), expected);
+  }
+
+  async #oneStep(given: unknown, account: Account, key: string | null): Promise<Response> {
+    const body = parseBody(given, buyBody);
+    if (body instanceof Response) return body;
+    const { flash_sale_id: saleId, product_id: productId, quantity } = body;
+    const stored = await this.#sales.stored(saleId);
+    if (stored !== null && quantity > stored.sale.perUserLimit) {
+      const detail = `quantity is not an integer from 1 to ${stored.sale.perUserLimit}`;
+      return problem("invalid_request", { detail });
+    }
+    const item = stored?.items.find((one) => one.productId === productId);
+    return await this.#buying.buy({
+      buyer: buyerOf(account),
+      saleId: stored === null ? "unknown" : saleId,
+      itemId: item?.id ?? "unknown",
+      quantity,
+      key,
+      expectedPriceCents: body.expected_price_cents ?? null,
+    });
+  }
+
+  async orders(request: BunRequest, account: Account): Promise<Response> {
+    const page = pageOf(queryOf(request.url), {
+      limit: ordersPerPage,
+      limitMax: ordersPerPageMax,
+      after: Number.MAX_SAFE_INTEGER,
+    });
+    if (page instanceof Invalid) return problem("invalid_request", page);
+    const { after: before, limit } = page;
+    const asked = { before, limit: limit + 1 };
+    const found = await listOrders(this.#context.sql, buyerOf(account), asked);
+    const shown = found.slice(0, limit);
+    return json({
+      purchases: shown.map(showOrder),
+      next_after: found.length > limit ? (shown.at(-1)?.seq ?? null) : null,
+    });
+  }
+
+  async check(request: BunRequest, account: Account): Promise<Response> {
+    const { sql } = this.#context;
+    const id = idIn(request, "product");
+    const product = id === null ? null : await findProduct(sql, id);
+    if (product === null) return problem("product_not_found");
+    const { units, last } = await boughtOf(sql, buyerOf(account), product.id);
+    return json({
+      product_id: product.id,
+      purchased: units > 0,
+      quantity: units,
+      last_order_id: last === null ? null : String(last.seq),
+      last_purchased_at: last === null ? null : time(last.at),
+    });
+  }
 }

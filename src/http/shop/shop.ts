@@ -25,11 +25,11 @@ import {
   flashSaleHead,
   FlashSales,
   productFlashSale,
-  productImage,
   type FlashSaleHead,
   type FlashSalesContext,
   type ProductFlashSale,
 } from "./flash-sales.ts";
+import { productImage } from "../../sales/catalogue.ts";
 import { Invalid, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import type { Route } from "../server.ts";

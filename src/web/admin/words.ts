@@ -32,6 +32,8 @@ export const outcomes: {
   already_claimed: { words: "Claimed already", tone: "bad" },
   coupon_sold_out: { words: "Coupon all claimed", tone: "bad" },
   sale_changed: { words: "Sale changed", tone: "plain" },
+  unauthenticated: { words: "Not logged in", tone: "bad" },
+  price_changed: { words: "Price changed", tone: "bad" },
   end_not_later: { words: "End not later", tone: "bad" },
 };
 

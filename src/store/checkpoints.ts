@@ -1,0 +1,82 @@
+/**
+ * Checkpoints: where a sale stands, so that a restart need not read how it came there. What a
+ * checkpoint says follows from the journal; without one, a restart reads the sale from its start.
+ */
+import type { Sql } from "postgres";
+import { z } from "zod";
+import type { Checkpoint, OpenReservation } from "../ledger/restore.ts";
+
+/** Reservations written between two turns of the event loop. */
+const reservationsPerTurn = 2_000;
+
+/** A reservation as it is written: short, for there may be as many as a sale has units. */
+const stored = z.tuple([
+  z.int(),
+  z.string(),
+  z.int(),
+  z.enum(["guest", "account", "customer"]),
+  z.string(),
+  z.int(),
+  z.int(),
+  z.string().nullable(),
+  z.string().nullable(),
+]);
+const storedList = z.array(stored);
+
+async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
+  const lines: string[] = [];
+  for (const { seq, code, itemId, buyer, reservedAt, deadline, key, request } of open) {
+    const row: z.input<typeof stored> = [
+      seq,
+      code,
+      itemId,
+      buyer.kind,
+      buyer.userId,
+      reservedAt,
+      deadline,
+      key,
+      request,
+    ];
+    lines.push(JSON.stringify(row));
+    if (lines.length % reservationsPerTurn === 0) await new Promise((next) => setImmediate(next));
+  }
+  return `[${lines.join(",")}]`;
+}
+
+/** @throws Error when it is no list of reservations */
+export const parseOpen = (text: string): OpenReservation[] =>
+  storedList
+    .parse(JSON.parse(text))
+    .map(([seq, code, itemId, kind, userId, reservedAt, deadline, key, request]) => ({
+      seq,
+      code,
+      itemId,
+      buyer: { kind, userId },
+      reservedAt,
+      deadline,
+      key,
+      request,
+    }));
+
+/**
+ * Stores a checkpoint, and how many attempts have named the sale up to it.
+ * @param settled whether this was the last time
+ */
+export async function saveCheckpoint(
+  sql: Sql,
+  saleId: number,
+  checkpoint: Checkpoint & { readonly attempts: number; readonly settled: boolean },
+): Promise<void> {
+  const { seq, sold, attempts, settled } = checkpoint;
+  const open = await writeOpen(checkpoint.open);
+  // A leader that was deposed meanwhile says what was true, and is not heard after the next one.
+  await sql`
+    with tallied as (
+      update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
+      where id = ${saleId} and attempts_seq <= ${seq} and not settled
+      returning id)
+    insert into checkpoints (sale_id, seq, sold, open)
+    select id, ${seq}::bigint, ${sold}::int, ${open}::text from tallied
+    on conflict (sale_id) do update
+      set seq = excluded.seq, sold = excluded.sold, open = excluded.open`;
+}

@@ -1,0 +1,95 @@
+/**
+ * Rows on their way into a table: their columns are named once, and both the statement and the
+ * values go by these names.
+ */
+
+/** A value as an element of an array literal. */
+export type Element = string | number;
+
+// Evaluated once a statement: a session that does not hold the leader's lock writes nothing.
+const ifLeader = "pg_backend_pid() = $3::int";
+
+type Columns = Readonly<Record<string, string>>;
+
+export type InsertedRows<C extends Columns> = {
+  readonly into: string;
+  /** What travels: PostgreSQL's type of each column. `nth` is for `derived` alone. */
+  readonly columns: C;
+  /** What follows from what travels: an expression for each further column. */
+  readonly derived: Readonly<Record<string, string>>;
+};
+
+export type UpdatedRows<C extends Columns> = {
+  readonly update: string;
+  /** The column that the rows are found by. */
+  readonly key: keyof C & string;
+  readonly columns: C;
+};
+
+export class Rows<const C extends Columns> {
+  readonly #kind: InsertedRows<C> | UpdatedRows<C>;
+  readonly #names: readonly (keyof C & string)[];
+  #arrays: Element[][];
+  #count = 0;
+
+  constructor(kind: InsertedRows<C> | UpdatedRows<C>) {
+    this.#kind = kind;
+    this.#names = Object.keys(kind.columns);
+    this.#arrays = this.#names.map(() => []);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Parameters that its statement takes. */
+  get width(): number {
+    return this.#names.length;
+  }
+
+  add(row: { readonly [column in keyof C]: Element }): void {
+    for (let i = 0; i < this.#names.length; i += 1) {
+      const name = this.#names[i];
+      if (name !== undefined) this.#arrays[i]?.push(row[name]);
+    }
+    this.#count += 1;
+  }
+
+  /** The rows as array literals, one a column; there are none afterwards. */
+  take(): string[] {
+    const taken = this.#arrays.map((elements) => `{${elements.join(",")}}`);
+    this.#arrays = this.#names.map(() => []);
+    this.#count = 0;
+    return taken;
+  }
+
+  /** Its part of a batch's statement, with its arrays as parameters `$first`, `$first + 1`, … */
+  statement(first: number): string {
+    const { columns } = this.#kind;
+    const expanded = this.#names.map(
+      (name, i) => `unnest($${first + i}::${columns[name]}[]) as ${name}`,
+    );
+    const rows = `(select ${expanded.join(", ")}) as given`;
+    if ("update" in this.#kind) {
+      const { update, key } = this.#kind;
+      const set = this.#names
+        .filter((name) => name !== key)
+        .map((name) => `${name} = given.${name}`);
+      return `update ${update} set ${set.join(", ")} from ${rows} where ${update}.${key} = given.${key} and ${ifLeader}`;
+    }
+    const { into, derived } = this.#kind;
+    const travelled = this.#names.filter((name) => name !== "nth");
+    const targets = [...Object.keys(derived), ...travelled].join(", ");
+    const values = [...Object.values(derived), ...travelled].join(", ");
+    return `insert into ${into} (${targets}) select ${values} from ${rows} where ${ifLeader}`;
+  }
+}
+
+const plain = /^[A-Za-z0-9_.@:-]+$/;
+
+/** A text as an element of an array literal. NUL must have been refused before. */
+export function quote(text: string): string {
+  // An unquoted NULL, in any case, would be read as the null value.
+  if (plain.test(text) && !(text.length === 4 && text.toUpperCase() === "NULL")) return text;
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
