@@ -17,7 +17,7 @@ import { openDescriptors } from "./http/descriptors.ts";
 import { Gate } from "./http/gate.ts";
 import { documentOf } from "./http/openapi/document.ts";
 import type { Schema } from "./http/openapi/schemas.ts";
-import { Events } from "./http/sale/events.ts";
+import { Events, type EventBounds } from "./http/sale/events.ts";
 import { serve, type PageRoute, type Route } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
 import { openPool, type Database } from "./postgres/client.ts";
@@ -71,14 +71,19 @@ type ServedSettings = Pick<
 >;
 
 /** Everything that is served to programs. */
-function servedParts(parts: Parts, settings: ServedSettings, connections: Connections) {
+function servedParts(
+  parts: Parts,
+  settings: ServedSettings,
+  connections: Connections,
+  eventBounds: Partial<EventBounds> = {},
+) {
   const { engine, catalogue, clock, version, accounts } = parts;
   const { clients } = accounts;
   const { schedule, couponSoldOutStatus, access, rates, corsOrigins } = settings;
   const gate = new Gate({ accounts, clients, rates, corsOrigins });
   const places = placesFor(connections, clients);
   const { streamsMax } = connections;
-  const events = new Events(engine, catalogue, clock, { streamsMax }, places);
+  const events = new Events(engine, catalogue, clock, { streamsMax, ...eventBounds }, places);
   const streams = (): number => events.streamCount;
   const metrics = new Metrics({ engine, streams, descriptors: openDescriptors, version });
   const context = { ...parts, schedule, couponSoldOutStatus, access, gate, events, metrics };
@@ -99,6 +104,8 @@ export type ProgramOptions = {
   /** For people; without it there are no pages. */
   readonly pages: readonly PageRoute[];
   readonly missingPage?: (request: Request) => Response;
+  /** Of the streams of events, in place of the usual ones. */
+  readonly eventBounds?: Partial<EventBounds>;
   readonly clock: LedgerClock;
   readonly log: Log;
   readonly version: string;
@@ -110,8 +117,8 @@ export class Program {
   readonly sql: Sql;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
+  readonly events: Events;
   readonly #connections: Connections;
-  readonly #events: Events;
 
   private constructor(
     parts: Pick<Parts, "engine" | "sql"> & {
@@ -125,8 +132,8 @@ export class Program {
     this.sql = parts.sql;
     this.passwords = parts.passwords;
     this.server = server;
+    this.events = events;
     this.#connections = parts.connections;
-    this.#events = events;
   }
 
   /** @throws the system's error when it cannot listen there */
@@ -155,7 +162,8 @@ export class Program {
     });
     const parts = { engine, catalogue, accounts, sql, clock: now, version };
     const connections = new Connections();
-    const { events, routes, gate, places } = servedParts(parts, config, connections);
+    const { eventBounds } = options;
+    const { events, routes, gate, places } = servedParts(parts, config, connections, eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
       routes,
@@ -175,14 +183,14 @@ export class Program {
 
   start(): void {
     this.engine.start();
-    this.#events.start();
+    this.events.start();
   }
 
   /** Answers what was taken, and ends; the database goes on. */
   async stop(): Promise<void> {
     void this.server.stop();
     await this.engine.stop();
-    this.#events.stop();
+    this.events.stop();
     this.#connections.stop();
     await this.server.stop(true);
     await this.sql.end({ timeout: 1 });

@@ -1,6 +1,6 @@
 /** Coupons and claims as they are stored. */
 import type { ISql, Sql } from "postgres";
-import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
+import { buyerId, type Buyer, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
 
 /** How long the idempotency key of a claim is remembered over a restart. */
@@ -85,15 +85,32 @@ const storedCoupon = ({ id, name, amount, remaining_amount, created_at }: Coupon
   createdAt: created_at.getTime(),
 });
 
+export type Claimants = {
+  /** A JSON array of their user ids: made by PostgreSQL, for ten thousand of them take a while. */
+  readonly json: string;
+  readonly count: number;
+};
+
 /** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
 export async function listClaimants(
   sql: Sql,
   name: string,
-  { after, upTo, limit }: { after: number; upTo: number; limit: number },
-): Promise<string[]> {
-  const rows = await sql<{ user_id: string }[]>`
-    select user_id from claims
-    where coupon_name = ${name} and ordinal > ${after} and ordinal <= ${upTo}
-    order by ordinal limit ${limit}`;
-  return rows.map((row) => row.user_id);
+  { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
+): Promise<Claimants> {
+  const [row] = await sql<Claimants[]>`
+    select coalesce(json_agg(user_id order by ordinal), '[]')::text as json, count(*)::int as count
+    from (
+      select user_id, ordinal from claims
+      where coupon_name = ${name} and ordinal > ${after} and ordinal <= ${upTo}
+      order by ordinal limit ${limit}
+    ) as page`;
+  return row ?? { json: "[]", count: 0 };
+}
+
+/** When a buyer claimed a coupon (ms); null when they did not. */
+export async function findClaim(sql: Sql, name: string, buyer: Buyer): Promise<number | null> {
+  const [row] = await sql<{ claimed_at: Date }[]>`
+    select claimed_at from claims
+    where coupon_name = ${name} and buyer = ${buyer.kind} and user_id = ${buyer.userId}`;
+  return row?.claimed_at.getTime() ?? null;
 }

@@ -19,7 +19,8 @@ import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { Clock, openShop, type Shop } from "../support/shop.ts";
 import { EventStream, stockNews } from "../support/sse.ts";
-import { jwtSecret, newPerson, read } from "../support/storefront.ts";
+import { jwtSecret } from "../support/shop.ts";
+import { newPerson, read } from "../support/storefront.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();

@@ -1,28 +1,26 @@
 /**
  * The state is what the records say: after any crash a new writer knows exactly what the old
- * one had said. And the ground it stands on: partitions, migrations, a clock that is set back.
+ * one had said. And the ground it stands on: partitions, migrations.
  */
 import { describe, expect, test } from "bun:test";
-import { check } from "../../src/ledger/check.ts";
 import { auditSale } from "../../src/store/audit.ts";
 import { Journal } from "../../src/store/journal.ts";
 import { lead } from "../../src/store/leadership.ts";
-import { migrate } from "../../src/store/migrations.ts";
+import { migrate, newestMigration } from "../../src/store/migrations.ts";
 import { partitionRows, Partitions } from "../../src/store/partitions.ts";
-import { recover } from "../../src/store/recovery.ts";
 import {
+  BatchWriter,
   OverloadedError,
   queueCommandsMax,
   batchRowsMax,
-  Writer,
 } from "../../src/engine/writer.ts";
+import { ledgerOf, pictureOf } from "../support/books.ts";
 import type { Client } from "../support/client.ts";
 import { accepted, itemPage } from "../support/contract.ts";
-import { dumpOf } from "../support/compare.ts";
 import { lookInto, migrationsFolder, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { runProgram, startServer } from "../support/server.ts";
-import { Clock, openShop, smallSale } from "../support/shop.ts";
+import { Clock, openShop } from "../support/shop.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -113,45 +111,12 @@ describe.each(seeds(3))("with seed %i,", (seed) => {
         await liveAMoment(shop.client, random, codes);
       });
       const { now } = clock;
-      const live = await shop.writer().read((state) => structuredClone(dumpOf(state, now)));
-      const { state } = await recover(sql, now);
-      expect(dumpOf(state, now)).toEqual(live);
-      expect(check(state)).toEqual([]);
+      const live = await shop.writer().read(pictureOf);
+      const ledger = await ledgerOf(sql, now);
+      expect(pictureOf(ledger.view(now))).toEqual(live);
+      expect(ledger.check()).toEqual([]);
     });
     await shop.stop();
-  });
-});
-
-describe("a clock that is set back", () => {
-  test("after somebody looked does not make records that cannot be read back", async () => {
-    const clock = new Clock(quarterPast);
-    const url = await postgres.newDatabase();
-    const { client, stop } = await openShop(url, { clock, terms: { items: 1 } });
-    await client.reserve("ann", 1);
-    // The figures are looked at when ann's time is over; then the clock is set right.
-    clock.now += smallSale.reservationTtlMs;
-    expect(await client.openSale()).toMatchObject({ reserved: 0, available: 1 });
-    clock.now -= 60_000;
-    const answer = await client.checkout("bob", 1);
-    const { state } = await recover(lookInto(url), clock.now);
-    expect(check(state)).toEqual([]);
-    // Bob has it: to him the item was shown as free.
-    expect(answer.status).toBe(200);
-    await stop();
-  });
-
-  test("between two attempts does not turn the journal's time back", async () => {
-    const clock = new Clock(quarterPast);
-    const url = await postgres.newDatabase();
-    const { client, stop } = await openShop(url, { clock });
-    const first = await client.reserve("ann", 1);
-    clock.now -= 60_000;
-    const second = await client.reserve("ann", 2);
-    expect(Date.parse(second.expires_at)).toBe(Date.parse(first.expires_at));
-    const backwards = await lookInto(url)`
-      select 1 from attempts a join attempts b on b.seq = a.seq + 1 where b.at < a.at`;
-    expect(backwards.length).toBe(0);
-    await stop();
   });
 });
 
@@ -159,18 +124,32 @@ describe("a clock that is set back", () => {
 async function openWriter(url: string) {
   const leadership = await lead(
     { url },
+    newestMigration(migrationsFolder),
     { url: null, port: 0 },
     new AbortController().signal,
     () => {},
   );
   if (leadership === null) throw new Error("nobody leads");
-  const { state } = await recover(lookInto(url), quarterPast);
-  const writer = new Writer(state, new Journal(leadership.session), () => quarterPast);
+  const ledger = await ledgerOf(lookInto(url), quarterPast);
+  const journal = new Journal(leadership.session);
+  const writer = new BatchWriter(
+    ledger,
+    (batch) => journal.commit(batch),
+    () => quarterPast,
+  );
   return { writer, leadership };
 }
 
 const attempt = (userId: string) =>
-  ({ kind: "checkout", userId, item: 1, sale: 7, code: crypto.randomUUID(), key: null }) as const;
+  ({
+    kind: "checkout",
+    buyer: { kind: "guest", userId },
+    item: 1,
+    sale: 7,
+    code: crypto.randomUUID(),
+    key: null,
+    expectedPriceCents: null,
+  }) as const;
 
 describe("the writer", () => {
   test("refuses what is past its bound, and decides what is within", async () => {

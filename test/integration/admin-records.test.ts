@@ -11,7 +11,8 @@ import { connect } from "../../src/postgres/client.ts";
 import { attemptsCsv, searchRowsMax } from "../../src/store/exports.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-import { jwtSecret, newPerson, type Person, read, told } from "../support/storefront.ts";
+import { jwtSecret } from "../support/shop.ts";
+import { newPerson, type Person, read, told } from "../support/storefront.ts";
 import { until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();

@@ -304,7 +304,7 @@ test("the list of sales says of each what it says itself, open, closed and long 
   };
   // That of 12 has ended five minutes ago, those before it are long over.
   await until("the others' settling", () =>
-    shop.writer().read((state) => state.settled.size === 2),
+    shop.writer().read((view) => view.sales().length === 2),
   );
   const sales = await same();
   expect(sales.map(({ status, sold, attempts }) => [status, sold, attempts])).toEqual([

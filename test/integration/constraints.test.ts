@@ -16,6 +16,7 @@ type Purchase = {
   item_id: number;
   unit: number;
   item_stock: number;
+  buyer: "guest" | "account" | "customer";
   user_id: string;
   user_ordinal: number;
   user_limit: number;
@@ -40,6 +41,7 @@ const purchase = (given: Partial<Purchase> = {}): Purchase => ({
   item_id: 1,
   unit: 1,
   item_stock: 1,
+  buyer: "guest",
   user_id: crypto.randomUUID(),
   user_ordinal: 1,
   user_limit: perUserLimit,
@@ -55,9 +57,9 @@ async function refusal(...purchases: Purchase[]): Promise<string> {
     await sql.begin(async (tx) => {
       await inTurn(purchases, async (row) => {
         await tx`
-          insert into purchases (sale_id, item_id, unit, item_stock, user_id, user_ordinal,
+          insert into purchases (sale_id, item_id, unit, item_stock, buyer, user_id, user_ordinal,
                                  user_limit, code, seq, purchased_at)
-          values (${row.sale_id}, ${row.item_id}, ${row.unit}, ${row.item_stock}, ${row.user_id},
+          values (${row.sale_id}, ${row.item_id}, ${row.unit}, ${row.item_stock}, ${row.buyer}, ${row.user_id},
                   ${row.user_ordinal}, ${row.user_limit}, ${row.code}, ${row.seq}, now())`;
       });
       throw undo;
@@ -112,7 +114,7 @@ describe("purchases", () => {
     const eleventh = purchase({ user_id: "u", item_id: 11, user_ordinal: 11 });
     expect(await refusal(...ten, eleventh)).toBe("purchases_user_in_limit");
     const tenthAgain = purchase({ user_id: "u", item_id: 11, user_ordinal: 10 });
-    expect(await refusal(...ten, tenthAgain)).toBe("purchases_user_ordinal_once");
+    expect(await refusal(...ten, tenthAgain)).toBe("purchases_buyer_ordinal_once");
     const zeroth = purchase({ user_id: "u", item_id: 11, user_ordinal: 0 });
     expect(await refusal(...ten, zeroth)).toBe("purchases_user_in_limit");
   });

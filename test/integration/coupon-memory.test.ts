@@ -4,17 +4,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import { heapStats } from "bun:jsc";
-import { check } from "../../src/ledger/check.ts";
-import {
-  addCoupon,
-  claimKeysMax,
-  claimsHeldMax,
-  holdClaims,
-  type Coupon,
-} from "../../src/ledger/coupons.ts";
+import { claimKeysMax, claimsHeldMax } from "../../src/ledger/coupons.ts";
 import { decide } from "../../src/ledger/decide.ts";
 import { emptyState } from "../../src/ledger/state.ts";
-import { openBooks, type Books } from "../unit/coupon-books.ts";
+import { openBooks, type Books } from "../support/books.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { until, upTo } from "../support/wait.ts";
 
@@ -24,40 +17,34 @@ let now = begin;
 const clock = (): number => now;
 const users = upTo(20).map((number) => `user ${number}`);
 
-/** Books recovered from records with the coupon `A` of 30, of which `users` have 20. */
-async function recoveredBooks(): Promise<Books> {
+/**
+ * Books recovered from records with the coupon `A` of 30, of which `users` have 20; and with one,
+ * `FULL`, of `full` claims, of which there are no records, and `left` more.
+ */
+async function recoveredBooks(full = 0, left = 0): Promise<Books> {
   const url = await postgres.newRecords();
   const before = await openBooks(url, clock);
   await before.writer.submit({ kind: "create_coupon", coupon: "A", amount: 30 });
   await Promise.all(users.map((user) => before.claim(user, "A")));
+  if (full > 0) {
+    await before.sql`
+      insert into coupons (id, name, amount, remaining_amount, created_at, seq)
+      values (2, 'FULL', ${full + left}, ${left}, now(), 1)`;
+  }
   return await openBooks(url, clock);
 }
 
-function couponOf({ writer }: Books, name: string): Coupon {
-  const coupon = writer.coupon(name);
-  if (coupon === undefined) throw new Error(`there is no coupon ${name}`);
-  return coupon;
-}
+/** Puts the claims of `FULL` into memory, from nowhere. */
+const holdFull = ({ writer }: Books, full: number): Promise<void> =>
+  writer.maintain((ledger) => {
+    ledger.holdClaims("FULL", new Map(upTo(full).map((number) => [`guest:u${number}`, begin])));
+  });
 
-/** Puts a coupon with many claims into memory; of the claims there are no records. */
-async function addFull({ state, sql }: Books, size: number, remaining = 0): Promise<Coupon> {
-  const name = "FULL";
-  const coupon: Coupon = {
-    id: state.lastCouponId + 1,
-    name,
-    amount: size + remaining,
-    createdAt: begin,
-    remaining,
-    usedAt: 0,
-    claims: null,
-  };
-  await sql`
-    insert into coupons (id, name, amount, remaining_amount, created_at, seq)
-    values (${coupon.id}, ${name}, ${coupon.amount}, ${remaining}, now(), ${state.seq})`;
-  addCoupon(state, coupon);
-  holdClaims(state, coupon, new Map(upTo(size).map((number) => [`u${number}`, begin])));
-  return coupon;
-}
+/** Claims in memory, of all coupons together. */
+const held = ({ ledger }: Books): number => ledger.view(now).claimsHeld;
+
+const leftOf = ({ ledger }: Books, name: string): number | undefined =>
+  ledger.view(now).coupon(name)?.remaining;
 
 /** An hour passes, in which nobody claims anything. */
 async function anHourPasses({ writer }: Books): Promise<void> {
@@ -68,8 +55,7 @@ async function anHourPasses({ writer }: Books): Promise<void> {
 describe("claims after a restart", () => {
   test("are not in memory, and are read once for all who claim at once", async () => {
     const books = await recoveredBooks();
-    const coupon = couponOf(books, "A");
-    expect([coupon.claims, coupon.remaining, books.state.claimsHeld]).toEqual([null, 10, 0]);
+    expect([held(books), leftOf(books, "A")]).toEqual([0, 10]);
     const recent = upTo(12).map((number) => `new ${number}`);
     const asked = [...users, ...recent, "new 1"];
     const outcomes = await Promise.all(asked.map((user) => books.claim(user, "A")));
@@ -78,8 +64,11 @@ describe("claims after a restart", () => {
     expect(words.slice(0, 20)).toEqual(users.map(() => "already_claimed"));
     expect(words.slice(20, 30)).toEqual(recent.slice(0, 10).map(() => "claimed"));
     expect(words.slice(30)).toEqual(["coupon_sold_out", "coupon_sold_out", "already_claimed"]);
-    expect([...(coupon.claims?.keys() ?? [])]).toEqual([...users, ...recent.slice(0, 10)]);
-    expect(check(books.state)).toEqual([]);
+    expect([held(books), leftOf(books, "A")]).toEqual([30, 0]);
+    const stored = await books.sql<{ user_id: string }[]>`
+      select user_id from claims order by ordinal`;
+    expect(stored.map((row) => row.user_id)).toEqual([...users, ...recent.slice(0, 10)]);
+    expect(books.ledger.check()).toEqual([]);
   });
 
   test("that do not fit the coupon's figures are not claimed from, until they do", async () => {
@@ -87,7 +76,7 @@ describe("claims after a restart", () => {
     const [lost] = await books.sql`delete from claims where ordinal = 20 returning *`;
     const failed = await books.claim("new", "A").catch((error: unknown) => String(error));
     expect(failed).toContain("19 claims are stored, 20 are gone");
-    expect(couponOf(books, "A").claims).toBeNull();
+    expect(held(books)).toBe(0);
     await books.sql`insert into claims ${books.sql(lost ?? {})}`;
     expect((await books.claim("new", "A")).word).toBe("claimed");
   });
@@ -100,67 +89,71 @@ describe("claims after a restart", () => {
     await books.sql`alter table mislaid rename to claims`;
     expect((await books.claim("new", "A")).word).toBe("claimed");
     // The writer has not been ended by it.
-    expect(await books.writer.read((state) => check(state))).toEqual([]);
+    expect(await books.writer.read((view) => view.seq)).toBe(22);
+    expect(books.ledger.check()).toEqual([]);
   });
 });
 
 describe("tidying", () => {
   test("drops claims beyond the bound; they are loaded again when somebody claims", async () => {
-    const books = await recoveredBooks();
+    const books = await recoveredBooks(claimsHeldMax);
     await books.claim("new 1", "A");
-    const full = await addFull(books, claimsHeldMax);
+    await holdFull(books, claimsHeldMax);
     await anHourPasses(books);
-    await books.claims.tidy();
-    expect(books.state.claimsHeld).toBeLessThanOrEqual(claimsHeldMax);
-    expect([couponOf(books, "A").claims, full.claims]).toContain(null);
+    await books.tidy();
+    expect(held(books)).toBeLessThanOrEqual(claimsHeldMax);
     const words = [await books.claim("new 1", "A"), await books.claim("new 2", "A")];
     expect(words.map(({ word }) => word)).toEqual(["already_claimed", "claimed"]);
-    expect(check(books.state)).toEqual([]);
+    expect(books.loads()).toBe(2);
+    expect(books.ledger.check()).toEqual([]);
   });
 
   test("spares the claims that a waiting command is about to need", async () => {
-    const books = await recoveredBooks();
+    const books = await recoveredBooks(claimsHeldMax);
     await books.claim("new 1", "A");
-    const full = await addFull(books, claimsHeldMax);
+    await holdFull(books, claimsHeldMax);
     await anHourPasses(books);
     const open = books.shut();
+    const sent = books.sent();
     const first = books.claim("new 2", "A");
     // Not before it is being committed, so that the next one waits behind it.
-    await until("a decision", () => couponOf(books, "A").claims?.has("new 2"));
+    await until("a decision", () => books.sent() > sent);
     const second = books.claim("new 3", "A");
-    const tidied = books.claims.tidy();
+    const tidied = books.tidy();
     open();
     await tidied;
-    expect(couponOf(books, "A").claims).not.toBeNull();
-    expect(full.claims).toBeNull();
+    // Of A they are still there, of FULL not.
+    expect(held(books)).toBeGreaterThanOrEqual(22);
+    expect(held(books)).toBeLessThan(30);
     expect([(await first).word, (await second).word]).toEqual(["claimed", "claimed"]);
+    expect(books.loads()).toBe(1);
   });
 
   test("in the same moment as a load does not take away what was loaded", async () => {
-    const books = await recoveredBooks();
-    await addFull(books, claimsHeldMax);
+    const books = await recoveredBooks(claimsHeldMax);
+    await holdFull(books, claimsHeldMax);
     const open = books.shut();
+    const sent = books.sent();
     const made = books.writer.submit({ kind: "create_coupon", coupon: "B", amount: 1 });
-    await until("a decision", () => books.writer.coupon("B"));
-    // What was loaded waits for the commit, and the tidying behind it.
-    const { reads } = books.writer;
+    await until("a decision", () => books.sent() > sent);
+    // What is loaded waits for the commit, and the tidying behind it.
     const claimed = books.claim("new", "A");
-    await until("the load", () => books.writer.reads > reads);
-    const tidied = books.claims.tidy();
+    const tidied = books.tidy();
     open();
     await tidied;
     expect([(await made).word, (await claimed).word]).toEqual(["coupon_created", "claimed"]);
   });
 
   test("leaves a coupon alone that is being claimed, however many claims it has", async () => {
-    const books = await recoveredBooks();
-    const full = await addFull(books, claimsHeldMax + 1, 100);
+    const books = await recoveredBooks(claimsHeldMax + 1, 100);
+    await holdFull(books, claimsHeldMax + 1);
     for (const number of upTo(5)) {
       // One client after another: between two claims nobody waits, and yet it is not idle.
       expect((await books.claim(`new ${number}`, "FULL")).word).toBe("claimed");
-      await books.claims.tidy();
-      expect(full.claims).not.toBeNull();
+      await books.tidy();
+      expect(held(books)).toBe(claimsHeldMax + 1 + number);
     }
+    expect(books.loads()).toBe(0);
   });
 });
 
@@ -188,7 +181,7 @@ describe("what a claim costs in memory", () => {
       const { user_id: userId, key } = JSON.parse(body) as { user_id: string; key: string };
       decide(
         state,
-        { kind: "claim", coupon: "A", userId, key: keyed ? key : null },
+        { kind: "claim", coupon: "A", buyer: { kind: "guest", userId }, key: keyed ? key : null },
         begin + number,
       );
     }

@@ -4,11 +4,12 @@
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
-import { check } from "../../src/ledger/check.ts";
-import { loadClaims } from "../../src/store/coupons.ts";
-import { recover } from "../../src/store/recovery.ts";
+import { buyerId } from "../../src/ledger/buyers.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
+import { listCoupons, loadClaims } from "../../src/store/coupons.ts";
+import { lastAttempt, recover } from "../../src/store/recovery.ts";
 import { verify } from "../../src/cli/verify.ts";
-import { openBooks } from "../unit/coupon-books.ts";
+import { openBooks } from "../support/books.ts";
 import { CouponModel, type CouponCommand } from "../unit/coupon-model.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
@@ -36,8 +37,8 @@ async function refusalOf(sql: Sql, query: string): Promise<string> {
 
 /** @param row user, coupon, ordinal, the coupon's amount */
 const claimed = (row: string): string =>
-  `insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-   values (${row}, 3, now())`;
+  `insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+   values ('guest', ${row}, 3, now())`;
 
 /** @param row id, name, amount, remaining */
 const making = (row: string): string =>
@@ -63,7 +64,7 @@ describe("PostgreSQL refuses", () => {
     ["claim 0", claimed("'bob', 'A', 0, 2"), "claims_in_amount"],
     ["a claim of a negative number", claimed("'bob', 'A', -1, 2"), "claims_in_amount"],
     ["a number twice", claimed("'bob', 'A', 1, 2"), "claims_coupon_name_ordinal_pk"],
-    ["a user twice", claimed("'ann', 'A', 2, 2"), "claims_one_a_user"],
+    ["a user twice", claimed("'ann', 'A', 2, 2"), "claims_one_a_buyer"],
     ["an amount that is not the coupon's", claimed("'bob', 'A', 3, 3"), "claims_coupon_amount"],
     ["a claim of an unknown coupon", claimed("'bob', 'C', 1, 1"), "claims_coupon_amount"],
     ["less than nothing left", "update coupons set remaining_amount = -1", "coupons_remaining"],
@@ -92,10 +93,11 @@ function drawCommand(random: Random): CouponCommand {
   const coupon = random.pick(commandNames) ?? "A";
   if (random.chance(0.1)) return { kind: "create_coupon", coupon, amount: random.between(1, 12) };
   const userId = `user ${random.between(1, 25)}`;
+  const kind = random.pick(["guest", "guest", "account", "customer"] as const) ?? "guest";
   return {
     kind: "claim",
     coupon,
-    userId,
+    buyer: { kind, userId },
     key: random.chance(0.5) ? `k${random.between(1, 9)}` : null,
   };
 }
@@ -107,12 +109,14 @@ test("batches of makings and claims are stored, and recovered, as the model has 
     const model = new CouponModel();
     let now = begin;
     await inTurn(upTo(3), async () => {
+      // As a term begins: not before what is recorded.
+      now = Math.max(now, model.now);
+      model.now = now;
       const books = await openBooks(url, () => now);
       await inTurn(upTo(12), async () => {
         now += random.between(-5, 20);
         const commands = upTo(random.between(1, 30)).map(() => drawCommand(random));
-        const loads = books.state.coupons.values().map((coupon) => books.claims.load(coupon));
-        await Promise.all(loads);
+        await books.loadAll();
         // Submitted in one go they are one batch, made and claimed in one statement.
         const outcomes = Promise.all(commands.map((command) => books.writer.submit(command)));
         const wanted = commands.map((command) => model.decide(command, now).word);
@@ -128,29 +132,31 @@ test("batches of makings and claims are stored, and recovered, as the model has 
 /** The records, and what is recovered from them, are what the model has. */
 async function expectStored(url: string, model: CouponModel, now: number): Promise<void> {
   const sql = lookInto(url);
-  const { state } = await recover(sql, now);
-  expect(check(state)).toEqual([]);
-  expect([state.seq, state.now]).toEqual([model.seq, model.now]);
-  const coupons = [...state.coupons.values()].map(({ claims: _claims, ...coupon }) => coupon);
+  const last = await lastAttempt(sql);
+  expect([last.seq, last.at]).toEqual([model.seq, model.now]);
+  const recorded = await recover(sql, now, last);
+  const remembered = recorded.keyedClaims.map(({ key, claim }) => {
+    const { coupon, buyer, ordinal, at } = claim;
+    return { key, coupon: coupon.name, buyer, ordinal, at };
+  });
+  const ledger = await Ledger.restore(recorded, now);
+  expect(ledger.check()).toEqual([]);
   const wanted = model.made.map((made) => {
     const { id, name, amount, at: createdAt } = made;
     return { id, name, amount, createdAt, remaining: model.remainingOf(made) };
   });
-  expect(coupons).toMatchObject(wanted);
-  expect(coupons.length).toBe(wanted.length);
+  const view = ledger.view(now);
+  expect(model.made.map(({ name }) => view.coupon(name))).toMatchObject(wanted);
+  expect((await listCoupons(sql, 0, 100)).length).toBe(wanted.length);
   await inTurn(model.made, async ({ name }) => {
-    const claims = model.claimsOf(name).map(({ userId, at }) => ({ userId, at }));
-    const loaded = await loadClaims(sql, name);
-    expect(Array.from(loaded, ([userId, at]) => ({ userId, at }))).toEqual(claims);
+    const claims = model.claimsOf(name).map(({ buyer, at }) => [buyerId(buyer), at]);
+    expect(Array.from(await loadClaims(sql, name))).toEqual(claims as [string, number][]);
   });
   const keyed = model.claims.filter(({ key }) => key !== null);
-  const remembered = [...state.claimKeys].map(([key, { coupon, userId, ordinal, at }]) => {
-    return { key: key.slice(key.indexOf("\0") + 1), coupon: coupon.name, userId, ordinal, at };
-  });
   expect(remembered).toEqual(
-    keyed.map(({ coupon, userId, key, at }) => {
-      const users = model.claimsOf(coupon).map((claim) => claim.userId);
-      return { key: key ?? "", coupon, userId, ordinal: users.indexOf(userId) + 1, at };
+    keyed.map(({ coupon, buyer, key, at }) => {
+      const buyers = model.claimsOf(coupon).map((claim) => buyerId(claim.buyer));
+      return { key: key ?? "", coupon, buyer, ordinal: buyers.indexOf(buyerId(buyer)) + 1, at };
     }),
   );
   expect(await verify(sql, undefined, () => {})).toBe(true);
@@ -166,8 +172,10 @@ test("a key older than a day is not recovered, a younger one is", async () => {
   await books.claim("bob", "A", "young");
   now += 86_400_000 - 1;
   await books.claim("eve", "A");
-  const { state } = await recover(books.sql, now);
-  expect([...state.claimKeys.keys()]).toEqual(["bob\0young"]);
+  const { keyedClaims } = await recover(books.sql, now, await lastAttempt(books.sql));
+  expect(keyedClaims.map(({ key, claim }) => [claim.buyer.userId, key])).toEqual([
+    ["bob", "young"],
+  ]);
 });
 
 /** Coupons A of 3, sold out to ann, bob and eve with refusals between them, and B of 2. */
@@ -198,7 +206,7 @@ describe("the audit notices", () => {
   });
 
   const withoutNets = `
-    alter table claims drop constraint claims_in_amount, drop constraint claims_one_a_user,
+    alter table claims drop constraint claims_in_amount, drop constraint claims_one_a_buyer,
       drop constraint claims_coupon_amount, drop constraint claims_coupon_name_ordinal_pk;
     alter table coupons drop constraint coupons_remaining;`;
   const tampers: [what: string, query: string, said: RegExp][] = [
@@ -225,8 +233,8 @@ describe("the audit notices", () => {
     ],
     [
       "a claim that nobody made",
-      `insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-       values ('mallory', 'B', 2, 2, 99, now());
+      `insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+       values ('guest', 'mallory', 'B', 2, 2, 99, now());
        update coupons set remaining_amount = 0 where name = 'B'`,
       /1 claims without an attempt/,
     ],
@@ -248,8 +256,8 @@ describe("the audit notices", () => {
     [
       "a user with two, once the constraints are gone",
       `${withoutNets}
-       insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-       select user_id, coupon_name, 2, coupon_amount, seq, claimed_at from claims
+       insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+       select buyer, user_id, coupon_name, 2, coupon_amount, seq, claimed_at from claims
        where coupon_name = 'B';
        update coupons set remaining_amount = 0 where name = 'B'`,
       /1 claims by users who had one/,
@@ -257,8 +265,8 @@ describe("the audit notices", () => {
     [
       "more claims than there were, once the constraints are gone",
       `${withoutNets}
-       insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-       values ('zoe', 'A', 4, 4, 7, now());
+       insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+       values ('guest', 'zoe', 'A', 4, 4, 7, now());
        update attempts set outcome = 'claimed' where user_id = 'zoe';
        update coupons set remaining_amount = -1 where name = 'A'`,
       /1 coupons claimed beyond their amount/,

@@ -6,6 +6,7 @@ import { idleEngine } from "../support/accounts.ts";
 import type { Answer } from "../support/client.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer } from "../support/server.ts";
+import { upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
 
@@ -63,13 +64,12 @@ test("a program that sells tells what it has done", async () => {
 
 test("one that does not lead tells so, and nothing of sales", async () => {
   const url = await postgres.newRecords();
-  const engine = idleEngine(lookInto(url), url, () => 0);
+  const engine = idleEngine(lookInto(url), url);
   const metrics = new Metrics({
     engine,
     streams: () => 7,
     descriptors: () => 12,
     version: "1.2.3",
-    clock: () => 0,
   });
   const text = await metrics.text();
   const told = figures(text);
@@ -84,9 +84,24 @@ test("what a batch holds is counted once, by kind and outcome", () => {
   const counters = new Counters();
   const batches: object[] = [];
   counters.onCommit = (batch) => batches.push(batch);
-  const refused = new Map([["sale_not_found", 3] as const]);
-  counters.add(new Map([["checkout", refused] as const, ["buy", refused] as const]), 5_000, 0.01);
-  counters.add(new Map([["checkout", refused] as const]), 5_500, 0.02);
+  const buyer = { kind: "guest", userId: "ann" } as const;
+  const asked = { buyer, code: "c", key: null, expectedPriceCents: null };
+  const checkout = { kind: "checkout", item: 1, sale: 7, ...asked } as const;
+  const buy = { kind: "buy", saleId: 7, itemId: 1, quantity: 1, ...asked } as const;
+  const refused = { word: "sale_not_found", saleId: 7 } as const;
+  const purchase = { kind: "purchase", code: "c", by: null, lookup: null } as const;
+  const unknown = { ...purchase, expectedPriceCents: null };
+  // What has to be looked up is no attempt.
+  const first = [checkout, buy, checkout, buy, unknown, checkout, buy];
+  const outcomes = first.map(({ kind }) =>
+    kind === "purchase" ? ({ word: "look_up" } as const) : refused,
+  );
+  counters.add({ firstSeq: 1, at: 5_000, commands: first, outcomes }, 0.01);
+  const second = upTo(3).map(() => checkout);
+  counters.add(
+    { firstSeq: 7, at: 5_500, commands: second, outcomes: second.map(() => refused) },
+    0.02,
+  );
   expect(batches).toEqual([
     { rows: 6, seconds: 0.01 },
     { rows: 3, seconds: 0.02 },

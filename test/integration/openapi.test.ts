@@ -8,7 +8,8 @@ import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
-import { idleDocument, idleRoutes } from "../../src/cli/document.ts";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { idleDocument, idleRoutes } from "../../src/program.ts";
 import { refusalCodes } from "../../src/http/openapi/document.ts";
 import { operationsOf, serve, type Route } from "../../src/http/server.ts";
 import { OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
@@ -64,7 +65,7 @@ describe("the document", () => {
   });
 
   test("is about every route of the table, with every code that it refuses by", () => {
-    const routes = idleRoutes(version);
+    const routes = idleRoutes(version, new LedgerClock());
     const table = operationsOf(routes).map(
       ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, "{$1}")}`,
     );
@@ -98,7 +99,9 @@ describe("the document", () => {
   test("is what the command prints", async () => {
     const { exitCode, output, log } = await runProgram(["openapi"]);
     expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
-    expect(JSON.parse(output)).toEqual(JSON.parse(JSON.stringify(idleDocument(version))));
+    expect(JSON.parse(output)).toEqual(
+      JSON.parse(JSON.stringify(idleDocument(version, new LedgerClock()))),
+    );
     expect(JSON.parse(output)).toEqual(document);
   });
 });
@@ -130,14 +133,17 @@ async function succeedInAll(): Promise<void> {
   await api.succeed("patchApiAdminUsersId", any, { headers: admin, path: { id: userId } });
   await api.succeed("getApiFlashSalesId", any, { path });
 
+  // The price of the examples is another one.
+  const whateverItCosts = { expected_price_cents: undefined };
   const reserve = () =>
     api.succeed("postApiFlashSalesIdCheckout", withCode, {
       path,
+      body: whateverItCosts,
       headers: { ...user, "Idempotency-Key": crypto.randomUUID() },
     });
   const back = { code: (await reserve()).code };
   await api.succeed("deleteApiFlashSalesIdCheckout", any, { headers: user, path, query: back });
-  const kept = { code: (await reserve()).code };
+  const kept = { code: (await reserve()).code, ...whateverItCosts };
   await api.succeed("postApiPurchases", any, { headers: user, body: kept });
   const body = { flash_sale_id: sale.id, product_id: product.id, quantity: 2 };
   const atOnce = JSON.stringify(body);
@@ -149,10 +155,11 @@ async function succeedInAll(): Promise<void> {
 
   const current = await api.succeed("getSale", z.object({ current: withId }));
   const hourly = { sale_id: current.current.id };
-  const first = await api.succeed("postCheckout", withCode, { query: hourly, headers: fresh() });
+  const asked = { ...hourly, ...whateverItCosts };
+  const first = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
   await api.succeed("deleteCheckout", any, { query: { code: first.code } });
-  const second = await api.succeed("postCheckout", withCode, { query: hourly, headers: fresh() });
-  await api.succeed("postPurchase", any, { query: { code: second.code } });
+  const second = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
+  await api.succeed("postPurchase", any, { query: { code: second.code, ...whateverItCosts } });
   const ofSale = api.operations.filter((one) => one.path.startsWith("/sales/"));
   await inTurn(ofSale, ({ operationId }) => api.succeed(operationId, any, { path: hourly }));
 
@@ -272,8 +279,8 @@ describe("refusals are as the document says", () => {
 /** The program's table in this process, which leads nothing and has no PostgreSQL. */
 function serveIdle(change: (route: Route) => Route): DocumentedApi {
   const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
-  const engine = idleEngine(lookInto(nowhere), nowhere, Date.now);
-  const routes = idleRoutes(version).map(change);
+  const engine = idleEngine(lookInto(nowhere), nowhere);
+  const routes = idleRoutes(version, new LedgerClock()).map(change);
   const idle = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
   atEnd(() => idle.stop(true));
   const client = new Client(() => `http://127.0.0.1:${idle.port}`);

@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { nextOpening, windowAfter, windowAt, type Schedule } from "../../src/sales/schedule.ts";
 import { accepted, currentSale, refused } from "../support/contract.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
-import { Clock, openShop, type Shop } from "../support/shop.ts";
+import { Clock, isSettled, openShop, type Shop } from "../support/shop.ts";
 import { inTurn, until } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -202,8 +202,7 @@ describe("an hourly sale", () => {
     };
     const before = await told();
     clock.now = at("2030-05-05T11:15:00Z");
-    const isSettled = () => shop.writer().read((state) => state.settled.has(id));
-    await until("its being settled", isSettled);
+    await until("its being settled", () => isSettled(shop, id));
     expect(await told()).toEqual(before);
     await shop.stop();
   });

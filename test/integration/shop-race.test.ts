@@ -8,10 +8,10 @@ import { accepted, audit } from "../support/contract.ts";
 import { Client } from "../support/client.ts";
 import { expectSound } from "../support/crowd.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
+import { jwtSecret } from "../support/shop.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import {
   flashSaleShape,
-  jwtSecret,
   newPerson,
   newProduct,
   newSale,

@@ -51,6 +51,7 @@ function forged(given: Readonly<Record<string, string>>): string {
     item_id: "6",
     unit: "1",
     item_stock: "1",
+    buyer: "'guest'",
     user_id: "'thief'",
     user_ordinal: "1",
     user_limit: "2",
@@ -72,7 +73,7 @@ describe("verify, on sound records,", () => {
     expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
     expect(output).toMatch(/^sale +title +stock +sold/m);
     expect(output).toMatch(/^1 +Drop of 2030-05-05 10:00 UTC +6 +3 +2 of 2 +ok$/m);
-    expect(output).toMatch(/10 attempts, in order, none missing/);
+    expect(output).toMatch(/^Journal: 10 attempts, none missing\.$/m);
   });
 
   test("takes one sale, and knows when there is none", async () => {
@@ -165,9 +166,9 @@ describe("verify finds", () => {
     {
       what: "a code given twice",
       by: [
-        `insert into attempts (seq, at, kind, outcome, sale_id, item_id, user_id, code)
+        `insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code)
          select (select max(seq) + 1 from attempts), (select max(at) from attempts), kind, outcome,
-                sale_id, 6, 'thief', code from attempts where code = ${codeOf(3)} and outcome = 'reserved'`,
+                sale_id, 6, 'guest', 'thief', code from attempts where code = ${codeOf(3)} and outcome = 'reserved'`,
       ],
       names: /1 codes? given twice/,
       field: "duplicate_codes",
@@ -196,12 +197,6 @@ describe("verify finds", () => {
       what: "an attempt that is gone",
       by: ["delete from attempts where outcome = 'released'"],
       names: /1 missing/i,
-      inJournal: true,
-    },
-    {
-      what: "an attempt at a time before the one before it",
-      by: ["update attempts set at = at - interval '1 hour' where seq = 5"],
-      names: /1 out of order/i,
       inJournal: true,
     },
   ];

@@ -9,14 +9,17 @@ import { z } from "zod";
 import { Accounts } from "../../src/access/accounts.ts";
 import { Clients } from "../../src/access/clients.ts";
 import { Passwords, type Hashing } from "../../src/access/passwords.ts";
-import { Engine } from "../../src/engine/engine.ts";
+import { LedgerClock, systemTime, type TimeSource } from "../../src/engine/clock.ts";
+import { systemTimers } from "../../src/engine/engine.ts";
 import { keyRoutes } from "../../src/http/admin/keys.ts";
 import { Gate } from "../../src/http/gate.ts";
 import { accountRoutes } from "../../src/http/shop/accounts.ts";
 import { serve } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
-import { Shelf } from "../../src/sales/catalogue.ts";
 import { openPool } from "../../src/postgres/client.ts";
+import { sellingParts } from "../../src/program.ts";
+import type { SaleEngine } from "../../src/sales/selling.ts";
+import { databaseRecords } from "../../src/store/database-records.ts";
 import { insertUser } from "../../src/store/users.ts";
 import { type Answer, type Ask, Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
@@ -86,27 +89,20 @@ export function expectRefusal(answer: Answer, status: number, code: string): voi
   expect(answer.headers.get("Content-Type")).toBe("application/problem+json");
 }
 
-const nothing = (): Promise<void> => Promise.resolve();
-
 /** An engine that is never started: it leads nothing, and passes nothing on. */
-export const idleEngine = (sql: Sql, url: string, now: () => number): Engine =>
-  new Engine({
-    database: {
-      connection: { url },
-      description: "the test's",
-      ensure: nothing,
-      stop: nothing,
-      leave: nothing,
-    },
-    sql,
-    shelf: new Shelf(sql),
-    schedule: hourly,
-    terms: smallSale,
+export function idleEngine(sql: Sql, url: string, clock: TimeSource = systemTime): SaleEngine {
+  const connection = { url };
+  const records = databaseRecords({ connection, sql, schema: 0, retentionMs: Infinity });
+  const settings = { schedule: hourly, hourlySale: smallSale };
+  const { engine } = sellingParts(records, settings, {
+    ensure: () => Promise.resolve(),
     announce: () => ({ url: null, port: 0 }),
-    retentionMs: Infinity,
-    clock: now,
+    clock: new LedgerClock(clock),
+    timers: systemTimers,
     log: quietLog,
   });
+  return engine;
+}
 
 export type AccountShopOptions = {
   readonly clock: Clock;
@@ -119,7 +115,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   const { clock, proxies = new BlockList(), hashing = new CountedHashing() } = options;
   const sql = openPool({ url });
   atEnd(() => sql.end({ timeout: 0 }));
-  const engine = idleEngine(sql, url, clock.read);
+  const engine = idleEngine(sql, url, clock);
   let epoch: number | null = 0;
   /** As `leadership.ts` begins a term, in this process or in another. */
   const beginTerm = async (by: "us" | "others"): Promise<void> => {

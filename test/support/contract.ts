@@ -18,9 +18,12 @@ const soldItem = z.object({
   price_cents: count,
 });
 
+const buyer = z.enum(["guest", "account", "customer"]);
+
 export const reservation = z.object({
   code: z.string().min(1),
   user_id: z.string(),
+  buyer,
   sale_id: z.int(),
   item: soldItem,
   expires_at: time,
@@ -31,6 +34,7 @@ export const order = z.object({
   order_id: z.string().min(1),
   code: z.string(),
   user_id: z.string(),
+  buyer,
   sale_id: z.int(),
   item: soldItem,
   purchased_at: time,
@@ -131,6 +135,9 @@ export const statusOf = {
   code_expired: 410,
   sale_ended: 410,
   already_purchased: 409,
+  price_changed: 409,
+  unauthenticated: 401,
+  user_mismatch: 403,
   unavailable: 503,
   overloaded: 503,
 } as const;

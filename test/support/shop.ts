@@ -1,32 +1,63 @@
 /**
- * The selling part of the program inside the test, wired as `main.ts` does, with a clock that
- * the test turns. For everything that depends on time: expiry, openings, ends.
+ * The program inside the test, joined as it joins itself, with a clock that the test turns. For
+ * everything that depends on time: expiry, openings, ends, clocks that are set.
  */
-import { Engine, type Log } from "../../src/engine/engine.ts";
-import { checkoutRoutes } from "../../src/http/sale/checkout.ts";
-import { type EventBounds, Events } from "../../src/http/sale/events.ts";
-import { serve } from "../../src/http/server.ts";
-import { viewRoutes } from "../../src/http/sale/views.ts";
+import { readConfig } from "../../src/config.ts";
+import { LedgerClock, type TimeSource } from "../../src/engine/clock.ts";
+import type { Log } from "../../src/engine/engine.ts";
+import { UnavailableError, type Writer } from "../../src/engine/writer.ts";
+import type { EventBounds, Events } from "../../src/http/sale/events.ts";
+import type { Database } from "../../src/postgres/client.ts";
+import { Program } from "../../src/program.ts";
 import type { HourlySaleTerms } from "../../src/sales/hourly.ts";
 import type { Schedule } from "../../src/sales/schedule.ts";
-import { Shelf } from "../../src/sales/catalogue.ts";
-import { openPool } from "../../src/postgres/client.ts";
-import { migrate } from "../../src/store/migrations.ts";
-import { findCode } from "../../src/store/sales.ts";
-import { UnavailableError, type Writer } from "../../src/engine/writer.ts";
+import type { SaleEngine } from "../../src/sales/selling.ts";
+import { migrate, newestMigration } from "../../src/store/migrations.ts";
 import { Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
 import { migrationsFolder } from "./postgres.ts";
 
-/** A clock that stands still until it is set. */
-export class Clock {
+/** Given to processes and shops as JWT_SECRET. */
+export const jwtSecret = "a secret of the tests, long enough for tokens";
+
+/** Time that stands still until the test moves it, and a wall clock that may be set wrong. */
+export class Clock implements TimeSource {
+  /** ms since the Unix epoch; a test moves it forward alone. */
   now: number;
+  /** How much the wall clock is ahead of that, ms. */
+  ahead = 0;
 
   constructor(now: number) {
     this.now = now;
   }
 
+  readonly wall = (): number => this.now + this.ahead;
+  readonly monotonic = (): number => this.now;
+  /** What the ledger's time is while the wall clock is right. */
   readonly read = (): number => this.now;
+}
+
+/** Lines of the log, as they were said. */
+export class KeptLog implements Log {
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] =
+    [];
+
+  info(fields: object, message: string): void {
+    this.lines.push({ level: "info", message, fields });
+  }
+
+  warn(fields: object, message: string): void {
+    this.lines.push({ level: "warn", message, fields });
+  }
+
+  error(fields: object, message: string): void {
+    this.lines.push({ level: "error", message, fields });
+  }
+
+  /** The messages of a level. */
+  said(level: string): string[] {
+    return this.lines.filter((line) => line.level === level).map(({ message }) => message);
+  }
 }
 
 export type ShopOptions = {
@@ -34,6 +65,7 @@ export type ShopOptions = {
   readonly schedule?: Schedule;
   readonly terms?: Partial<HourlySaleTerms>;
   readonly bounds?: Partial<EventBounds>;
+  readonly log?: Log;
 };
 
 export const hourly: Schedule = { cron: "0 * * * *", timeZone: "UTC" };
@@ -47,13 +79,23 @@ export const smallSale: HourlySaleTerms = {
 
 const nothing = (): Promise<void> => Promise.resolve();
 
+/** A database that is there, whoever sees to that. */
+export const databaseAt = (url: string): Database => ({
+  connection: { url },
+  description: "the test's",
+  ensure: nothing,
+  stop: nothing,
+  leave: nothing,
+});
+
 export const quietLog: Log = { info() {}, warn() {}, error() {} };
 
 export type Shop = {
   readonly client: Client;
   readonly url: string;
-  readonly engine: Engine;
+  readonly engine: SaleEngine;
   readonly events: Events;
+  readonly sql: Program["sql"];
   /** Requests that are being answered, those for streams too. */
   readonly pendingRequests: () => number;
   /** The writer of the present term; throws when this shop does not lead. */
@@ -63,47 +105,32 @@ export type Shop = {
 
 /** Opens a shop on a database, and waits until it leads or stands by. */
 export async function openShop(url: string, options: ShopOptions): Promise<Shop> {
-  const { clock, schedule = hourly } = options;
+  const { clock, schedule = hourly, bounds, log = quietLog } = options;
   await migrate({ url }, migrationsFolder);
-  const sql = openPool({ url });
-  const shelf = new Shelf(sql);
-  const engine = new Engine({
-    database: {
-      connection: { url },
-      description: "the test's",
-      ensure: nothing,
-      stop: nothing,
-      leave: nothing,
+  const program = await Program.open({
+    config: {
+      ...readConfig({ HOST: "127.0.0.1", PORT: "0", JWT_SECRET: jwtSecret }),
+      schedule,
+      hourlySale: { ...smallSale, ...options.terms },
     },
-    sql,
-    shelf,
-    schedule,
-    terms: { ...smallSale, ...options.terms },
-    retentionMs: Infinity,
-    announce: () => ({ url: null, port: server.port ?? 0 }),
-    clock: clock.read,
-    log: quietLog,
+    database: databaseAt(url),
+    schema: newestMigration(migrationsFolder),
+    announce: (port) => ({ url: null, port }),
+    pages: [],
+    ...(bounds === undefined ? {} : { eventBounds: bounds }),
+    clock: new LedgerClock(clock),
+    log,
+    version: "0.0.0",
   });
-  const events = new Events(engine, shelf, clock.read, options.bounds);
-  const context = { engine, shelf, sql, schedule, events, clock: clock.read };
-  const routes = [
-    ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
-    ...viewRoutes(context),
-    ...events.routes,
-  ];
-  const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
+  const { engine, events, sql, server } = program;
   let isOpen = true;
   const stop = async (): Promise<void> => {
     if (!isOpen) return;
     isOpen = false;
-    await engine.stop();
-    events.stop();
-    await server.stop(true);
-    await sql.end({ timeout: 1 });
+    await program.stop();
   };
   atEnd(stop);
-  engine.start();
-  events.start();
+  program.start();
   await engine.settled();
   const origin = `http://127.0.0.1:${server.port}`;
   return {
@@ -111,6 +138,7 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
     url: origin,
     engine,
     events,
+    sql,
     pendingRequests: () => server.pendingRequests,
     writer,
     stop,
@@ -122,3 +150,7 @@ export async function openShop(url: string, options: ShopOptions): Promise<Shop>
     return role.writer;
   }
 }
+
+/** Whether a shop's ledger has dropped a sale. */
+export const isSettled = (shop: Pick<Shop, "writer">, saleId: number): Promise<boolean> =>
+  shop.writer().read((view) => view.sale(saleId) === null);

@@ -3,29 +3,14 @@
  * test with a clock that the test turns. Accounts and their sessions are put into the tables:
  * a password takes its time, and the tests of accounts are elsewhere.
  */
-import { BlockList } from "node:net";
 import { z } from "zod";
 import type { Sql } from "postgres";
-import { openAccounts } from "../../src/access/open.ts";
 import { Tokens } from "../../src/access/tokens.ts";
-import { Engine } from "../../src/engine/engine.ts";
-import { checkoutRoutes } from "../../src/http/sale/checkout.ts";
-import { couponRoutes } from "../../src/http/coupons/coupons.ts";
-import { Events } from "../../src/http/sale/events.ts";
-import { platformRoutes } from "../../src/http/shop/platform.ts";
-import { serve } from "../../src/http/server.ts";
-import { viewRoutes } from "../../src/http/sale/views.ts";
-import { Shelf } from "../../src/sales/catalogue.ts";
-import { openPool } from "../../src/postgres/client.ts";
-import { findCode } from "../../src/store/sales.ts";
 import { type Answer, Client } from "./client.ts";
-import { atEnd } from "./leftovers.ts";
-import { type Clock, hourly, quietLog, smallSale } from "./shop.ts";
+import { jwtSecret, openShop, type Clock } from "./shop.ts";
 
-/** Given to processes and storefronts as JWT_SECRET. */
-export const jwtSecret = "a secret of the storefront's tests, long enough";
-
-const hourMs = 3_600_000;
+/** Later than any clock of the tests says it is. */
+const sessionsEnd = Date.parse("2100-01-01");
 
 /** Somebody who is logged in, or nobody. */
 export class Person {
@@ -88,7 +73,7 @@ export async function newPerson(
     insert into users (username, password_hash, role) values (${name}, 'none', ${role})
     returning id`;
   if (user === undefined) throw new Error(`${name} was not made`);
-  const session = { sessionId: crypto.randomUUID(), expiresAt: Date.now() + 24 * hourMs };
+  const session = { sessionId: crypto.randomUUID(), expiresAt: sessionsEnd };
   await sql`
     insert into sessions (id, user_id, expires_at)
     values (${session.sessionId}, ${user.id}, ${new Date(session.expiresAt).toISOString()})`;
@@ -97,65 +82,10 @@ export async function newPerson(
   return new Person(name, client, token);
 }
 
-const nothing = (): Promise<void> => Promise.resolve();
-
 /** The platform inside the test; it leads when this resolves. */
 export async function openStorefront(url: string, clock: Clock) {
-  const sql = openPool({ url });
-  const shelf = new Shelf(sql);
-  const engine = new Engine({
-    database: {
-      connection: { url },
-      description: "the test's",
-      ensure: nothing,
-      stop: nothing,
-      leave: nothing,
-    },
-    sql,
-    shelf,
-    schedule: hourly,
-    terms: { ...smallSale, items: 5 },
-    announce: () => ({ url: null, port: server.port ?? 0 }),
-    retentionMs: Infinity,
-    clock: clock.read,
-    log: quietLog,
-  });
-  const accounts = await openAccounts({
-    sql,
-    engine,
-    jwtSecret,
-    trustedProxies: new BlockList(),
-    clock: clock.read,
-  });
-  const events = new Events(engine, shelf, clock.read);
-  const context = { engine, shelf, sql, schedule: hourly, events, clock: clock.read };
-  const routes = [
-    ...checkoutRoutes({ ...context, findCode: (code) => findCode(sql, code) }),
-    ...viewRoutes(context),
-    ...couponRoutes({ engine, sql, soldOutStatus: 409 }),
-    ...platformRoutes(accounts, context),
-  ];
-  const server = serve({
-    routes,
-    engine,
-    host: "127.0.0.1",
-    port: 0,
-    log: quietLog,
-    clients: accounts.clients,
-  });
-  const client = new Client(() => `http://127.0.0.1:${server.port}`);
-  let isOpen = true;
-  const stop = async (): Promise<void> => {
-    if (!isOpen) return;
-    isOpen = false;
-    await engine.stop();
-    await server.stop(true);
-    await sql.end({ timeout: 1 });
-  };
-  atEnd(stop);
-  engine.start();
-  await engine.settled();
-  return { client, engine, sql, stop, person: newPerson.bind(null, sql, client) };
+  const shop = await openShop(url, { clock, terms: { items: 5 } });
+  return { ...shop, person: newPerson.bind(null, shop.sql, shop.client) };
 }
 
 export const flashSaleShape = z.object({
@@ -189,6 +119,7 @@ export const orderShape = z.object({
   code: z.uuid(),
   codes: z.array(z.uuid()),
   user_id: z.string(),
+  buyer: z.literal("account"),
   sale_id: z.int(),
   product_id: z.int(),
   item: z.object({ id: z.int(), name: z.string(), image_url: z.string(), price_cents: z.int() }),

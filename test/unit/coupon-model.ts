@@ -6,6 +6,7 @@
  * as naive as can be: a list of what was made, a list of what was claimed, and everything
  * else is found by looking through them again. It forgets nothing and loads nothing.
  */
+import { sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import type { Claim, CreateCoupon } from "../../src/ledger/commands.ts";
 
 export type CouponCommand = CreateCoupon | Claim;
@@ -19,7 +20,7 @@ export type ModelCoupon = {
 
 export type ModelClaim = {
   readonly coupon: string;
-  readonly userId: string;
+  readonly buyer: Buyer;
   readonly key: string | null;
   readonly at: number;
 };
@@ -30,7 +31,7 @@ export type CouponVerdict =
   | {
       readonly word: "claimed" | "claimed_again";
       readonly coupon: string;
-      readonly userId: string;
+      readonly buyer: Buyer;
       readonly at: number;
       /** The how manieth of its coupon it is, from 1. */
       readonly ordinal: number;
@@ -79,10 +80,10 @@ export class CouponModel {
     return { word: "coupon_created", coupon };
   }
 
-  #claim({ coupon: name, userId, key }: Claim): CouponVerdict {
+  #claim({ coupon: name, buyer, key }: Claim): CouponVerdict {
     // A key is looked up before anything is refused.
     const keyed = this.claims.find((claim) => {
-      return key !== null && claim.key === key && claim.userId === userId;
+      return key !== null && claim.key === key && sameBuyer(claim.buyer, buyer);
     });
     if (keyed !== undefined) {
       return keyed.coupon === name
@@ -91,17 +92,17 @@ export class CouponModel {
     }
     const coupon = this.made.find((made) => made.name === name);
     if (coupon === undefined) return { word: "coupon_not_found" };
-    const own = this.claimsOf(name).find((claim) => claim.userId === userId);
+    const own = this.claimsOf(name).find((claim) => sameBuyer(claim.buyer, buyer));
     // Who has claimed is told so even when nothing is left.
     if (own !== undefined) return { word: "already_claimed", claimedAt: own.at };
     if (this.remainingOf(coupon) === 0) return { word: "coupon_sold_out" };
-    const claim = { coupon: name, userId, key, at: this.now };
+    const claim = { coupon: name, buyer, key, at: this.now };
     this.claims.push(claim);
     return this.#told("claimed", claim);
   }
 
   #told(word: "claimed" | "claimed_again", claim: ModelClaim): CouponVerdict {
-    const { coupon, userId, at } = claim;
-    return { word, coupon, userId, at, ordinal: this.claimsOf(coupon).indexOf(claim) + 1 };
+    const { coupon, buyer, at } = claim;
+    return { word, coupon, buyer, at, ordinal: this.claimsOf(coupon).indexOf(claim) + 1 };
   }
 }

@@ -1,11 +1,16 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
-import type { BunRequest } from "bun";
+import type { BunRequest, Server } from "bun";
 import type { Sql } from "postgres";
 import { z } from "zod";
+import type { Accounts } from "../../access/accounts.ts";
+import { mayDo } from "../../access/identity.ts";
+import type { Access } from "../../config.ts";
+import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
-import { listClaimants, listCoupons } from "../../store/coupons.ts";
+import { findClaim, listClaimants, listCoupons } from "../../store/coupons.ts";
+import { time } from "../fields.ts";
 import { readBody, textField } from "../body.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
@@ -20,12 +25,15 @@ import {
   couponShape,
   idempotencyHeader,
 } from "../schemas.ts";
+import { buyerOf, type Buyers } from "../buyers.ts";
+import { withScope } from "../shop/accounts.ts";
 import type { Operation, Route } from "../server.ts";
 
 const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
-/** Users listed in one answer; who wants more pages through them. */
+/** Users listed in one answer, and as many as may be asked for; who wants more pages through them. */
+export const claimantsPerPage = 1_000;
 export const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
@@ -36,11 +44,17 @@ const createBody = z.object({
     .max(integerMax, `is not an integer from 1 to ${integerMax}`),
 });
 
-const claimBody = z.object({ user_id: textField, coupon_name: textField });
+const claimBody = z.object({
+  user_id: textField.optional().describe("Who claims; an account may leave it out"),
+  coupon_name: textField,
+});
 
 type Context = {
   readonly engine: SaleEngine;
   readonly sql: Sql;
+  readonly accounts: Accounts;
+  readonly buyers: Buyers;
+  readonly access: Access;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -49,6 +63,10 @@ export function couponRoutes(context: Context): Route[] {
   const reading: Operation = {
     handle: (request) => read(context, request),
     summary: "One coupon, with who has claimed it",
+    description:
+      `Lists ${claimantsPerPage} names, unless \`claims_limit\` asks for more. With ` +
+      "`ACCESS=guarded` the names are for administrators and keys with the scope `read`; a proven " +
+      "buyer is told of their own claim.",
     path: couponParam,
     query: claimantsQuery(claimantsPerPageMax),
     answers: { 200: claimedCoupon },
@@ -64,13 +82,17 @@ export function couponRoutes(context: Context): Route[] {
       methods: {
         GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
         POST: {
-          handle: (request) => claim(context, request),
+          handle: (request, server) => claim(context, request, server),
+          admitsItself: true,
           summary: "Claim a coupon, once a user",
           headers: idempotencyHeader,
           body: claimBody,
           answers: { 200: claimShape },
           refusals: [
             "invalid_request",
+            "unauthenticated",
+            "forbidden",
+            "user_mismatch",
             "coupon_not_found",
             "already_claimed",
             "sold_out",
@@ -94,12 +116,21 @@ const couponMethods = (context: Context): Route["methods"] => ({
     refusals: ["invalid_request"],
   },
   POST: {
-    handle: (request) => create(context, request),
+    handle:
+      context.access === "open"
+        ? (request) => create(context, request)
+        : withScope(context.accounts, "manage", (request) => create(context, request)),
     summary: "Make a coupon, of which so many users may have one each",
+    description: "With `ACCESS=guarded` for administrators, and keys with the scope `manage`.",
     body: createBody,
     answers: { 201: couponShape },
     sends: ["Location"],
-    refusals: ["invalid_request", "coupon_exists", "overloaded"],
+    refusals: [
+      "invalid_request",
+      "coupon_exists",
+      "overloaded",
+      ...(context.access === "open" ? [] : (["unauthenticated", "forbidden"] as const)),
+    ],
   },
 });
 
@@ -119,16 +150,21 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   return response;
 }
 
-async function claim(context: Context, request: Request): Promise<Response> {
+async function claim(
+  context: Context,
+  request: Request,
+  server: Server<undefined>,
+): Promise<Response> {
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return problem("invalid_request", key);
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
-  const { lookups } = leaderOf(context.engine).selling;
   const { user_id: userId, coupon_name: coupon } = body;
-  const buyer = { kind: "guest", userId } as const;
-  const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
-  return renderClaim(outcome, context.soldOutStatus);
+  return await context.buyers.asBuyer(request, server, userId ?? null, async ({ buyer }) => {
+    const { lookups } = leaderOf(context.engine).selling;
+    const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
+    return renderClaim(outcome, context.soldOutStatus);
+  });
 }
 
 function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {
@@ -161,29 +197,65 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
   }
 }
 
-async function read({ engine, sql }: Context, request: BunRequest): Promise<Response> {
+async function read(context: Context, request: BunRequest): Promise<Response> {
+  const { engine, sql } = context;
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
-  const query = queryOf(request.url);
-  const after = parseWhole(query, "claims_after", { min: 0, max: integerMax, otherwise: 0 });
-  if (after instanceof Invalid) return problem("invalid_request", after);
-  const bounds = { min: 0, max: claimantsPerPageMax, otherwise: claimantsPerPageMax };
-  const limit = parseWhole(query, "claims_limit", bounds);
-  if (limit instanceof Invalid) return problem("invalid_request", limit);
-
+  const page = claimsPageOf(queryOf(request.url));
+  if (page instanceof Invalid) return problem("invalid_request", page);
   const { writer } = leaderOf(engine);
   const found = await writer.read((view) => view.coupon(name));
   if (found === null) return problem("coupon_not_found");
+  const shown = JSON.stringify(showCoupon(found)).slice(0, -1);
+  const seen = await seenBy(context, request);
+  if (seen !== "all") {
+    const claimedAt = seen === null ? null : await findClaim(sql, name, seen);
+    const mine = claimedAt === null ? null : { claimed_at: time(claimedAt) };
+    const claims = `"claimed_by":null,"next_claims_after":null`;
+    return jsonText(
+      `${shown},${claims}${seen === null ? "" : `,"my_claim":${JSON.stringify(mine)}`}}`,
+    );
+  }
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
+  const { after, limit } = page;
   const claimants =
-    limit === 0 ? [] : await listClaimants(sql, name, { after, upTo: claimed, limit });
-  const last = after + claimants.length;
-  return json({
-    ...showCoupon(found),
-    claimed_by: claimants,
-    next_claims_after: last < claimed ? last : null,
-  });
+    limit === 0
+      ? { json: "[]", count: 0 }
+      : await listClaimants(sql, name, { after, upTo: claimed, limit });
+  const last = after + claimants.count;
+  const next = last < claimed ? last : null;
+  return jsonText(`${shown},"claimed_by":${claimants.json},"next_claims_after":${next}}`);
+}
+
+function claimsPageOf(query: string): { readonly after: number; readonly limit: number } | Invalid {
+  const after = parseWhole(query, "claims_after", { min: 0, max: integerMax, otherwise: 0 });
+  if (after instanceof Invalid) return after;
+  const bounds = { min: 0, max: claimantsPerPageMax, otherwise: claimantsPerPage };
+  const limit = parseWhole(query, "claims_limit", bounds);
+  return limit instanceof Invalid ? limit : { after, limit };
+}
+
+/** Whose claims somebody sees: all, or their own as a buyer; null: none. */
+async function seenBy(
+  { access, accounts }: Context,
+  request: Request,
+): Promise<"all" | Buyer | null> {
+  if (access === "open") return "all";
+  const who = await accounts.identify(request);
+  if (who === "unauthenticated") return null;
+  if (mayDo(who, "read")) return "all";
+  switch (who.kind) {
+    case "account":
+      return buyerOf(who.account);
+    case "customer":
+      return { kind: "customer", userId: who.customer.userId };
+    case "guest":
+    case "key":
+      return null;
+    default:
+      return who satisfies never;
+  }
 }
 
 async function list({ sql }: Context, query: string): Promise<Response> {
