@@ -184,7 +184,9 @@ test("every operation succeeds as it says, called with its example", async () =>
   const rest = api.operations.filter(({ operationId }) => !isSeen(operationId));
   await inTurn(rest, ({ operationId, path, security }) => {
     const headers = path.startsWith("/api/admin") ? admin : security.length > 0 ? user : {};
-    return api.succeed(operationId, any, { headers });
+    // Keys alone name a customer.
+    const query = path === "/reservations" ? { user_id: undefined } : {};
+    return api.succeed(operationId, any, { headers, query });
   });
   const missed = api.operations.filter(({ operationId }) => !isSeen(operationId));
   expect(missed.map(({ operationId }) => operationId)).toEqual([]);
