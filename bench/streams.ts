@@ -7,13 +7,12 @@
  * checkouts a second are counted of, asks for other items, which are all reserved before: it is
  * refused, as most of a flood is, and changes nothing that there would be to say.
  */
+import { buysPerSecond, Crowd, settled } from "./buyers.ts";
 import { complaintsOf } from "./complaints.ts";
-import { HttpConnection } from "./http.ts";
 import { answered, failures, type Load } from "./load.ts";
 import { openFiles, openFilesMax } from "./proc.ts";
 import { median, type Measure, measureTable, number, quantile, verdictsOf } from "./report.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
-import { reservationSchema } from "./shopping.ts";
 import { makeHome, Stampede } from "./stampede.ts";
 import { type HeardEvent, Watchers, type WatchReport } from "./watchers.ts";
 
@@ -37,10 +36,6 @@ const environment = {
 };
 
 const connections = 64;
-const buyerConnections = 8;
-/** On each connection: one item, reserved and bought, this often. */
-const buyEveryMs = 20;
-const buysPerSecond = (buyerConnections * 1_000) / buyEveryMs;
 
 const startSeconds = 4;
 const reserveSeconds = 6;
@@ -70,7 +65,7 @@ async function run(bench: Bench): Promise<Found> {
     Stampede.start(owned, executable, home),
   );
   const watchers = new Watchers(owned, home.port);
-  const crowd = new Crowd(home.port);
+  const crowd = new Crowd(home.port, floodItems);
   const setup: Setup = { bench, stampede, watchers, crowd, many };
 
   const slow = await progress.step("streams: 100 that nobody reads", reserveSeconds, () =>
@@ -329,61 +324,6 @@ class Heard {
   }
 }
 
-/** A few who buy at a steady rate, each time as somebody else, one item after another. */
-class Crowd {
-  readonly #port: number;
-  /** When the checkout of an item was acknowledged, ms since the epoch. */
-  readonly acknowledged = new Map<number, number>();
-  readonly wrong: string[] = [];
-  #turns = 0;
-
-  constructor(port: number) {
-    this.#port = port;
-  }
-
-  /** Buys until `work` is done; how many units. */
-  async buy(work: () => Promise<void>): Promise<number> {
-    const before = this.#turns;
-    // Anew each time: the server closes those that are idle.
-    const opening = Array.from({ length: buyerConnections }, () =>
-      HttpConnection.open("127.0.0.1", this.#port),
-    );
-    const all = await Promise.all(opening);
-    const working = work();
-    const isOver = settled(working);
-    await Promise.all(all.map((connection) => this.#buyOn(connection, isOver)));
-    for (const connection of all) connection.close();
-    await working;
-    return this.#turns - before;
-  }
-
-  async #buyOn(connection: HttpConnection, isOver: () => boolean): Promise<void> {
-    let next = performance.now() + Math.random() * buyEveryMs;
-    while (!isOver()) {
-      // oxlint-disable-next-line no-await-in-loop
-      await Bun.sleep(Math.max(0, next - performance.now()));
-      next = Math.max(next + buyEveryMs, performance.now());
-      // oxlint-disable-next-line no-await-in-loop
-      await this.#turn(connection);
-    }
-  }
-
-  async #turn(connection: HttpConnection): Promise<void> {
-    const item = floodItems + 1 + (this.#turns % floodItems);
-    this.#turns += 1;
-    const checkout = await connection.post(`/checkout?user_id=steady-${this.#turns}&id=${item}`);
-    if (checkout.status !== 200) return this.#complain("checkout", checkout.body);
-    this.acknowledged.set(item, performance.timeOrigin + performance.now());
-    const { code } = reservationSchema.parse(JSON.parse(checkout.body));
-    const purchase = await connection.post(`/purchase?code=${code}`);
-    if (purchase.status !== 200) this.#complain("purchase", purchase.body);
-  }
-
-  #complain(what: string, body: string): void {
-    if (this.wrong.length < 10) this.wrong.push(`a ${what} was answered with ${body}`);
-  }
-}
-
 const perSecond = (load: Load): number => answered(load) / load.seconds;
 
 const measure = (what: string, value: number, digits: number, unit: string): Measure => ({
@@ -471,14 +411,4 @@ async function until(
     // oxlint-disable-next-line no-await-in-loop
     await Bun.sleep(pollMs);
   }
-}
-
-/** Tells whether work has ended, well or not; who awaits it learns which. */
-function settled(work: Promise<unknown>): () => boolean {
-  let isOver = false;
-  const end = (): void => {
-    isOver = true;
-  };
-  work.then(end, end);
-  return () => isOver;
 }

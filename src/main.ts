@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import pino from "pino";
-import type { Sql } from "postgres";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
 import { Passwords } from "./access/passwords.ts";
@@ -21,7 +20,7 @@ import type { PageRoute } from "./http/server.ts";
 import {
   DatabaseError,
   errorCode,
-  isConnectionLost,
+  isAway,
   messageOf,
   openPool,
   waitForDatabase,
@@ -32,6 +31,7 @@ import { packed } from "./postgres/packed.ts";
 import { idleDocument, Program } from "./program.ts";
 import { migrate, newestMigration } from "./store/migrations.ts";
 import type { Announcement } from "./store/records.ts";
+import { openDb, type Db } from "./store/db.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
 import { docsRoutes } from "./web/docs.ts";
 import { pages, servePage } from "./web/pages.ts";
@@ -142,7 +142,7 @@ async function listen<T>(database: Database, port: number, start: () => Promise<
     return await start();
   } catch (error) {
     await database.leave();
-    if (isConnectionLost(error) || /^\d/.test(errorCode(error))) throw error;
+    if (isAway(error) || /^\d/.test(errorCode(error))) throw error;
     const taken = errorCode(error) === "EADDRINUSE";
     throw new ListenError(
       taken
@@ -215,11 +215,11 @@ async function runSeed(config: Config): Promise<void> {
       version: packageJson.version,
     });
     program.start();
-    const { engine, sql, passwords, server } = program;
+    const { engine, db, passwords, server } = program;
     try {
       await engine.settled();
       const url = `http://127.0.0.1:${server.port}`;
-      await seedDemo({ sql, passwords, url, clock: () => clock.now(), say });
+      await seedDemo({ db, passwords, url, clock: () => clock.now(), say });
     } finally {
       await program.stop();
     }
@@ -232,7 +232,7 @@ async function runSeed(config: Config): Promise<void> {
 async function withPassword(
   config: Config,
   name: string,
-  use: (sql: Sql, password: string) => Promise<void>,
+  use: (db: Db, password: string) => Promise<void>,
 ): Promise<void> {
   const password = await readPassword(name);
   if (password === null) throw new UsageError("The two passwords are not the same.");
@@ -241,7 +241,7 @@ async function withPassword(
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
   try {
-    await use(sql, password);
+    await use(openDb(sql), password);
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();
@@ -249,15 +249,15 @@ async function withPassword(
 }
 
 const runUserCreate = (config: Config, name: string, role: UserRole): Promise<void> =>
-  withPassword(config, name, async (sql, password) => {
-    const account = await createAccount(sql, new Passwords(), { username: name, password, role });
+  withPassword(config, name, async (db, password) => {
+    const account = await createAccount(db, new Passwords(), { username: name, password, role });
     if (account === null) throw new AccountError(`There is an account ${name} already.`);
     say(`Made the account ${account.username}, role ${account.role}.`);
   });
 
 const runUserPassword = (config: Config, name: string): Promise<void> =>
-  withPassword(config, name, async (sql, password) => {
-    const changed = await replacePassword(sql, name, await new Passwords().hash(password));
+  withPassword(config, name, async (db, password) => {
+    const changed = await replacePassword(db, name, await new Passwords().hash(password));
     if (changed === null) throw new AccountError(`There is no account ${name}.`);
     const seconds = cacheAgeMaxMs / 1000;
     say(
@@ -270,7 +270,7 @@ async function runKey(config: Config, call: KeyCall): Promise<void> {
   const database = await prepareDatabase(config);
   const sql = openPool(database.connection);
   try {
-    await runKeyCommand(sql, call, { now: Date.now(), say });
+    await runKeyCommand(openDb(sql), call, { now: Date.now(), say });
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();

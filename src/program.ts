@@ -24,6 +24,7 @@ import { openPool, type Database } from "./postgres/client.ts";
 import { Catalogue } from "./sales/catalogue.ts";
 import { TermSales, type SaleEngine } from "./sales/selling.ts";
 import { databaseRecords } from "./store/database-records.ts";
+import { openDb, type Db } from "./store/db.ts";
 import type { Announcement, Records } from "./store/records.ts";
 
 type SaleSettings = Pick<Config, "schedule" | "hourlySale">;
@@ -60,6 +61,7 @@ type Parts = {
   readonly catalogue: Catalogue;
   readonly accounts: Accounts;
   readonly sql: Sql;
+  readonly db: Db;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly version: string;
@@ -95,7 +97,7 @@ const unnamedProxy =
   "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all clients " +
   "behind it count as one";
 
-export type ProgramOptions = {
+type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
   /** The newest migration that this program knows, as drizzle numbers it. */
@@ -115,13 +117,14 @@ export type ProgramOptions = {
 export class Program {
   readonly engine: SaleEngine;
   readonly sql: Sql;
+  readonly db: Db;
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
   readonly events: Events;
   readonly #connections: Connections;
 
   private constructor(
-    parts: Pick<Parts, "engine" | "sql"> & {
+    parts: Pick<Parts, "engine" | "sql" | "db"> & {
       readonly passwords: Passwords;
       readonly connections: Connections;
     },
@@ -130,6 +133,7 @@ export class Program {
   ) {
     this.engine = parts.engine;
     this.sql = parts.sql;
+    this.db = parts.db;
     this.passwords = parts.passwords;
     this.server = server;
     this.events = events;
@@ -142,6 +146,7 @@ export class Program {
     const { connection } = database;
     const { retentionMs } = config;
     const sql = openPool(connection);
+    const db = openDb(sql);
     const records = databaseRecords({ connection, sql, schema, retentionMs });
     const { engine, catalogue } = sellingParts(records, config, {
       ensure: () => database.ensure(),
@@ -154,13 +159,13 @@ export class Program {
     const passwords = new Passwords();
     const accounts = await openAccounts({
       ...config,
-      sql,
+      db,
       engine,
       passwords,
       onUnnamedProxy: (address) => log.warn({ address }, unnamedProxy),
       clock: now,
     });
-    const parts = { engine, catalogue, accounts, sql, clock: now, version };
+    const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
     const connections = new Connections();
     const { eventBounds } = options;
     const { events, routes, gate, places } = servedParts(parts, config, connections, eventBounds);
@@ -178,7 +183,7 @@ export class Program {
       gate,
     });
     connections.watch(server, log);
-    return new Program({ engine, sql, passwords, connections }, server, events);
+    return new Program({ engine, sql, db, passwords, connections }, server, events);
   }
 
   start(): void {
@@ -203,6 +208,7 @@ const nowhere = { url: "postgres://nobody@127.0.0.1:1/nothing" };
 /** The table that a program with no settings serves, without a running one. */
 export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   const sql = openPool(nowhere);
+  const db = openDb(sql);
   const schedule = { cron: "0 * * * *", timeZone: "UTC" };
   const hourlySale = { items: 1, unitsPerItem: 1, perUserLimit: 1, reservationTtlMs: 1 };
   const records = databaseRecords({
@@ -224,14 +230,14 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   );
   const now = (): number => clock.now();
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret: crypto.randomUUID(),
     epoch: () => null,
     clients: new Clients({ sealKey: "", trustedProxies: new BlockList(), clock: now }),
     passwords: new Passwords(),
     clock: now,
   });
-  const parts = { engine, catalogue, accounts, sql, clock: now, version };
+  const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
   const settings = { access: "open", rates: null, corsOrigins: new Set<string>() } as const;
   const served = { schedule, couponSoldOutStatus: 409, ...settings };
   return servedParts(parts, served, new Connections()).routes;

@@ -8,7 +8,6 @@
  * and drops it there before it answers that something was changed. What is changed behind its
  * back, in PostgreSQL by hand or by `stampede user password`, counts after `cacheAgeMaxMs`.
  */
-import type { Sql } from "postgres";
 import type { Clients } from "./clients.ts";
 import { networkOf } from "./clients.ts";
 import { AttemptLimits } from "./limits.ts";
@@ -28,7 +27,6 @@ import {
   hasOtherAdmin,
   hasUser,
   insertUser,
-  isAway,
   listUsers,
   startSession,
   type Credentials,
@@ -36,6 +34,8 @@ import {
   type UserChange,
   type UserRole,
 } from "../store/users.ts";
+import type { Db } from "../store/db.ts";
+import { isAway } from "../postgres/client.ts";
 import { UnavailableError } from "../engine/writer.ts";
 
 /** Somebody with an account, as the rest of the program knows them. */
@@ -46,7 +46,7 @@ export type Account = {
 };
 
 export type AccountsOptions = {
-  readonly sql: Sql;
+  readonly db: Db;
   /** The key of the tokens, 32 bytes or more. */
   readonly tokenSecret: string;
   /** The term in which this process leads; null when it does not. */
@@ -96,14 +96,14 @@ const notLeading = "this process does not lead any more";
  * for the caller to see to. Needs no leader: nobody has read of a user who was not there.
  */
 export async function createAccount(
-  sql: Sql,
+  db: Db,
   passwords: Passwords,
   { username, password, role }: NewAccount,
 ): Promise<Account | null> {
   // Saves the hash; who comes in between is refused by the index.
-  if (await hasUser(sql, username)) return null;
+  if (await hasUser(db, username)) return null;
   const passwordHash = await passwords.hash(password);
-  const user = await insertUser(sql, { username, passwordHash, role });
+  const user = await insertUser(db, { username, passwordHash, role });
   return user === null ? null : accountOf(user);
 }
 
@@ -117,8 +117,8 @@ export class Accounts {
 
   constructor(options: AccountsOptions) {
     this.#options = options;
-    const { sql, clock, userTokenSecret: secret, userTokenJwks: jwks } = options;
-    this.keys = new Keys(sql, clock);
+    const { db, clock, userTokenSecret: secret, userTokenJwks: jwks } = options;
+    this.keys = new Keys(db, clock);
     const userTokens = new UserTokens({ secret, jwks, clock });
     this.#proofs = { account: (token) => this.#accountOf(token), keys: this.keys, userTokens };
     this.#tokens = new Tokens(options.tokenSecret);
@@ -154,7 +154,7 @@ export class Accounts {
     const claims = await this.#tokens.verify(token, now);
     if (claims === null) return null;
     const { version } = cache;
-    const user = await this.#ask((sql) => findSessionUser(sql, claims.sessionId));
+    const user = await this.#ask((db) => findSessionUser(db, claims.sessionId));
     const account = user?.id === claims.userId ? accountOf(user) : null;
     cache.put(token, { ...claims, account, readAt: now }, version);
     return account;
@@ -187,8 +187,8 @@ export class Accounts {
     return await this.#verified({ username, password: present }, address, async (user) => {
       const passwordHash = await this.#options.passwords.hash(next);
       try {
-        const changed = await this.#ask((sql) =>
-          changePassword(sql, { epoch, sessionId }, user, passwordHash),
+        const changed = await this.#ask((db) =>
+          changePassword(db, { epoch, sessionId }, user, passwordHash),
         );
         if (changed === "term_over") throw new UnavailableError(notLeading);
         return changed === "changed" ? { word: changed } : null;
@@ -213,7 +213,7 @@ export class Accounts {
     if (typeof attempt === "number") return tooMany(attempt);
     let failed = false;
     try {
-      const user = await this.#ask((sql) => findCredentials(sql, username));
+      const user = await this.#ask((db) => findCredentials(db, username));
       // Also without a user: the answer takes the same time.
       const matches = await passwords.verify(password, user?.passwordHash ?? null);
       const done = user !== null && matches ? await go(user) : null;
@@ -233,8 +233,8 @@ export class Accounts {
     const attempt = this.#limits.registration(networkOf(address), clock());
     if (typeof attempt === "number") return tooMany(attempt);
     try {
-      const account = await this.#ask((sql) =>
-        createAccount(sql, passwords, { username, password, role: "user" }),
+      const account = await this.#ask((db) =>
+        createAccount(db, passwords, { username, password, role: "user" }),
       );
       return account === null ? { word: "user_exists" } : { word: "registered", account };
     } catch (error) {
@@ -251,7 +251,7 @@ export class Accounts {
     if (claims === null) return;
     const { sessionId } = claims;
     try {
-      const done = await this.#ask((sql) => endSession(sql, cache.epoch, sessionId));
+      const done = await this.#ask((db) => endSession(db, cache.epoch, sessionId));
       if (!done) throw new UnavailableError(notLeading);
     } finally {
       // Also when nobody knows whether it was done.
@@ -260,19 +260,19 @@ export class Accounts {
   }
 
   list(page: { after: number; limit: number; q: string }): Promise<StoredUser[]> {
-    return this.#ask((sql) => listUsers(sql, page));
+    return this.#ask((db) => listUsers(db, page));
   }
 
   /** Changes a user in the name of an administrator; it counts at once. */
   async change(admin: Account, id: number, change: UserChange): Promise<ChangeOutcome> {
     if (admin.id === id && (change.role === "user" || change.disabled === true)) {
-      const another = await this.#ask((sql) => hasOtherAdmin(sql, id));
+      const another = await this.#ask((db) => hasOtherAdmin(db, id));
       return { word: another ? "own_account" : "last_admin" };
     }
     const cache = this.#cacheOfTerm();
     const by = { epoch: cache.epoch, adminId: admin.id };
     try {
-      const changed = await this.#ask((sql) => changeUser(sql, by, id, change));
+      const changed = await this.#ask((db) => changeUser(db, by, id, change));
       if (changed === "term_over") throw new UnavailableError(notLeading);
       if (changed === "not_admin") return { word: "forbidden" };
       if (changed === "user_not_found") return { word: "user_not_found" };
@@ -291,7 +291,7 @@ export class Accounts {
     const now = this.#options.clock();
     const expiresAt = now + tokenLifeMs;
     const id = crypto.randomUUID();
-    const begun = await this.#ask((sql) => startSession(sql, { id, expiresAt, now }, user));
+    const begun = await this.#ask((db) => startSession(db, { id, expiresAt, now }, user));
     if (!begun) return null;
     const token = await this.#tokens.sign({ sessionId: id, userId: user.id, expiresAt }, now);
     return { word: "logged_in", token, account: accountOf(user), lifeMs: tokenLifeMs };
@@ -305,9 +305,9 @@ export class Accounts {
     return this.#cache;
   }
 
-  async #ask<T>(ask: (sql: Sql) => Promise<T>): Promise<T> {
+  async #ask<T>(ask: (db: Db) => Promise<T>): Promise<T> {
     try {
-      return await ask(this.#options.sql);
+      return await ask(this.#options.db);
     } catch (error) {
       if (isAway(error)) throw new UnavailableError("PostgreSQL does not answer");
       throw error;

@@ -3,14 +3,14 @@
  * letter needs no second check of its signature. Bounded; what came first is forgotten first.
  */
 import type { Account } from "./accounts.ts";
-import { forgetBeyond } from "./limits.ts";
+import { BoundedMap } from "../bounded.ts";
 
 /** About 25 MB. */
 export const cachedTokensMax = 50_000;
 /** After this a session is read again, for whatever was changed by hand in PostgreSQL. */
 export const cacheAgeMaxMs = 30_000;
 
-export type CachedSession = {
+type CachedSession = {
   readonly sessionId: string;
   readonly userId: number;
   /** Null: the session has ended. It does not come back. */
@@ -22,7 +22,7 @@ export type CachedSession = {
 
 export class SessionCache {
   readonly epoch: number;
-  readonly #sessions = new Map<string, CachedSession>();
+  readonly #sessions = new BoundedMap<string, CachedSession>(cachedTokensMax);
   #version = 0;
 
   constructor(epoch: number) {
@@ -47,9 +47,7 @@ export class SessionCache {
   /** Keeps what was read since `version`, unless something was dropped meanwhile. */
   put(token: string, session: CachedSession, version: number): void {
     if (version !== this.#version) return;
-    this.#sessions.delete(token);
     this.#sessions.set(token, session);
-    forgetBeyond(this.#sessions, cachedTokensMax);
   }
 
   dropSession(sessionId: string): void {

@@ -15,8 +15,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import type { Server } from "bun";
 import { z } from "zod";
+import { BoundedMap } from "../bounded.ts";
 import { isOverTls } from "./cookies.ts";
-import { forgetBeyond } from "./limits.ts";
 
 export type Client = {
   readonly address: string;
@@ -41,7 +41,7 @@ const sealed = z.object({
 /** What is needed of a server. */
 type Peers = Pick<Server<undefined>, "requestIP">;
 
-export type ClientsOptions = {
+type ClientsOptions = {
   /** Known to every process on the same database, and to nobody else. */
   readonly sealKey: string;
   readonly trustedProxies: BlockList;
@@ -64,7 +64,7 @@ export class Clients {
   /** The peer that was asked about last: behind a proxy it is always the same. */
   #peer = "";
   #isPeerTrusted = false;
-  readonly #forwarded = new Map<string, string>();
+  readonly #forwarded = new BoundedMap<string, string>(forwardedMax);
 
   constructor(options: ClientsOptions) {
     this.#options = options;
@@ -88,7 +88,6 @@ export class Clients {
     if (known !== undefined) return known;
     const address = this.#behind(peer, forwardedFor);
     this.#forwarded.set(forwardedFor, address);
-    forgetBeyond(this.#forwarded, forwardedMax);
     return address;
   }
 

@@ -5,7 +5,6 @@
  */
 
 export const sessionCookie = "stampede_token";
-export const deviceCookie = "stampede_device";
 
 const prefix = "__Host-";
 

@@ -24,6 +24,9 @@ export type Identity =
   | { readonly kind: "customer"; readonly customer: Customer }
   | { readonly kind: "key"; readonly key: ApiKey };
 
+/** Who may buy, claim and make coupons: everybody, or those who are known. */
+export type Access = "open" | "guarded";
+
 /** What a request carries does not count. */
 export type Unauthenticated = "unauthenticated";
 
@@ -42,7 +45,7 @@ export function mayDo(who: Identity, scope: Scope): boolean {
   }
 }
 
-export const guest: Identity = { kind: "guest" };
+const guest: Identity = { kind: "guest" };
 
 const bearer = /^bearer +(\S+) *$/i;
 

@@ -6,7 +6,6 @@
  * is older than `keysAgeMaxMs`: one that was revoked is dead by then. A key that is made is known
  * at once where it was made. When it was used is written down at leisure.
  */
-import type { Sql } from "postgres";
 import { UnavailableError } from "../engine/writer.ts";
 import {
   insertKey,
@@ -17,10 +16,11 @@ import {
   type Scope,
   type StoredKey,
 } from "../store/keys.ts";
-import { isAway } from "../store/users.ts";
+import { isAway } from "../postgres/client.ts";
+import type { Db } from "../store/db.ts";
 
 /** A key that was revoked may be taken for as long, on a process that has not heard of it. */
-export const keysAgeMaxMs = 1_000;
+const keysAgeMaxMs = 1_000;
 /** How often uses are written down. */
 const usesEveryMs = 10_000;
 const keyText = /^sk_[A-Za-z0-9_-]{43}$/;
@@ -32,11 +32,11 @@ export const keyPrefix = "sk_";
 
 const hashOf = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
 
-export type MadeKey = { readonly key: StoredKey; readonly text: string };
+type MadeKey = { readonly key: StoredKey; readonly text: string };
 
 /** Makes a key; null when there is one of this name already, or too many. */
 export async function createKey(
-  sql: Sql,
+  db: Db,
   asked: {
     readonly name: string;
     readonly scopes: readonly Scope[];
@@ -45,12 +45,12 @@ export async function createKey(
 ): Promise<MadeKey | null> {
   const random = crypto.getRandomValues(new Uint8Array(32));
   const text = keyPrefix + Buffer.from(random).toString("base64url");
-  const key = await insertKey(sql, { ...asked, hash: hashOf(text) });
+  const key = await insertKey(db, { ...asked, hash: hashOf(text) });
   return key === null ? null : { key, text };
 }
 
 export class Keys {
-  readonly #sql: Sql;
+  readonly #db: Db;
   readonly #clock: () => number;
   #live: ReadonlyMap<string, StoredKey> = new Map();
   #readAt = -Infinity;
@@ -58,8 +58,8 @@ export class Keys {
   readonly #uses = new Map<number, number>();
   #notedAt = -Infinity;
 
-  constructor(sql: Sql, clock: () => number) {
-    this.#sql = sql;
+  constructor(db: Db, clock: () => number) {
+    this.#db = db;
     this.#clock = clock;
   }
 
@@ -74,19 +74,19 @@ export class Keys {
   }
 
   async create(asked: Parameters<typeof createKey>[1]): Promise<MadeKey | null> {
-    const made = await this.#ask(() => createKey(this.#sql, asked));
+    const made = await this.#ask(() => createKey(this.#db, asked));
     this.#readAt = -Infinity;
     return made;
   }
 
   async revoke(id: number): Promise<StoredKey | null> {
-    const revoked = await this.#ask(() => revokeKey(this.#sql, { id }));
+    const revoked = await this.#ask(() => revokeKey(this.#db, { id }));
     this.#readAt = -Infinity;
     return revoked;
   }
 
   list(page: Parameters<typeof listKeys>[1]): Promise<StoredKey[]> {
-    return this.#ask(() => listKeys(this.#sql, page));
+    return this.#ask(() => listKeys(this.#db, page));
   }
 
   #known(text: string): ApiKey | null {
@@ -103,7 +103,7 @@ export class Keys {
     this.#reading ??= this.#ask(async () => {
       const began = performance.now();
       await this.#noteUses();
-      this.#live = await liveKeys(this.#sql);
+      this.#live = await liveKeys(this.#db);
       this.#readAt = began;
     }).finally(() => {
       this.#reading = null;
@@ -117,7 +117,7 @@ export class Keys {
     this.#notedAt = now;
     const uses = new Map(this.#uses);
     this.#uses.clear();
-    await noteUses(this.#sql, uses);
+    await noteUses(this.#db, uses);
   }
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {

@@ -12,12 +12,13 @@
  * once do not slip through. What is counted is in memory, and bounded; it begins anew with
  * the process.
  */
-import { sameName } from "./rules.ts";
+import { BoundedMap } from "../bounded.ts";
+import { sameName } from "../store/users.ts";
 
 const minuteMs = 60_000;
 
 /** Attempts that are allowed at once, and come back evenly over the time. */
-export type Allowance = { readonly times: number; readonly perMs: number };
+type Allowance = { readonly times: number; readonly perMs: number };
 
 export const allowances = {
   loginOfAccountFromAddress: { times: 10, perMs: 15 * minuteMs },
@@ -33,7 +34,7 @@ export const keysMax = 50_000;
 /** A bucket for each key, kept as the time when it will be full again. */
 export class Limit {
   readonly #allowance: Allowance;
-  readonly #fullAt = new Map<string, number>();
+  readonly #fullAt = new BoundedMap<string, number>(keysMax);
 
   constructor(allowance: Allowance) {
     this.#allowance = allowance;
@@ -54,7 +55,7 @@ export class Limit {
     const fullAt = Math.min(Math.max(this.#fullAt.get(key) ?? now, now), now + perMs);
     const waitMs = Math.ceil(fullAt + this.#stepMs - now - perMs);
     if (waitMs > 0) return waitMs;
-    this.#keep(key, fullAt + this.#stepMs);
+    this.#fullAt.set(key, fullAt + this.#stepMs);
     return 0;
   }
 
@@ -62,26 +63,12 @@ export class Limit {
     const fullAt = this.#fullAt.get(key);
     if (fullAt === undefined) return;
     if (fullAt - this.#stepMs <= now) this.#fullAt.delete(key);
-    else this.#keep(key, fullAt - this.#stepMs);
-  }
-
-  #keep(key: string, fullAt: number): void {
-    this.#fullAt.delete(key);
-    this.#fullAt.set(key, fullAt);
-    forgetBeyond(this.#fullAt, keysMax);
-  }
-}
-
-/** Forgets what came first while there is more than `max`. */
-export function forgetBeyond<K>(kept: Map<K, unknown> | Set<K>, max: number): void {
-  for (const key of kept.keys()) {
-    if (kept.size <= max) return;
-    kept.delete(key);
+    else this.#fullAt.set(key, fullAt - this.#stepMs);
   }
 }
 
 /** One attempt that was allowed. */
-export type Attempt = {
+type Attempt = {
   /** It did not fail: it never happened. */
   giveBack(now: number): void;
 };
@@ -94,7 +81,7 @@ export class AttemptLimits {
   readonly #names = new Limit(allowances.loginOfAccount);
   readonly #registrations = new Limit(allowances.registration);
   /** Account and address of those who have logged in. */
-  readonly #familiar = new Set<string>();
+  readonly #familiar = new BoundedMap<string, true>(keysMax);
 
   /** An attempt to log in, or in how many ms one may be made. */
   login(username: string, address: string, now: number): Attempt | number {
@@ -110,10 +97,7 @@ export class AttemptLimits {
 
   /** Somebody has logged in from there. */
   succeeded(username: string, address: string): void {
-    const pair = pairKey(nameKey(username), address);
-    this.#familiar.delete(pair);
-    this.#familiar.add(pair);
-    forgetBeyond(this.#familiar, keysMax);
+    this.#familiar.set(pairKey(nameKey(username), address), true);
   }
 
   /** An attempt to register, or in how many ms one may be made. */

@@ -1,14 +1,14 @@
 /** Puts the accounts of a process together. */
 import type { BlockList } from "node:net";
-import type { Sql } from "postgres";
 import { Accounts } from "./accounts.ts";
 import type { Engine } from "../engine/engine.ts";
-import { keepSecret } from "../store/users.ts";
+import type { Db } from "../store/db.ts";
+import { keepSecret } from "../store/secrets.ts";
 import { Clients } from "./clients.ts";
 import { Passwords } from "./passwords.ts";
 
 export type OpenOptions = {
-  readonly sql: Sql;
+  readonly db: Db;
   readonly engine: Engine;
   /** Undefined: the one that is kept in the database. */
   readonly jwtSecret: string | undefined;
@@ -25,12 +25,12 @@ export type OpenOptions = {
 
 /** Every process on the same database has the same secrets: made by whoever came first. */
 export async function openAccounts(options: OpenOptions): Promise<Accounts> {
-  const { sql, engine, jwtSecret, trustedProxies, clock } = options;
+  const { db, engine, jwtSecret, trustedProxies, clock } = options;
   const { onUnnamedProxy = () => {} } = options;
-  const tokenSecret = jwtSecret ?? (await keepSecret(sql, "tokens", newSecret()));
-  const sealKey = await keepSecret(sql, "seals", newSecret());
+  const tokenSecret = jwtSecret ?? (await keepSecret(db, "tokens", newSecret()));
+  const sealKey = await keepSecret(db, "seals", newSecret());
   return new Accounts({
-    sql,
+    db,
     tokenSecret,
     epoch: () => (engine.role.name === "leader" ? engine.role.epoch : null),
     userTokenSecret: options.userTokenSecret,

@@ -8,11 +8,11 @@
  * grows, nothing is swept, and no address can choose which one it shares.
  */
 
-export const rateKinds = ["writes", "reads", "costly"] as const;
+const rateKinds = ["writes", "reads", "costly"] as const;
 export type RateKind = (typeof rateKinds)[number];
 
 /** `perSecond` come back, `atOnce` fit. */
-export type Rate = { readonly perSecond: number; readonly atOnce: number };
+type Rate = { readonly perSecond: number; readonly atOnce: number };
 export type RateLimits = Readonly<Record<RateKind, Rate>>;
 
 export const usualRates: RateLimits = {

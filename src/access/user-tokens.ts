@@ -18,7 +18,7 @@ import {
 } from "jose";
 import { z } from "zod";
 import { UnavailableError } from "../engine/writer.ts";
-import { forgetBeyond } from "./limits.ts";
+import { BoundedMap } from "../bounded.ts";
 import { userIdOf } from "./text.ts";
 
 const lifeMaxMs = 24 * 3_600_000;
@@ -26,7 +26,7 @@ const lifeMaxMs = 24 * 3_600_000;
 const leewaySeconds = 5;
 const tokenCharactersMax = 4_096;
 /** About 25 MB with tokens of 300 characters. */
-export const rememberedMax = 50_000;
+const rememberedMax = 50_000;
 const jwksEveryMs = 10_000;
 const jwksTimeoutMs = 3_000;
 const jwksAgeMaxMs = 10 * 60_000;
@@ -39,7 +39,7 @@ export type Customer = {
 
 type Remembered = { readonly customer: Customer; readonly expiresAt: number };
 
-export type UserTokensOptions = {
+type UserTokensOptions = {
   readonly secret: string | undefined;
   /** A file, or an address that begins with http. */
   readonly jwks: string | undefined;
@@ -65,7 +65,7 @@ export class UserTokens {
   readonly #secret: KeyObject | null;
   readonly #jwks: JWTVerifyGetKey | null;
   readonly #clock: () => number;
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #remembered = new BoundedMap<string, Remembered>(rememberedMax);
 
   constructor({ secret, jwks, clock }: UserTokensOptions) {
     this.#secret = secret === undefined ? null : createSecretKey(Buffer.from(secret, "utf8"));
@@ -136,7 +136,6 @@ export class UserTokens {
     if (userId === null || expiresAt > now + lifeMaxMs + leewaySeconds * 1000) return null;
     const customer = { userId, saleId: sale ?? null };
     this.#remembered.set(token, { customer, expiresAt });
-    forgetBeyond(this.#remembered, rememberedMax);
     return customer;
   }
 }

@@ -48,7 +48,7 @@ export const isUsageError = (error: unknown): error is Error =>
     typeof error.code === "string" &&
     error.code.startsWith("ERR_PARSE_ARGS"));
 
-export type Call =
+type Call =
   | { readonly command: "serve" | "migrate" | "seed" | "openapi" | "help" | "version" }
   | { readonly command: "verify"; readonly sale: number | undefined }
   | { readonly command: "user create"; readonly name: string; readonly role: UserRole }

@@ -1,5 +1,5 @@
 /** `stampede key create|list|revoke`: API keys, made and ended by whoever runs the program. */
-import type { Sql } from "postgres";
+import type { Db } from "../store/db.ts";
 import { createKey } from "../access/keys.ts";
 import { listKeys, revokeKey, type Scope } from "../store/keys.ts";
 
@@ -20,7 +20,7 @@ export type KeyCall =
 
 /** @param now ms since the Unix epoch */
 export async function runKeyCommand(
-  sql: Sql,
+  db: Db,
   call: KeyCall,
   { now, say }: { readonly now: number; readonly say: (line: string) => void },
 ): Promise<void> {
@@ -28,15 +28,15 @@ export async function runKeyCommand(
     case "key create": {
       const { name, scopes, lifeMs } = call;
       const expiresAt = lifeMs === null ? null : new Date(now + lifeMs);
-      const made = await createKey(sql, { name, scopes, expiresAt });
+      const made = await createKey(db, { name, scopes, expiresAt });
       if (made === null) throw new KeyError(`There is a key ${name} already.`);
       say(made.text);
       return;
     }
     case "key list":
-      return await list(sql, say);
+      return await list(db, say);
     case "key revoke": {
-      const revoked = await revokeKey(sql, { name: call.name });
+      const revoked = await revokeKey(db, { name: call.name });
       if (revoked === null) throw new KeyError(`There is no key ${call.name} that counts.`);
       say(`Revoked the key ${revoked.name}; servers that run know of it within two seconds.`);
       return;
@@ -49,8 +49,8 @@ export async function runKeyCommand(
 const day = (date: Date | null, otherwise: string): string =>
   date === null ? otherwise : date.toISOString().slice(0, 16).replace("T", " ");
 
-async function list(sql: Sql, say: (line: string) => void): Promise<void> {
-  const keys = await listKeys(sql, { before: Number.MAX_SAFE_INTEGER, limit: keysPerPage });
+async function list(db: Db, say: (line: string) => void): Promise<void> {
+  const keys = await listKeys(db, { before: Number.MAX_SAFE_INTEGER, limit: keysPerPage });
   const rows = keys.map((key) => [
     key.name,
     key.scopes.join(","),

@@ -8,12 +8,13 @@
  * server that runs, or the one that the command starts for itself for a moment.
  */
 import { base, en, Faker } from "@faker-js/faker";
-import type { Sql } from "postgres";
 import { z } from "zod";
 import { createAccount } from "../access/accounts.ts";
 import type { Passwords } from "../access/passwords.ts";
 import { itemTraits } from "../art/pictures.ts";
 import { demoProducts, demoSales, demoSeedPrefix, markDemo } from "../store/demo.ts";
+import type { Db } from "../store/db.ts";
+import { isoTime } from "../time.ts";
 import { insertProduct } from "../store/products.ts";
 import { findCredentials } from "../store/users.ts";
 
@@ -34,8 +35,8 @@ const hourMs = 3_600_000;
 /** What the demo could not make; the message says why. */
 export class SeedError extends Error {}
 
-export type SeedOptions = {
-  readonly sql: Sql;
+type SeedOptions = {
+  readonly db: Db;
   readonly passwords: Passwords;
   /** A server of this program, which leads or passes on to who does. */
   readonly url: string;
@@ -72,10 +73,10 @@ export async function seedDemo(options: SeedOptions): Promise<void> {
 }
 
 /** Those of the demo's names that somebody has whom the demo's password does not let in. */
-async function shutAccounts({ sql, passwords }: SeedOptions): Promise<string[]> {
+async function shutAccounts({ db, passwords }: SeedOptions): Promise<string[]> {
   const shut: string[] = [];
   for (const { username } of accounts) {
-    const user = await findCredentials(sql, username);
+    const user = await findCredentials(db, username);
     if (user === null) continue;
     const isOpen = !user.disabled && (await passwords.verify(password, user.passwordHash));
     if (!isOpen) shut.push(username);
@@ -83,24 +84,24 @@ async function shutAccounts({ sql, passwords }: SeedOptions): Promise<string[]> 
   return shut;
 }
 
-async function makeAccounts({ sql, passwords }: SeedOptions): Promise<string[]> {
+async function makeAccounts({ db, passwords }: SeedOptions): Promise<string[]> {
   const made: string[] = [];
   for (const { username, role } of accounts) {
-    const account = await createAccount(sql, passwords, { username, password, role });
+    const account = await createAccount(db, passwords, { username, password, role });
     if (account === null) continue;
-    await markDemo(sql, username);
+    await markDemo(db, username);
     made.push(`the account ${username}`);
   }
   return made;
 }
 
-async function makeProducts({ sql }: SeedOptions): Promise<string[]> {
-  const known = await demoProducts(sql);
+async function makeProducts({ db }: SeedOptions): Promise<string[]> {
+  const known = await demoProducts(db);
   let made = 0;
   for (let number = 1; number <= productsMade; number += 1) {
     const seed = `${demoSeedPrefix}${number}`;
     if (known.some(({ pictureSeed }) => pictureSeed === seed)) continue;
-    await insertProduct(sql, demoProduct(number, seed), seed);
+    await insertProduct(db, demoProduct(number, seed), seed);
     made += 1;
   }
   return made === 0 ? [] : [`${made} products`];
@@ -130,11 +131,11 @@ async function makeCoupons(options: SeedOptions): Promise<string[]> {
 
 type When = "past" | "open" | "coming";
 
-async function missingSales({ sql, clock }: SeedOptions): Promise<When[]> {
+async function missingSales({ db, clock }: SeedOptions): Promise<When[]> {
   const now = clock();
   const there = new Set<When>();
-  for (const { startsAt, endsAt } of await demoSales(sql)) {
-    there.add(endsAt <= now ? "past" : startsAt <= now ? "open" : "coming");
+  for (const { startsAt, endsAt } of await demoSales(db)) {
+    there.add(endsAt.getTime() <= now ? "past" : startsAt.getTime() <= now ? "open" : "coming");
   }
   return (["past", "open", "coming"] as const).filter((when) => !there.has(when));
 }
@@ -205,11 +206,11 @@ type Announcement = {
 };
 
 async function announce(options: SeedOptions, admin: string, sale: Announcement) {
-  const products = (await demoProducts(options.sql)).filter(({ deleted }) => !deleted);
+  const products = (await demoProducts(options.db)).filter(({ deleted }) => !deleted);
   const body = {
     title: sale.title,
-    starts_at: new Date(sale.startsAt).toISOString(),
-    ends_at: new Date(sale.endsAt).toISOString(),
+    starts_at: isoTime(sale.startsAt),
+    ends_at: isoTime(sale.endsAt),
     per_user_limit: 2,
     items: products.slice(sale.first, sale.first + sale.count).map((product, index) => ({
       product_id: product.id,

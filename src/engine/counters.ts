@@ -13,7 +13,7 @@ type Kind = Command["kind"];
 type Tally = Map<Kind, Map<OutcomeWord, number>>;
 
 /** A batch that was committed: its rows, and how long its statement took. */
-export type Committed = { readonly rows: number; readonly seconds: number };
+type Committed = { readonly rows: number; readonly seconds: number };
 
 export class Counters {
   readonly #attempts: Tally = new Map();

@@ -66,7 +66,7 @@ export type Selling = {
   tick(now: number): Promise<void>;
 };
 
-export type Role<S extends Selling = Selling> =
+type Role<S extends Selling = Selling> =
   | { readonly name: "starting"; readonly epoch: null }
   /** `url`: where the leader listens. */
   | { readonly name: "standby"; readonly epoch: number; readonly url: string }
@@ -77,7 +77,7 @@ export type Role<S extends Selling = Selling> =
       readonly selling: S;
     };
 
-export type EngineOptions<S extends Selling> = {
+type EngineOptions<S extends Selling> = {
   readonly records: Records;
   /** Makes sure that the database runs, where that is ours to do. Called before each term. */
   readonly ensure: () => Promise<void>;

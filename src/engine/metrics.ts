@@ -18,7 +18,7 @@ const commitSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 const batchRows = [1, 4, 16, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 const roles = ["starting", "standby", "leader"] as const;
 
-export type MetricsOptions = {
+type MetricsOptions = {
   readonly engine: Engine;
   /** How many clients listen to the events. */
   readonly streams: () => number;

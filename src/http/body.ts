@@ -16,9 +16,9 @@ export const bodyBytesMax = 65_536;
  * A request is whole by then, or its connection is closed. What is short the server's own idle
  * time ends sooner: it does not count bytes that trickle.
  */
-export const bodyMsMax = 15_000;
+const bodyMsMax = 15_000;
 
-export type BodyBounds = { readonly bytesMax: number; readonly msMax: number };
+type BodyBounds = { readonly bytesMax: number; readonly msMax: number };
 const usualBounds: BodyBounds = { bytesMax: bodyBytesMax, msMax: bodyMsMax };
 
 /** The bytes of a request's body, or the refusal to answer with. */
@@ -86,7 +86,7 @@ const cut = (how: string): Response =>
   closing(problem("invalid_request", { status: 408, detail: `body ${how}` }));
 
 /** An answer after which the connection ends. */
-export function closing(response: Response): Response {
+function closing(response: Response): Response {
   response.headers.set("Connection", "close");
   return response;
 }

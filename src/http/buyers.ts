@@ -11,10 +11,9 @@
  */
 import type { Server } from "bun";
 import type { Account, Accounts } from "../access/accounts.ts";
-import { mayDo, type Identity, type Unauthenticated } from "../access/identity.ts";
+import { mayDo, type Access, type Identity, type Unauthenticated } from "../access/identity.ts";
 import type { Buyer } from "../ledger/buyers.ts";
 import type { CodeUser } from "../ledger/commands.ts";
-import type { Access } from "../config.ts";
 import type { Gate } from "./gate.ts";
 import { preparedProblem, problem } from "./problems.ts";
 
@@ -22,7 +21,7 @@ import { preparedProblem, problem } from "./problems.ts";
 export const buyerOf = ({ username }: Account): Buyer => ({ kind: "account", userId: username });
 
 /** Who asks to buy. */
-export type Asker = {
+type Asker = {
   readonly buyer: Buyer;
   /** The one sale that a token is for; null for any. */
   readonly onlySaleId: number | null;

@@ -14,12 +14,11 @@ import type { Server } from "bun";
 import { networkOf, type Clients } from "../access/clients.ts";
 import type { Log } from "../engine/engine.ts";
 import { problem } from "./problems.ts";
-import type { StreamPlaces } from "./sale/events.ts";
 import { openDescriptors, raiseDescriptors, Sockets } from "./descriptors.ts";
 
 /** Descriptors that only those get who have something to ask. */
 const reservedMax = 1_000;
-export const streamsPerAddressMax = 20;
+const streamsPerAddressMax = 20;
 /** Of a process whose limit nobody can tell. */
 const descriptorsAssumed = 1_024;
 const watchEveryMs = 100;
@@ -32,7 +31,10 @@ const sendBufferBytesMax = 128 * 1024;
 /** Among the first descriptors is the one that is listened on. */
 const listenDescriptorsMax = 256;
 
-export type StreamRefusal = "too_many" | "too_many_of_address";
+/** A place for one more stream, to be given back; or the refusal. */
+export type StreamPlaces = (request: Request, server: Server<undefined>) => (() => void) | Response;
+
+type StreamRefusal = "too_many" | "too_many_of_address";
 
 export class Connections {
   readonly descriptorsMax: number;

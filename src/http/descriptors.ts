@@ -71,7 +71,7 @@ export function openDescriptors(): number | null {
 }
 
 /** A connection that somebody made to this process. */
-export type Connection = {
+type Connection = {
   readonly descriptor: number;
   /** The other end's port. */
   readonly peerPort: number;

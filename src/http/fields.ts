@@ -2,8 +2,6 @@
 import { z } from "zod";
 import { Invalid, parseSale, parseText, parseWhole, queryValue } from "./parse.ts";
 
-export const integerMax = 2_147_483_647;
-
 /** A whole number of a body, with one message for whatever is not one within the bounds. */
 export function whole(min: number, max: number) {
   const message = `is not an integer from ${min} to ${max}`;
@@ -90,5 +88,4 @@ export const pageParams = (what: string, limitMax: number) => ({
 
 export const timeShape = z.iso.datetime().meta({ example: "2030-01-31T12:00:00.000Z" });
 
-/** RFC 3339 in UTC with milliseconds. */
-export const time = (ms: number): string => new Date(ms).toISOString();
+export { isoTime as time } from "../time.ts";

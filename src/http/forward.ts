@@ -12,7 +12,7 @@ import { UnavailableError } from "../engine/writer.ts";
 import { readBytes, unread } from "./body.ts";
 import { pathOf, queryOf } from "./parse.ts";
 import { problem } from "./problems.ts";
-import type { StreamPlaces } from "./sale/events.ts";
+import type { StreamPlaces } from "./connections.ts";
 
 const forwardTimeoutMs = 5_000;
 /** What a stream may pause for; it says something more often. */
@@ -22,7 +22,7 @@ const streamsMax = 128;
 /** These belong to one connection, not to what it carries. */
 const hopByHopHeaders = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
 
-export type ForwardTo = { readonly leaderUrl: string; readonly streams: boolean };
+type ForwardTo = { readonly leaderUrl: string; readonly streams: boolean };
 
 export class Forwarding {
   readonly #places: StreamPlaces;

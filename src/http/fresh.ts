@@ -1,25 +1,26 @@
 /** Answers from the records, remembered for a moment: a crowd that looks asks them once. */
+import { BoundedMap } from "../bounded.ts";
 
 /** How long an answer from the records is given again. */
-const freshMs = 1_000;
-const freshMax = 256;
+export const freshMs = 1_000;
+/** Answers kept, by what they are about. */
+export const freshMax = 256;
 
-/** Answers by sale, each given again for `freshMs`, and asked for once however many wait. */
-export class Fresh<T> {
-  readonly #answers = new Map<
-    number,
-    { readonly at: number; readonly answer: Promise<T | null> }
-  >();
+type Given<T> = { readonly at: number; readonly answer: Promise<T> };
 
-  get(saleId: number, now: number, ask: () => Promise<T | null>): Promise<T | null> {
-    const known = this.#answers.get(saleId);
+/** Answers by a sale's id, or another key, each given again for `freshMs`, and asked for once however many wait. */
+export class Fresh<T, Key = number> {
+  readonly #given = new BoundedMap<Key, Given<T>>(freshMax);
+
+  get(key: Key, now: number, ask: () => Promise<T>): Promise<T> {
+    const known = this.#given.get(key);
     if (known !== undefined && now - known.at < freshMs) return known.answer;
-    const answer = ask();
-    this.#answers.delete(saleId);
-    this.#answers.set(saleId, { at: now, answer });
-    answer.catch(() => this.#answers.delete(saleId));
-    const oldest = this.#answers.keys().next().value;
-    if (this.#answers.size > freshMax && oldest !== undefined) this.#answers.delete(oldest);
-    return answer;
+    const given = { at: now, answer: ask() };
+    this.#given.set(key, given);
+    // Whoever waits is told; whoever comes next asks anew.
+    given.answer.catch(() => {
+      if (this.#given.get(key) === given) this.#given.delete(key);
+    });
+    return given.answer;
   }
 }

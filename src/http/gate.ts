@@ -17,7 +17,7 @@ import { Rates, type RateKind, type RateLimits, type RateRefusal } from "../acce
 import { isLoopback } from "./connections.ts";
 import { problem } from "./problems.ts";
 
-export type GateOptions = {
+type GateOptions = {
   readonly accounts: Pick<Accounts, "identify">;
   readonly clients: Clients;
   /** Null: nothing is counted. */

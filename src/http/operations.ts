@@ -1,6 +1,7 @@
 /** What whoever runs the program asks: does it live, can it sell, its figures, its document. */
 import { z } from "zod";
 import type { Accounts } from "../access/accounts.ts";
+import type { Access } from "../access/identity.ts";
 import { networkOf } from "../access/clients.ts";
 import { noticedMs } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -8,14 +9,14 @@ import type { Metrics } from "../engine/metrics.ts";
 import { json, jsonText, problem } from "./problems.ts";
 import { healthShape, readyShape } from "./schemas.ts";
 import type { Handler, Route } from "./server.ts";
-import { withScope } from "./shop/accounts.ts";
+import { withScope } from "./callers.ts";
 import { isLoopback } from "./connections.ts";
 
 export type OperationsContext = {
   readonly engine: Engine;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
   readonly accounts: Accounts;
-  readonly access: "open" | "guarded";
+  readonly access: Access;
   /** The API's document, as JSON. */
   readonly document: () => string;
 };

@@ -4,6 +4,7 @@
  * that names the field.
  */
 import { nameOf } from "../access/text.ts";
+import { integerMax } from "../store/integer.ts";
 import type { Checkout } from "../ledger/commands.ts";
 
 export class Invalid {
@@ -137,8 +138,6 @@ function parseItem(value: string | null): number | "any" | Invalid {
   if (number < 1) return new Invalid("id", "is neither a positive integer nor any");
   return Math.min(number, Number.MAX_SAFE_INTEGER);
 }
-
-const integerMax = 2_147_483_647;
 
 /** A sale's number; "unknown" for what no sale can have. */
 export function parseSale(value: string | null): number | "current" | "unknown" {

@@ -190,7 +190,7 @@ export type ProblemCode = keyof typeof problems;
 
 const mediaType = "application/problem+json";
 
-export type ProblemOptions = {
+type ProblemOptions = {
   /** In place of the code's own sentence. */
   readonly detail?: string;
   /** When the same request may succeed. */

@@ -14,9 +14,9 @@ import type { Clients } from "../access/clients.ts";
 import { Forwarding } from "./forward.ts";
 import { OverloadedError, UnavailableError } from "../engine/writer.ts";
 import type { Engine, Log } from "../engine/engine.ts";
-import { isConnectionLost } from "../postgres/client.ts";
+import { isAway } from "../postgres/client.ts";
 import type { Gate, Gated } from "./gate.ts";
-import type { StreamPlaces } from "./sale/events.ts";
+import type { StreamPlaces } from "./connections.ts";
 import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
 import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
@@ -242,7 +242,7 @@ async function answeredWhole(
 
 /** The answer to a handler that threw. */
 function failure(error: unknown, requestId: string, log: Log): Response {
-  if (error instanceof UnavailableError || isConnectionLost(error)) {
+  if (error instanceof UnavailableError || isAway(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
   if (error instanceof OverloadedError) {

@@ -4,6 +4,7 @@ import type { Accounts } from "../access/accounts.ts";
 import type { Schedule } from "../sales/schedule.ts";
 import type { SaleEngine } from "../sales/selling.ts";
 import type { Catalogue } from "../sales/catalogue.ts";
+import type { Db } from "../store/db.ts";
 import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
@@ -14,15 +15,16 @@ import { platformRoutes } from "./shop/platform.ts";
 import { keyRoutes } from "./admin/keys.ts";
 import { Buyers } from "./buyers.ts";
 import type { Gate } from "./gate.ts";
+import type { Access } from "../access/identity.ts";
 import type { Route } from "./server.ts";
-import type { Access } from "../config.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
 
-export type TableContext = {
+type TableContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;
+  readonly db: Db;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
   readonly events: Events;
@@ -38,7 +40,7 @@ export type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, sql, accounts, metrics, access, gate } = context;
+  const { engine, db, accounts, metrics, access, gate } = context;
   const buyers = new Buyers({ accounts, gate, access });
   // Made when it is first asked for: a start does not wait for it.
   let rendered: string | null = null;
@@ -49,7 +51,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...context.events.routes,
     ...couponRoutes({
       engine,
-      sql,
+      db,
       accounts,
       buyers,
       access,

@@ -38,7 +38,7 @@ export type Reservation = {
 };
 
 /** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
-export type SoldUnit = {
+type SoldUnit = {
   /** Number of the attempt that sold it; it is the order's number too. */
   readonly seq: number;
   readonly at: number;
@@ -62,6 +62,8 @@ export type SaleState = {
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
+  /** No deadline of what has lapsed is later. */
+  lapsedUpTo: number;
   readonly soldUnits: Reservation[];
   available: number;
   /** Attempts that named this sale. */
@@ -75,7 +77,7 @@ export type SaleState = {
 };
 
 /** What is not on the books any more, for those who still ask for its code; and since when. */
-export type Ended = { readonly of: ArchivedCode; readonly seq: number };
+type Ended = { readonly of: ArchivedCode; readonly seq: number };
 
 /**
  * What an idempotency key was used for. It may have been used again, after what it had made had
@@ -115,7 +117,7 @@ export type LedgerState = {
 };
 
 /** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
-export const endedMax = 16_384;
+const endedMax = 16_384;
 
 export function emptyState(seq: number, now: number): LedgerState {
   return {
@@ -149,6 +151,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
+    lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,
     attempts,
@@ -480,6 +483,7 @@ export function lapse(sale: SaleState, time: number): void {
   for (let next = live.first(); next !== undefined; next = live.first()) {
     if (next.deadline > time) return;
     live.remove(next);
+    sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
     next.status = "lapsed";
     holderFor(sale, next.buyer).live -= 1;
     putBack(sale, next.itemId);
@@ -491,6 +495,8 @@ export function lapse(sale: SaleState, time: number): void {
 
 /** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
 export function revive(sale: SaleState, time: number): void {
+  if (sale.lapsedUpTo <= time) return;
+  sale.lapsedUpTo = time;
   for (const [itemId, lapsed] of sale.lapsed) {
     for (const reservation of lapsed) {
       if (reservation.deadline <= time) continue;

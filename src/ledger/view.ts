@@ -29,7 +29,7 @@ export type LiveReservation = Unit & { readonly reservedAt: number };
 
 const reservationTime = ({ reservedAt }: Reservation) => ({ reservedAt });
 
-export type SaleActivity = {
+type SaleActivity = {
   readonly attempts: number;
   readonly changes: number;
   readonly open: number;

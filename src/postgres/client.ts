@@ -5,6 +5,7 @@
  * The writer's connection is made in `leadership.ts`; it needs other settings than a pool.
  */
 import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+import { transactions } from "./transactions.ts";
 
 /** Where the server is: a URL, or the parts of an embedded one. */
 export type Connection =
@@ -38,12 +39,12 @@ export class DatabaseError extends Error {}
 const serverVersionMin = 150_000;
 const connectTimeoutSeconds = 5;
 /** How long a server that refuses connections is waited for at the start. */
-export const refusedWaitMaxMs = 20_000;
+const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
-/** Connections for everything but the journal: reads, migrations, preparing a sale. */
-export const poolConnectionsMax = 8;
+/** Connections for everything but the journal; `transactionsMax` more while transactions run. */
+const poolConnectionsMax = 8;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
 export function connect(
@@ -69,9 +70,14 @@ function ipv6Host(url: string): object {
   return { host: [hostname.slice(1, -1)], port: [Number(port || 5432)] };
 }
 
-/** The cold paths' pool. */
-export const openPool = (connection: Connection): Sql =>
-  connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
+/** The cold paths' pool; its transactions have connections of their own. */
+export function openPool(connection: Connection): Sql {
+  const pool = connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
+  pool.begin = transactions((onclose) =>
+    connect(connection, { max: 1, max_lifetime: null, idle_timeout: 0, onclose }),
+  );
+  return pool;
+}
 
 /**
  * Waits until the server answers, and checks that it will do; or until `signal` is aborted.
@@ -136,32 +142,25 @@ export function messageOf(error: unknown): string {
   return error.message === "" ? errorCode(error) || error.name : error.message;
 }
 
+/** It is there, and says so, but has no time for us yet. */
 const busyCodes: ReadonlySet<string> = new Set([
   "57P03", // cannot_connect_now: starting up, or shutting down
   "53300", // too_many_connections
 ]);
-const goneCodes: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "ENOENT", // no socket file yet
-  "CONNECTION_CLOSED",
-  "CONNECTION_DESTROYED",
-  "CONNECTION_ENDED",
-  "CONNECT_TIMEOUT",
-  "57P01", // admin_shutdown
-  "57P02", // crash_shutdown
-]);
 
-/** Whether an error says that the server is not there just now, and may be again. */
-export const isConnectionLost = (error: unknown): boolean =>
-  goneCodes.has(errorCode(error)) || busyCodes.has(errorCode(error));
+/**
+ * Whether an error says that PostgreSQL is not there just now, or has no room for us, and may
+ * again: connections that fail (the driver's and the system's codes, and class 08), a server
+ * that is ending or starting (57P), and one that lacks what it needs (53).
+ */
+export const isAway = (error: unknown): boolean =>
+  /^(?:08|53|57P|CONNECTION_|CONNECT_TIMEOUT$|ECONN|EPIPE$|ENOENT$)/.test(errorCode(error));
 
 function waitMaxMs(error: unknown): number {
   const code = errorCode(error);
   if (busyCodes.has(code)) return startingWaitMaxMs;
   // A time-out has waited by itself, and an address that swallows packets stays like that.
-  return goneCodes.has(code) && code !== "CONNECT_TIMEOUT" ? refusedWaitMaxMs : 0;
+  return isAway(error) && code !== "CONNECT_TIMEOUT" ? refusedWaitMaxMs : 0;
 }
 
 function explain(database: Database, error: unknown, waitedMs: number): DatabaseError {

@@ -23,7 +23,7 @@ export type Distribution = {
 };
 
 /** Below the root of a distribution: `[{source, target}]`, `target` being the link to make. */
-export const linksFile = "pg-symlinks.json";
+const linksFile = "pg-symlinks.json";
 
 const platforms = new Set(["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"]);
 const packageSchema = z.object({ version: z.string() });

@@ -10,7 +10,7 @@ import { basename, join } from "node:path";
 import { EmbeddedError, systemErrorCode } from "./error.ts";
 import { poll } from "./poll.ts";
 
-export type Postmaster = {
+type Postmaster = {
   readonly pid: number;
   readonly state: "starting" | "ready" | "stopping";
 };

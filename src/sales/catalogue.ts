@@ -4,6 +4,7 @@
  * records when somebody asks, and at most `othersMax` of them are kept: those of the hourly
  * schedule for good, product sales, which an administrator may change, for `productSaleMs`.
  */
+import { BoundedMap } from "../bounded.ts";
 import { itemOf, type Item, type StoredSale } from "../store/sales.ts";
 
 const othersMax = 8;
@@ -23,7 +24,10 @@ export class Catalogue {
   readonly #load: LoadSales;
   readonly #clock: () => number;
   readonly #held = new Map<number, ShownSale>();
-  readonly #others = new Map<number, { readonly shown: ShownSale; readonly goodUntil: number }>();
+  readonly #others = new BoundedMap<
+    number,
+    { readonly shown: ShownSale; readonly goodUntil: number }
+  >(othersMax);
   /** However many ask at once, a sale is read once. */
   readonly #reading = new Map<number, Promise<ShownSale | null>>();
 
@@ -72,10 +76,6 @@ export class Catalogue {
       const shown = show(stored);
       const goodUntil = stored.sale.kind === "product" ? now + productSaleMs : Infinity;
       this.#others.set(saleId, { shown, goodUntil });
-      for (const oldest of this.#others.keys()) {
-        if (this.#others.size <= othersMax) break;
-        this.#others.delete(oldest);
-      }
       return shown;
     } finally {
       this.#reading.delete(saleId);

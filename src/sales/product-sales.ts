@@ -20,11 +20,11 @@ import type { StoredSale } from "../store/sales.ts";
 import type { Catalogue } from "./catalogue.ts";
 
 /** Product sales that are coming or open at a time. */
-export const productSalesMax = 200;
+const productSalesMax = 200;
 /** Changes that wait for the one being made. */
 const changesWaitingMax = 64;
 /** How long ago a new sale may have begun: an administrator's clock may be off by as much. */
-export const startedAgoMaxMs = 60_000;
+const startedAgoMaxMs = 60_000;
 
 /** What an administrator says of a new sale. */
 export type AnnouncedSale = Omit<NewProductSale, "reservationTtlMs">;
@@ -46,7 +46,7 @@ export type Refusal =
         | "too_many_sales";
     };
 
-export type ProductSalesOptions = {
+type ProductSalesOptions = {
   readonly records: Records;
   readonly writer: Writer;
   readonly catalogue: Catalogue;

@@ -85,7 +85,7 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
 }
 
 /** The audit of the journal as a whole. */
-export type JournalAudit = {
+type JournalAudit = {
   readonly attempts: number;
   /** Sequence numbers that are missing between the first attempt kept and the last. */
   readonly missing: number;

@@ -1,7 +1,11 @@
 /** Coupons and claims as they are stored. */
+import { and, asc, count, eq, gt, lte, sql as fragment } from "drizzle-orm";
 import type { ISql, Sql } from "postgres";
 import { buyerId, type Buyer, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
+import { isoTime } from "../time.ts";
+import type { Db } from "./db.ts";
+import { claims as claimsTable, coupons as couponsTable } from "./schema.ts";
 
 /** How long the idempotency key of a claim is remembered over a restart. */
 const claimKeyAgeMaxMs = 24 * 3_600_000;
@@ -28,7 +32,7 @@ export async function keyedClaims(
   sql: ISql,
   now: number,
 ): Promise<{ key: string; claim: ClaimMade }[]> {
-  const since = new Date(now - claimKeyAgeMaxMs).toISOString();
+  const since = isoTime(now - claimKeyAgeMaxMs);
   const keyed = await sql<KeyedRow[]>`
     select k.buyer, k.user_id, k.idempotency_key as key, k.ordinal, k.claimed_at,
            c.id, c.name, c.amount, c.remaining_amount, c.created_at
@@ -58,15 +62,69 @@ export async function loadClaims(sql: Sql, name: string): Promise<ReadonlyMap<st
 }
 
 /** Coupons in the order of their making, after the one with the id `after`. */
-export async function listCoupons(
-  sql: Sql,
-  after: number,
-  limit: number,
-): Promise<CouponFigures[]> {
-  const rows = await sql<CouponRow[]>`
-    select id, name, amount, remaining_amount, created_at from coupons
-    where id > ${after} order by id limit ${limit}`;
-  return rows.map(storedCoupon);
+export async function listCoupons(db: Db, after: number, limit: number): Promise<CouponFigures[]> {
+  const found = await db
+    .select()
+    .from(couponsTable)
+    .where(gt(couponsTable.id, after))
+    .orderBy(asc(couponsTable.id))
+    .limit(limit);
+  return found.map(({ id, name, amount, remainingAmount, createdAt }) => ({
+    id,
+    name,
+    amount,
+    remaining: remainingAmount,
+    createdAt: createdAt.getTime(),
+  }));
+}
+
+type Claimants = {
+  /** A JSON array of their user ids: made by PostgreSQL, for ten thousand of them take a while. */
+  readonly json: string;
+  readonly count: number;
+};
+
+/** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
+export async function listClaimants(
+  db: Db,
+  name: string,
+  { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
+): Promise<Claimants> {
+  const page = db
+    .select({ userId: claimsTable.userId, ordinal: claimsTable.ordinal })
+    .from(claimsTable)
+    .where(
+      and(
+        eq(claimsTable.couponName, name),
+        gt(claimsTable.ordinal, after),
+        lte(claimsTable.ordinal, upTo),
+      ),
+    )
+    .orderBy(asc(claimsTable.ordinal))
+    .limit(limit)
+    .as("page");
+  const [row] = await db
+    .select({
+      json: fragment<string>`coalesce(json_agg(${page.userId} order by ${page.ordinal}), '[]')::text`,
+      count: count(),
+    })
+    .from(page);
+  return row ?? { json: "[]", count: 0 };
+}
+
+/** When a buyer claimed a coupon (ms); null when they did not. */
+export async function findClaim(db: Db, name: string, buyer: Buyer): Promise<number | null> {
+  const [row] = await db
+    .select({ at: claimsTable.claimedAt })
+    .from(claimsTable)
+    .where(
+      and(
+        eq(claimsTable.couponName, name),
+        eq(claimsTable.buyer, buyer.kind),
+        eq(claimsTable.userId, buyer.userId),
+      ),
+    );
+  return row?.at.getTime() ?? null;
 }
 
 type CouponRow = {
@@ -84,33 +142,3 @@ const storedCoupon = ({ id, name, amount, remaining_amount, created_at }: Coupon
   remaining: remaining_amount,
   createdAt: created_at.getTime(),
 });
-
-export type Claimants = {
-  /** A JSON array of their user ids: made by PostgreSQL, for ten thousand of them take a while. */
-  readonly json: string;
-  readonly count: number;
-};
-
-/** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
-export async function listClaimants(
-  sql: Sql,
-  name: string,
-  { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
-): Promise<Claimants> {
-  const [row] = await sql<Claimants[]>`
-    select coalesce(json_agg(user_id order by ordinal), '[]')::text as json, count(*)::int as count
-    from (
-      select user_id, ordinal from claims
-      where coupon_name = ${name} and ordinal > ${after} and ordinal <= ${upTo}
-      order by ordinal limit ${limit}
-    ) as page`;
-  return row ?? { json: "[]", count: 0 };
-}
-
-/** When a buyer claimed a coupon (ms); null when they did not. */
-export async function findClaim(sql: Sql, name: string, buyer: Buyer): Promise<number | null> {
-  const [row] = await sql<{ claimed_at: Date }[]>`
-    select claimed_at from claims
-    where coupon_name = ${name} and buyer = ${buyer.kind} and user_id = ${buyer.userId}`;
-  return row?.claimed_at.getTime() ?? null;
-}

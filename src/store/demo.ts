@@ -1,58 +1,68 @@
 /** What belongs to the demo: its products, its sales, and its accounts that anybody may use. */
-import type { Sql } from "postgres";
+import { and, asc, eq, exists, sql } from "drizzle-orm";
+import type { Db } from "./db.ts";
+import { items, products, sales, secrets, users } from "./schema.ts";
 
 /** What the picture seeds of the demo's products begin with. */
 export const demoSeedPrefix = "demo-";
 
-export type DemoProduct = {
+type DemoProduct = {
   readonly id: number;
   readonly pictureSeed: string;
   readonly priceCents: number;
   readonly deleted: boolean;
 };
 
+const isOfTheDemo = sql`starts_with(${products.pictureSeed}, ${demoSeedPrefix})`;
+
 /** The demo's products, those that were taken out of the shop too. */
-export async function demoProducts(sql: Sql): Promise<DemoProduct[]> {
-  const rows = await sql<
-    { id: number; picture_seed: string; price_cents: number; deleted: boolean }[]
-  >`
-    select id, picture_seed, price_cents, deleted from products
-    where starts_with(picture_seed, ${demoSeedPrefix}) order by id`;
-  return rows.map((row) => ({
-    id: row.id,
-    pictureSeed: row.picture_seed,
-    priceCents: row.price_cents,
-    deleted: row.deleted,
-  }));
+export async function demoProducts(db: Db): Promise<DemoProduct[]> {
+  const { id, pictureSeed, priceCents, deleted } = products;
+  return await db
+    .select({ id, pictureSeed, priceCents, deleted })
+    .from(products)
+    .where(isOfTheDemo)
+    .orderBy(asc(id));
 }
 
-/** The sales that have a product of the demo; ms. */
+/** The sales that have a product of the demo. */
 export async function demoSales(
-  sql: Sql,
-): Promise<{ readonly startsAt: number; readonly endsAt: number }[]> {
-  const rows = await sql<{ starts_at: Date; ends_at: Date }[]>`
-    select starts_at, ends_at from sales s
-    where kind = 'product' and exists (
-      select from items i join products p on p.id = i.product_id
-      where i.sale_id = s.id and starts_with(p.picture_seed, ${demoSeedPrefix}))`;
-  return rows.map((row) => ({
-    startsAt: row.starts_at.getTime(),
-    endsAt: row.ends_at.getTime(),
-  }));
+  db: Db,
+): Promise<{ readonly startsAt: Date; readonly endsAt: Date }[]> {
+  const demoItems = db
+    .select({ id: items.id })
+    .from(items)
+    .innerJoin(products, eq(products.id, items.productId))
+    .where(and(eq(items.saleId, sales.id), isOfTheDemo));
+  return await db
+    .select({ startsAt: sales.startsAt, endsAt: sales.endsAt })
+    .from(sales)
+    .where(and(eq(sales.kind, "product"), exists(demoItems)));
 }
+
+/** The secret that lists the names of the demo's accounts. */
+const demoSecret = "demo";
 
 /** Notes that an account of the demo was made in this database. */
-export async function markDemo(sql: Sql, username: string): Promise<void> {
-  await sql`
-    insert into secrets (name, value) values ('demo', ${username})
-    on conflict (name) do update set value = secrets.value || ',' || excluded.value`;
+export async function markDemo(db: Db, username: string): Promise<void> {
+  await db
+    .insert(secrets)
+    .values({ name: demoSecret, value: username })
+    .onConflictDoUpdate({
+      target: secrets.name,
+      set: { value: sql`${secrets.value} || ',' || excluded.value` },
+    });
 }
 
 /** Whether one of the demo's accounts lets people in by the password that is published. */
-export async function hasDemo(sql: Sql): Promise<boolean> {
-  const [row] = await sql<{ demo: boolean }[]>`
-    select exists (
-      select from secrets s join users u on u.username = any(string_to_array(s.value, ','))
-      where s.name = 'demo' and not u.disabled and u.password_version = 1) as demo`;
-  return row?.demo === true;
+export async function hasDemo(db: Db): Promise<boolean> {
+  const open = await db
+    .select({ id: users.id })
+    .from(secrets)
+    .innerJoin(users, sql`${users.username} = any(string_to_array(${secrets.value}, ','))`)
+    .where(
+      and(eq(secrets.name, demoSecret), eq(users.disabled, false), eq(users.passwordVersion, 1)),
+    )
+    .limit(1);
+  return open.length > 0;
 }

@@ -14,8 +14,8 @@ import type { OutcomeWord } from "../ledger/commands.ts";
 /** Attempts looked at for one answer of a search. */
 export const searchRowsMax = 1_000_000;
 /** Attempts looked at, and lines written, by one statement of an export. */
-export const exportScanRows = 200_000;
-export const exportPageRows = 10_000;
+const exportScanRows = 200_000;
+const exportPageRows = 10_000;
 const searchMaxMs = 10_000;
 
 export type FoundAttempt = {
@@ -44,7 +44,7 @@ export type Search = {
   readonly limit: number;
 };
 
-export type Found = {
+type Found = {
   readonly attempts: readonly FoundAttempt[];
   /** The attempts that were looked at; null for none. */
   readonly scanned: { readonly from: number; readonly to: number } | null;
@@ -121,7 +121,7 @@ async function bounded<T extends readonly object[]>(query: PendingQuery<T>): Pro
   }
 }
 
-export async function lastSeq(sql: Sql): Promise<number> {
+async function lastSeq(sql: Sql): Promise<number> {
   const [row] = await sql<{ seq: number }[]>`
     select seq::float8 as seq from attempts order by seq desc limit 1`;
   return row?.seq ?? 0;

@@ -33,6 +33,8 @@ import type {
   SoldUnit,
 } from "../ledger/commands.ts";
 import { requestOf } from "../ledger/decide.ts";
+import { isoTime } from "../time.ts";
+import { integerMax } from "./integer.ts";
 import { DeposedError, type Batch } from "./records.ts";
 import { Rows, quote, type Element } from "./rows.ts";
 
@@ -194,12 +196,7 @@ export class Journal {
       arrays.push(...rows.take());
     }
     const { sql, backendPid } = this.#session;
-    const parameters = [
-      String(firstSeq),
-      new Date(at).toISOString(),
-      String(backendPid),
-      ...arrays,
-    ];
+    const parameters = [String(firstSeq), isoTime(at), String(backendPid), ...arrays];
     const { count } = await sql.unsafe(this.#statement(names.join()), parameters, {
       prepare: true,
     });
@@ -364,7 +361,7 @@ export class Journal {
       sale_id: saleId,
     });
     if (outcome.word !== "sale_changed") return;
-    const ends_at = `"${new Date(outcome.endsAt).toISOString()}"`;
+    const ends_at = `"${isoTime(outcome.endsAt)}"`;
     this.#saleEnds.add({ id: saleId, ends_at, closed: String(outcome.closed) });
   }
 
@@ -440,8 +437,6 @@ const nothing = {
 } satisfies Record<string, Element>;
 
 const nullable = (text: string | null): string => (text === null ? none : quote(text));
-
-const integerMax = 2_147_483_647;
 
 /** An item number that no sale can have is not storable; the attempt is, without it. */
 const storableItem = (item: number): Element => (item > integerMax ? none : item);

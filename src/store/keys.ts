@@ -1,6 +1,9 @@
 /** API keys as they are stored: by the hash of their text, for the text is shown once and kept nowhere. */
-import type { Sql } from "postgres";
+import { and, count, desc, eq, isNull, lt, sql } from "drizzle-orm";
 import { errorCode } from "../postgres/client.ts";
+import { isoTime } from "../time.ts";
+import type { Db } from "./db.ts";
+import { apiKeys } from "./schema.ts";
 
 /** What a key may be for. */
 export const scopes = ["sell", "manage", "read"] as const;
@@ -16,48 +19,31 @@ export type StoredKey = {
   readonly revokedAt: Date | null;
 };
 
-type KeyRow = {
-  id: number;
-  name: string;
-  scopes: string;
-  created_at: Date;
-  expires_at: Date | null;
-  last_used_at: Date | null;
-  revoked_at: Date | null;
-};
-
-const storedKey = (row: KeyRow): StoredKey => ({
-  id: row.id,
-  name: row.name,
+const storedKey = ({ hash: _hash, ...row }: typeof apiKeys.$inferSelect): StoredKey => ({
+  ...row,
   scopes: scopes.filter((scope) => row.scopes.split(" ").includes(scope)),
-  createdAt: row.created_at,
-  expiresAt: row.expires_at,
-  lastUsedAt: row.last_used_at,
-  revokedAt: row.revoked_at,
 });
 
 /** Keys that are not revoked, at a time: every process holds them all. */
-export const keysMax = 1_000;
+const keysMax = 1_000;
 
-export type NewKey = {
+type NewKey = {
   readonly name: string;
   readonly hash: string;
   readonly scopes: readonly Scope[];
   readonly expiresAt: Date | null;
 };
 
+const isLive = isNull(apiKeys.revokedAt);
+
 /** Null when a key of this name is not revoked, or when there are as many as there may be. */
-export async function insertKey(
-  sql: Sql,
-  { name, hash, scopes: granted, expiresAt }: NewKey,
-): Promise<StoredKey | null> {
+export async function insertKey(db: Db, key: NewKey): Promise<StoredKey | null> {
+  const [live] = await db.select({ count: count() }).from(apiKeys).where(isLive);
+  if (live === undefined || live.count >= keysMax) return null;
   try {
-    const [row] = await sql<KeyRow[]>`
-      insert into api_keys (name, hash, scopes, expires_at)
-      select ${name}, ${hash}, ${granted.join(" ")}, ${expiresAt?.toISOString() ?? null}
-      where (select count(*) from api_keys where revoked_at is null) < ${keysMax}
-      returning id, name, scopes, created_at, expires_at, last_used_at, revoked_at`;
-    return row === undefined ? null : storedKey(row);
+    const values = { ...key, scopes: key.scopes.join(" ") };
+    const [made] = await db.insert(apiKeys).values(values).returning();
+    return made === undefined ? null : storedKey(made);
   } catch (error) {
     if (errorCode(error) === "23505") return null;
     throw error;
@@ -66,41 +52,44 @@ export async function insertKey(
 
 /** Keys by age, the youngest first; `before` is the id of the last one of the page before. */
 export async function listKeys(
-  sql: Sql,
+  db: Db,
   { before, limit }: { readonly before: number; readonly limit: number },
 ): Promise<StoredKey[]> {
-  const rows = await sql<KeyRow[]>`
-    select id, name, scopes, created_at, expires_at, last_used_at, revoked_at
-    from api_keys where id < ${before}::bigint order by id desc limit ${limit}`;
-  return rows.map(storedKey);
+  const found = await db
+    .select()
+    .from(apiKeys)
+    .where(lt(apiKeys.id, before))
+    .orderBy(desc(apiKeys.id))
+    .limit(limit);
+  return found.map(storedKey);
 }
 
 /** Those that count, by their hash. */
-export async function liveKeys(sql: Sql): Promise<Map<string, StoredKey>> {
-  const rows = await sql<(KeyRow & { hash: string })[]>`
-    select id, name, hash, scopes, created_at, expires_at, last_used_at, revoked_at
-    from api_keys where revoked_at is null`;
-  return new Map(rows.map((row) => [row.hash, storedKey(row)]));
+export async function liveKeys(db: Db): Promise<Map<string, StoredKey>> {
+  const found = await db.select().from(apiKeys).where(isLive);
+  return new Map(found.map((row) => [row.hash, storedKey(row)]));
 }
 
 /** Ends a key, by its id or its name; null when there is none that counts. */
 export async function revokeKey(
-  sql: Sql,
+  db: Db,
   by: { readonly id: number } | { readonly name: string },
 ): Promise<StoredKey | null> {
-  const which = "id" in by ? sql`id = ${by.id}` : sql`name = ${by.name}`;
-  const [row] = await sql<KeyRow[]>`
-    update api_keys set revoked_at = now() where ${which} and revoked_at is null
-    returning id, name, scopes, created_at, expires_at, last_used_at, revoked_at`;
-  return row === undefined ? null : storedKey(row);
+  const isIt = "id" in by ? eq(apiKeys.id, by.id) : eq(apiKeys.name, by.name);
+  const [revoked] = await db
+    .update(apiKeys)
+    .set({ revokedAt: sql`now()` })
+    .where(and(isIt, isLive))
+    .returning();
+  return revoked === undefined ? null : storedKey(revoked);
 }
 
 /** Notes when keys were used, unless a later use is noted. */
-export async function noteUses(sql: Sql, uses: ReadonlyMap<number, number>): Promise<void> {
-  const used = Array.from(uses, ([id, at]) => ({ id, at: new Date(at).toISOString() }));
-  await sql`
+export async function noteUses(db: Db, uses: ReadonlyMap<number, number>): Promise<void> {
+  const used = Array.from(uses, ([id, at]) => ({ id, at: isoTime(at) }));
+  await db.execute(sql`
     update api_keys set last_used_at = used.at
     from json_to_recordset(${JSON.stringify(used)}::text::json) as used (id int, at timestamptz)
     where api_keys.id = used.id
-      and (api_keys.last_used_at is null or api_keys.last_used_at < used.at)`;
+      and (api_keys.last_used_at is null or api_keys.last_used_at < used.at)`);
 }

@@ -20,12 +20,12 @@ import { SchemaError, type Announcement, type LeaderRecord } from "./records.ts"
 /** "leader" in ASCII, cut to four bytes; any constant would do. */
 const leaderLockKey = 0x6c656164;
 /** PostgreSQL ends the leader's session after this much silence; heartbeats come thrice as often. */
-export const silenceMaxMs = 9_000;
-export const heartbeatMs = 3_000;
+const silenceMaxMs = 9_000;
+const heartbeatMs = 3_000;
 const lockPollMs = 250;
 
 /** One session with the lock, from its epoch's start until it is lost. */
-export type Leadership = {
+type Leadership = {
   readonly session: WriterSession;
   /** How many terms there have been in this database, this one included. */
   readonly epoch: number;
@@ -152,7 +152,7 @@ async function beginEpoch(sql: Sql, schema: number, { url, port }: Announcement)
   return row.epoch;
 }
 
-export async function readLeader(sql: Sql): Promise<LeaderRecord | null> {
+async function readLeader(sql: Sql): Promise<LeaderRecord | null> {
   const [row] = await sql<LeaderRecord[]>`select epoch::float8 as epoch, url from leader`;
   return row ?? null;
 }

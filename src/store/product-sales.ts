@@ -6,11 +6,12 @@
  * statement, so that no client can die between its lock and its commit.
  */
 import type { Fragment, Sql } from "postgres";
+import { isoTime } from "../time.ts";
 import { DeposedError } from "./records.ts";
 import { saleOf, type Item, type StoredSale } from "./sales.ts";
 
 /** What is announced of an item; its name and picture are the product's at that moment. */
-export type AnnouncedItem = {
+type AnnouncedItem = {
   readonly productId: number;
   readonly stock: number;
   readonly priceCents: number;
@@ -283,5 +284,3 @@ export async function soldByItem(sql: Sql, saleId: number): Promise<ReadonlyMap<
     where sale_id = ${saleId} group by item_id`;
   return new Map(rows.map((row) => [row.item_id, row.units]));
 }
-
-const isoTime = (ms: number): string => new Date(ms).toISOString();

@@ -2,7 +2,9 @@
  * Products as they are stored. A product that was taken out of the shop stays in the records
  * for the sales and purchases that name it; it is only not listed or sold any more.
  */
-import type { Sql } from "postgres";
+import { and, asc, eq, gt, sql } from "drizzle-orm";
+import { prepared, type Db } from "./db.ts";
+import { products } from "./schema.ts";
 
 export type Product = {
   readonly id: number;
@@ -11,84 +13,84 @@ export type Product = {
   readonly pictureSeed: string;
   readonly priceCents: number;
   readonly deleted: boolean;
-  /** ms since the Unix epoch */
-  readonly createdAt: number;
+  readonly createdAt: Date;
 };
 
 /** What an administrator says of a product. */
-export type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
-
-type ProductRow = {
-  id: number;
-  name: string;
-  description: string;
-  picture_seed: string;
-  price_cents: number;
-  deleted: boolean;
-  created_at: Date;
-};
-
-const productOf = (row: ProductRow): Product => ({
-  id: row.id,
-  name: row.name,
-  description: row.description,
-  pictureSeed: row.picture_seed,
-  priceCents: row.price_cents,
-  deleted: row.deleted,
-  createdAt: row.created_at.getTime(),
-});
+type ProductFields = Pick<Product, "name" | "description" | "priceCents">;
 
 /**
  * A page of the products in the shop, by id, after the one with the id `after`.
  * @param search part of a name, upper and lower case alike; empty for all
  */
 export async function listProducts(
-  sql: Sql,
+  db: Db,
   { after, limit, search }: { after: number; limit: number; search: string },
 ): Promise<Product[]> {
-  const rows = await sql<ProductRow[]>`
-    select id, name, description, picture_seed, price_cents, deleted, created_at
-    from products
-    where id > ${after} and not deleted
-      and (${search} = '' or position(lower(${search}) in lower(name)) > 0)
-    order by id limit ${limit}`;
-  return rows.map(productOf);
+  return await pageOfProducts(db).execute({ after, limit, search });
 }
 
+const pageOfProducts = prepared((db) =>
+  db
+    .select()
+    .from(products)
+    .where(
+      and(
+        gt(products.id, sql.placeholder("after")),
+        eq(products.deleted, false),
+        // An empty text is at the first position of every one.
+        sql`position(lower(${sql.placeholder("search")}) in lower(${products.name})) > 0`,
+      ),
+    )
+    .orderBy(asc(products.id))
+    .limit(sql.placeholder("limit"))
+    .prepare("page_of_products"),
+);
+
 /** A product of an id, in the shop or taken out of it. */
-export async function findProduct(sql: Sql, id: number): Promise<Product | null> {
-  const [row] = await sql<ProductRow[]>`
-    select id, name, description, picture_seed, price_cents, deleted, created_at
-    from products where id = ${id}`;
-  return row === undefined ? null : productOf(row);
+export async function findProduct(db: Db, id: number): Promise<Product | null> {
+  const [found] = await productOfId(db).execute({ id });
+  return found ?? null;
 }
+
+const productOfId = prepared((db) =>
+  db
+    .select()
+    .from(products)
+    .where(eq(products.id, sql.placeholder("id")))
+    .prepare("product_of_id"),
+);
 
 /** @param pictureSeed what its picture is made from; it stays for good */
 export async function insertProduct(
-  sql: Sql,
+  db: Db,
   { name, description, priceCents }: ProductFields,
   pictureSeed: string,
 ): Promise<Product> {
-  const [row] = await sql<ProductRow[]>`
-    insert into products (name, description, picture_seed, price_cents)
-    values (${name}, ${description}, ${pictureSeed}, ${priceCents})
-    returning id, name, description, picture_seed, price_cents, deleted, created_at`;
-  if (row === undefined) throw new Error("a product was stored and is not there");
-  return productOf(row);
+  const values = { name, description, pictureSeed, priceCents };
+  const [made] = await db.insert(products).values(values).returning();
+  if (made === undefined) throw new Error("a product was stored and is not there");
+  return made;
 }
 
 /** The product as changed; null when there is none in the shop. */
 export async function updateProduct(
-  sql: Sql,
+  db: Db,
   id: number,
-  fields: Partial<ProductFields>,
+  {
+    name,
+    description,
+    priceCents,
+  }: { readonly [name in keyof ProductFields]?: ProductFields[name] | undefined },
 ): Promise<Product | null> {
-  const [row] = await sql<ProductRow[]>`
-    update products
-    set name = coalesce(${fields.name ?? null}, name),
-        description = coalesce(${fields.description ?? null}, description),
-        price_cents = coalesce(${fields.priceCents ?? null}::int, price_cents)
-    where id = ${id} and not deleted
-    returning id, name, description, picture_seed, price_cents, deleted, created_at`;
-  return row === undefined ? null : productOf(row);
+  const [changed] = await db
+    .update(products)
+    .set({
+      name: name ?? sql`${products.name}`,
+      description: description ?? sql`${products.description}`,
+      priceCents: priceCents ?? sql`${products.priceCents}`,
+    })
+    .where(and(eq(products.id, id), eq(products.deleted, false)))
+    .returning();
+  return changed ?? null;
 }

@@ -11,6 +11,7 @@ import type {
   RecordedSale,
   StoredPurchase,
 } from "../ledger/restore.ts";
+import { isoTime } from "../time.ts";
 import { parseOpen } from "./checkpoints.ts";
 import { couponPages, keyedClaims } from "./coupons.ts";
 import { settleAfterMs, type Recovered } from "./records.ts";
@@ -19,7 +20,7 @@ import { countAttempts, loadSales, settle, type StoredSale } from "./sales.ts";
 /** Rows of the journal read at a time. */
 const replayRowsMax = 10_000;
 
-export type LastAttempt = { readonly seq: number; readonly at: number };
+type LastAttempt = { readonly seq: number; readonly at: number };
 
 /**
  * Counts the attempts of sales that were over before anybody who led could, for the last time; and
@@ -56,7 +57,7 @@ export async function recover(sql: ISql, now: number, last: LastAttempt): Promis
 type KnownSale = { id: number; item_count: number; over: boolean; settled: boolean };
 
 const knownSales = (sql: ISql, now: number): Promise<KnownSale[]> => {
-  const settledBefore = new Date(now - settleAfterMs).toISOString();
+  const settledBefore = isoTime(now - settleAfterMs);
   return sql<KnownSale[]>`
     select id, item_count, ends_at <= ${settledBefore} as over, settled from sales order by id`;
 };

@@ -11,7 +11,7 @@ const ifLeader = "pg_backend_pid() = $3::int";
 
 type Columns = Readonly<Record<string, string>>;
 
-export type InsertedRows<C extends Columns> = {
+type InsertedRows<C extends Columns> = {
   readonly into: string;
   /** What travels: PostgreSQL's type of each column. `nth` is for `derived` alone. */
   readonly columns: C;
@@ -19,7 +19,7 @@ export type InsertedRows<C extends Columns> = {
   readonly derived: Readonly<Record<string, string>>;
 };
 
-export type UpdatedRows<C extends Columns> = {
+type UpdatedRows<C extends Columns> = {
   readonly update: string;
   /** The column that the rows are found by. */
   readonly key: keyof C & string;

@@ -6,6 +6,7 @@ import type { ISql, Sql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type { ArchivedCode } from "../ledger/commands.ts";
 import type { Sale } from "../ledger/sale.ts";
+import { isoTime } from "../time.ts";
 
 /** One item of a sale, as it is shown. */
 export type Item = {
@@ -242,7 +243,7 @@ export async function settle(sql: Sql, saleId: number, upTo: number): Promise<vo
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */
-export type Taken = {
+type Taken = {
   readonly sold: ReadonlyMap<number, number>;
   readonly reserved: ReadonlyMap<number, number>;
   readonly attempts: number;
@@ -343,8 +344,6 @@ export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | n
     sold,
   };
 }
-
-const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** How many units were sold by a time (ms since the Unix epoch). */
 export type SoldBy = { readonly at: number; readonly sold: number };

@@ -297,7 +297,7 @@ export const users = pgTable(
     disabled: boolean("disabled").notNull().default(false),
     createdAt: time("created_at").notNull().defaultNow(),
   },
-  // As `sameName` of accounts/rules.ts has it, whatever the database's locale.
+  // As `sameName` of users.ts has it, whatever the database's locale.
   (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username} collate "C")`)],
 );
 

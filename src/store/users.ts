@@ -5,12 +5,26 @@
  * leader that has been deposed and does not know it: the new one would go on with what it has
  * read. Such statements take the epoch and hold its row; the next term begins after them, or
  * they do nothing. Each is one statement, so that no client can die between lock and commit.
+ * A part of it that locks rows is done once, however often it is named.
  */
-import type { Sql } from "postgres";
-import { sameName } from "../access/rules.ts";
-import { errorCode } from "../postgres/client.ts";
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  exists,
+  gt,
+  inArray,
+  lt,
+  ne,
+  sql,
+  type Placeholder,
+  type SQL,
+} from "drizzle-orm";
+import { prepared, type Db } from "./db.ts";
+import { leader, sessions, users } from "./schema.ts";
 
-export type UserRole = "user" | "admin";
+export type UserRole = (typeof users.$inferSelect)["role"];
 
 export type StoredUser = {
   readonly id: number;
@@ -20,64 +34,73 @@ export type StoredUser = {
   readonly createdAt: Date;
 };
 
-type UserRow = {
-  id: number;
-  username: string;
-  role: UserRole;
-  disabled: boolean;
-  created_at: Date;
+const stored = {
+  id: users.id,
+  username: users.username,
+  role: users.role,
+  disabled: users.disabled,
+  createdAt: users.createdAt,
 };
 
-const storedUser = ({ id, username, role, disabled, created_at }: UserRow): StoredUser => ({
-  id,
-  username,
-  role,
-  disabled,
-  createdAt: created_at,
-});
+/**
+ * What is the same for two names of one account: names are one when they differ in the case of
+ * the letters A to Z alone, for nobody could tell two such people apart. Other letters are as
+ * they are: Ä and ä, İ and i, ẞ and ß are two, in every locale. No rule lets such a name be
+ * made, but one may be typed at a login, or stored by hand. PostgreSQL says the same by
+ * `lower(username collate "C")`.
+ */
+export const sameName = (name: string): string =>
+  name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+/** As the unique index on users has it. */
+const nameInIndex = sql`lower(${users.username} collate "C")`;
+const hasName = (username: string): SQL => eq(nameInIndex, sameName(username));
 
 /** Null when there is a user of this name, by `sameName`. */
 export async function insertUser(
-  sql: Sql,
+  db: Db,
   user: { readonly username: string; readonly passwordHash: string; readonly role: UserRole },
 ): Promise<StoredUser | null> {
-  const [row] = await sql<UserRow[]>`
-    insert into users (username, password_hash, role)
-    values (${user.username}, ${user.passwordHash}, ${user.role})
-    on conflict (lower(username collate "C")) do nothing
-    returning id, username, role, disabled, created_at`;
-  return row === undefined ? null : storedUser(row);
+  // The name is all that two users can have in common.
+  const [made] = await db.insert(users).values(user).onConflictDoNothing().returning(stored);
+  return made ?? null;
 }
 
-export async function hasUser(sql: Sql, username: string): Promise<boolean> {
-  const rows =
-    await sql`select 1 from users where lower(username collate "C") = ${sameName(username)}`;
+export async function hasUser(db: Db, username: string): Promise<boolean> {
+  const rows = await db.select({ id: users.id }).from(users).where(hasName(username));
   return rows.length > 0;
 }
 
 export type Credentials = StoredUser & { readonly passwordHash: string };
 
-export async function findCredentials(sql: Sql, username: string): Promise<Credentials | null> {
-  const [row] = await sql<(UserRow & { password_hash: string })[]>`
-    select id, username, role, disabled, created_at, password_hash
-    from users where lower(username collate "C") = ${sameName(username)}`;
-  return row === undefined ? null : { ...storedUser(row), passwordHash: row.password_hash };
+export async function findCredentials(db: Db, username: string): Promise<Credentials | null> {
+  const [found] = await credentialsOfName(db).execute({ name: sameName(username) });
+  return found ?? null;
 }
+
+const credentialsOfName = prepared((db) =>
+  db
+    .select({ ...stored, passwordHash: users.passwordHash })
+    .from(users)
+    .where(eq(nameInIndex, sql.placeholder("name")))
+    .prepare("credentials_of_name"),
+);
 
 /** Users in the order of their making, after the id `after`; `q` is a part of the name. */
 export async function listUsers(
-  sql: Sql,
+  db: Db,
   { after, limit, q }: { readonly after: number; readonly limit: number; readonly q: string },
 ): Promise<StoredUser[]> {
-  const rows = await sql<UserRow[]>`
-    select id, username, role, disabled, created_at from users
-    where id > ${after} and position(${sameName(q)} in lower(username collate "C")) > 0
-    order by id limit ${limit}`;
-  return rows.map(storedUser);
+  return await db
+    .select(stored)
+    .from(users)
+    .where(and(gt(users.id, after), sql`position(${sameName(q)} in ${nameInIndex}) > 0`))
+    .orderBy(asc(users.id))
+    .limit(limit);
 }
 
 /** Sessions of one user; the oldest give way. */
-export const sessionsPerUserMax = 50;
+const sessionsPerUserMax = 50;
 /** Sessions past their end that one login clears away. */
 const clearedPerLoginMax = 100;
 
@@ -86,52 +109,113 @@ const clearedPerLoginMax = 100;
  * verified; tells whether.
  */
 export async function startSession(
-  sql: Sql,
+  db: Db,
   session: { readonly id: string; readonly expiresAt: number; readonly now: number },
   user: Credentials,
 ): Promise<boolean> {
-  const expiresAt = new Date(session.expiresAt).toISOString();
-  const now = new Date(session.now).toISOString();
-  // The lock has a disabling that goes on at the same time either seen here, or see this row.
-  const rows = await sql`
-    with known as materialized (
-      select id, password_version from users
-      where id = ${user.id} and not disabled and password_hash = ${user.passwordHash}
-      for share
-    ), surplus as (
-      delete from sessions where id in (
-        select id from sessions where user_id = ${user.id}
-        order by expires_at desc offset ${sessionsPerUserMax - 1})
-    ), past as (
-      delete from sessions where id in (
-        select id from sessions where expires_at < ${now} and user_id <> ${user.id}
-        limit ${clearedPerLoginMax} for update skip locked)
-    )
-    insert into sessions (id, user_id, password_version, expires_at)
-    select ${session.id}, known.id, known.password_version, ${expiresAt} from known
-    returning id`;
-  return rows.length > 0;
+  const begun = await sessionBegun(db).execute({
+    ...session,
+    expiresAt: new Date(session.expiresAt),
+    now: new Date(session.now),
+    userId: user.id,
+    passwordHash: user.passwordHash,
+  });
+  return begun.length > 0;
 }
+
+const sessionBegun = prepared((db) => {
+  const userId = sql.placeholder("userId");
+  // The lock has a disabling that goes on at the same time either seen here, or see this row.
+  const known = db.$with("known").as(
+    db
+      .select({ id: users.id, passwordVersion: users.passwordVersion })
+      .from(users)
+      .where(stillThe({ id: userId, passwordHash: sql.placeholder("passwordHash") }))
+      .for("share"),
+  );
+  const surplus = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(eq(sessions.userId, userId))
+    .orderBy(desc(sessions.expiresAt))
+    .offset(sessionsPerUserMax - 1);
+  const past = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(lt(sessions.expiresAt, sql.placeholder("now")), ne(sessions.userId, userId)))
+    .limit(clearedPerLoginMax)
+    .for("update", { skipLocked: true });
+  const begun = db
+    .select({
+      id: sql`${sql.placeholder("id")}::uuid`.as("id"),
+      userId: known.id,
+      passwordVersion: known.passwordVersion,
+      expiresAt:
+        sql`${sql.param(sql.placeholder("expiresAt"), sessions.expiresAt)}::timestamptz`.as(
+          "expires_at",
+        ),
+    })
+    .from(known);
+  return db
+    .with(
+      known,
+      db.$with("surplus").as(db.delete(sessions).where(inArray(sessions.id, surplus))),
+      db.$with("past").as(db.delete(sessions).where(inArray(sessions.id, past))),
+    )
+    .insert(sessions)
+    .select(begun)
+    .returning({ id: sessions.id })
+    .prepare("session_begun");
+});
+
+type Known = {
+  readonly id: number | Placeholder;
+  readonly passwordHash: string | Placeholder;
+};
+
+/** A user who is enabled, and whose password is the one that was verified. */
+const stillThe = ({ id, passwordHash }: Known) =>
+  and(eq(users.id, id), eq(users.disabled, false), eq(users.passwordHash, passwordHash));
 
 /** The user of a session that has not been ended; its time is the token's to tell. */
-export async function findSessionUser(sql: Sql, sessionId: string): Promise<StoredUser | null> {
-  const [row] = await sql<UserRow[]>`
-    select u.id, u.username, u.role, u.disabled, u.created_at
-    from sessions s join users u on u.id = s.user_id
-    where s.id = ${sessionId} and not u.disabled and s.password_version = u.password_version`;
-  return row === undefined ? null : storedUser(row);
+export async function findSessionUser(db: Db, sessionId: string): Promise<StoredUser | null> {
+  const [found] = await userOfSession(db).execute({ sessionId });
+  return found ?? null;
 }
 
-/** False when the term is over, and nothing was done. */
-export async function endSession(sql: Sql, epoch: number, sessionId: string): Promise<boolean> {
-  const [row] = await sql<{ led: boolean }[]>`
-    with term as materialized (
-      select id from leader where id = 1 and epoch = ${epoch} for share
-    ), ended as (
-      delete from sessions where id = ${sessionId} and exists (select from term)
+const userOfSession = prepared((db) =>
+  db
+    .select(stored)
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(
+      and(
+        eq(sessions.id, sql.placeholder("sessionId")),
+        eq(users.disabled, false),
+        eq(sessions.passwordVersion, users.passwordVersion),
+      ),
     )
-    select exists (select from term) as led`;
-  return row?.led === true;
+    .prepare("user_of_session"),
+);
+
+/** The row of a term, held until the statement is done; none when the term is over. */
+const termOf = (db: Db, epoch: number) =>
+  db.$with("term").as(
+    db
+      .select({ epoch: leader.epoch })
+      .from(leader)
+      .where(and(eq(leader.id, 1), eq(leader.epoch, epoch)))
+      .for("share"),
+  );
+
+/** False when the term is over, and nothing was done. */
+export async function endSession(db: Db, epoch: number, sessionId: string): Promise<boolean> {
+  const term = termOf(db, epoch);
+  const ended = db
+    .$with("ended")
+    .as(db.delete(sessions).where(and(eq(sessions.id, sessionId), exists(db.select().from(term)))));
+  const led = await db.with(term, ended).select().from(term);
+  return led.length > 0;
 }
 
 /**
@@ -140,28 +224,36 @@ export async function endSession(sql: Sql, epoch: number, sessionId: string): Pr
  * the same time has the old version, whichever of the two is done first.
  */
 export async function changePassword(
-  sql: Sql,
+  db: Db,
   by: { readonly epoch: number; readonly sessionId: string },
   user: Credentials,
   passwordHash: string,
 ): Promise<"changed" | "term_over" | "outdated"> {
-  const [row] = await sql<{ led: boolean; changed: boolean }[]>`
-    with term as materialized (
-      select id from leader where id = 1 and epoch = ${by.epoch} for share
-    ), changed as (
-      update users
-      set password_hash = ${passwordHash}, password_version = password_version + 1
-      where id = ${user.id} and not disabled and password_hash = ${user.passwordHash}
-        and exists (select from term)
-      returning id, password_version
-    ), kept as (
-      update sessions set password_version = changed.password_version from changed
-      where sessions.id = ${by.sessionId} and sessions.user_id = changed.id
-    )
-    select exists (select from term) as led, exists (select from changed) as changed`;
-  if (row?.led !== true) return "term_over";
-  return row.changed ? "changed" : "outdated";
+  const term = termOf(db, by.epoch);
+  const changed = db.$with("changed").as(
+    db
+      .update(users)
+      .set({ passwordHash, passwordVersion: nextVersion })
+      .where(and(stillThe(user), exists(db.select().from(term))))
+      .returning({ id: users.id, passwordVersion: users.passwordVersion }),
+  );
+  const kept = db.$with("kept").as(
+    db
+      .update(sessions)
+      .set({ passwordVersion: sql`${changed.passwordVersion}` })
+      .from(changed)
+      .where(and(eq(sessions.id, by.sessionId), eq(sessions.userId, changed.id))),
+  );
+  const [row] = await db
+    .with(term, changed, kept)
+    .select({ id: changed.id })
+    .from(term)
+    .leftJoin(changed, sql`true`);
+  if (row === undefined) return "term_over";
+  return row.id === null ? "outdated" : "changed";
 }
+
+const nextVersion = sql`${users.passwordVersion} + 1`;
 
 /**
  * Gives a user another password whoever asks, and ends all sessions; the name as it is
@@ -169,15 +261,16 @@ export async function changePassword(
  * for `cacheAgeMaxMs` more.
  */
 export async function replacePassword(
-  sql: Sql,
+  db: Db,
   username: string,
   passwordHash: string,
 ): Promise<string | null> {
-  const [row] = await sql<{ username: string }[]>`
-    update users set password_hash = ${passwordHash}, password_version = password_version + 1
-    where lower(username collate "C") = ${sameName(username)}
-    returning username`;
-  return row?.username ?? null;
+  const [changed] = await db
+    .update(users)
+    .set({ passwordHash, passwordVersion: nextVersion })
+    .where(hasName(username))
+    .returning({ username: users.username });
+  return changed?.username ?? null;
 }
 
 /** What is null or not there stays as it is. */
@@ -192,51 +285,68 @@ export type UserChange = {
  * each other the second is none any more.
  */
 export async function changeUser(
-  sql: Sql,
+  db: Db,
   by: { readonly epoch: number; readonly adminId: number },
   id: number,
-  { role = null, disabled = null }: UserChange,
+  { role, disabled }: UserChange,
 ): Promise<StoredUser | "term_over" | "not_admin" | "user_not_found"> {
-  type Answered = { led: boolean; is_admin: boolean } & (UserRow | { id: null });
-  const [row] = await sql<Answered[]>`
-    with term as materialized (
-      select id from leader where id = 1 and epoch = ${by.epoch} for share
-    ), admins as materialized (
-      select id from users
-      where role = 'admin' and not disabled and exists (select from term)
-      order by id for no key update
-    ), changed as (
-      update users
-      set role = coalesce(${role}::user_role, role), disabled = coalesce(${disabled}, disabled)
-      where id = ${id} and exists (select from admins where admins.id = ${by.adminId})
-      returning id, username, role, disabled, created_at
-    ), ended as (
-      delete from sessions where user_id in (select id from changed where disabled)
-    )
-    select exists (select from term) as led,
-           exists (select from admins where id = ${by.adminId}) as is_admin,
-           changed.id, username, role, disabled, created_at
-    from (select) as one left join changed on true`;
-  if (row?.led !== true) return "term_over";
-  if (!row.is_admin) return "not_admin";
-  return row.id === null ? "user_not_found" : storedUser(row);
+  const term = termOf(db, by.epoch);
+  const admins = db.$with("admins").as(
+    db
+      .select({ id: users.id })
+      .from(users)
+      .where(and(isAdmin, exists(db.select().from(term))))
+      .orderBy(asc(users.id))
+      .for("no key update"),
+  );
+  const administrates = exists(db.select().from(admins).where(eq(admins.id, by.adminId)));
+  const changed = db.$with("changed").as(
+    db
+      .update(users)
+      .set({ role: role ?? sql`${users.role}`, disabled: disabled ?? sql`${users.disabled}` })
+      .where(and(eq(users.id, id), administrates))
+      .returning(stored),
+  );
+  const ended = db
+    .$with("ended")
+    .as(
+      db
+        .delete(sessions)
+        .where(
+          inArray(
+            sessions.userId,
+            db.select({ id: changed.id }).from(changed).where(eq(changed.disabled, true)),
+          ),
+        ),
+    );
+  const [row] = await db
+    .with(term, admins, changed, ended)
+    .select({
+      admin: admins.id,
+      user: {
+        id: changed.id,
+        username: changed.username,
+        role: changed.role,
+        disabled: changed.disabled,
+        createdAt: changed.createdAt,
+      },
+    })
+    .from(term)
+    .leftJoin(admins, eq(admins.id, by.adminId))
+    .leftJoin(changed, sql`true`);
+  if (row === undefined) return "term_over";
+  if (row.admin === null) return "not_admin";
+  return row.user ?? "user_not_found";
 }
+
+const isAdmin = and(eq(users.role, "admin"), eq(users.disabled, false));
 
 /** Whether somebody else administrates too. */
-export async function hasOtherAdmin(sql: Sql, id: number): Promise<boolean> {
-  const rows = await sql`
-    select 1 from users where role = 'admin' and not disabled and id <> ${id} limit 1`;
-  return rows.length > 0;
+export async function hasOtherAdmin(db: Db, id: number): Promise<boolean> {
+  const others = await db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(isAdmin, ne(users.id, id)))
+    .limit(1);
+  return others.length > 0;
 }
-
-/** The secret of a name: the one that is kept, or `made`, which is kept from now on. */
-export async function keepSecret(sql: Sql, name: string, made: string): Promise<string> {
-  await sql`insert into secrets (name, value) values (${name}, ${made}) on conflict do nothing`;
-  const [row] = await sql<{ value: string }[]>`select value from secrets where name = ${name}`;
-  if (row === undefined) throw new Error(`the secret ${name} is not kept`);
-  return row.value;
-}
-
-/** Whether an error means that PostgreSQL is away, or ending, or has no room for us. */
-export const isAway = (error: unknown): boolean =>
-  /^(?:08|57P|53|CONNECTION_|CONNECT_|ECONN|ENOENT|EPIPE)/.test(errorCode(error));

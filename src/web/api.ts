@@ -16,7 +16,7 @@ const triesMax = 4;
 const retryMs = 400;
 const retryMsMax = 4_000;
 
-export type Ask = {
+type Ask = {
   /** Sent as JSON. */
   readonly body?: unknown;
   /** Idempotency-Key; makes a post repeatable. */

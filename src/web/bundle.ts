@@ -11,7 +11,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export type BundledPage = {
+type BundledPage = {
   readonly name: string;
   readonly html: string;
   /** Names in `files`. */
@@ -19,7 +19,7 @@ export type BundledPage = {
   readonly styles: string[];
 };
 
-export type Bundle = {
+type Bundle = {
   readonly pages: BundledPage[];
   /** Scripts and styles by name; a name changes with its content. */
   readonly files: Record<string, string>;

@@ -7,7 +7,7 @@
  */
 import { signal } from "@preact/signals";
 
-export type SaleNews = {
+type SaleNews = {
   readonly sale: {
     readonly id: number;
     readonly title: string;
@@ -24,7 +24,7 @@ export type StockNews = {
   /** Items that changed: number, units available. */
   readonly items: readonly (readonly [id: number, available: number])[];
 };
-export type Listener = {
+type Listener = {
   readonly onSale?: (news: SaleNews) => void;
   readonly onStock?: (news: StockNews) => void;
   readonly onGap?: () => void;

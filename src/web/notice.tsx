@@ -7,7 +7,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Button } from "./ui.tsx";
 
-export type Tone = "plain" | "good" | "bad";
+type Tone = "plain" | "good" | "bad";
 type Notice = { readonly id: number; readonly text: string; readonly tone: Tone };
 
 const noticesMax = 3;

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 
-export type Reference = { readonly file: string; readonly isGzip: boolean };
+type Reference = { readonly file: string; readonly isGzip: boolean };
 
 export const reference: Reference = {
   file: fileURLToPath(import.meta.resolve("@scalar/api-reference/browser/standalone.js")),

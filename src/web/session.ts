@@ -9,7 +9,7 @@ import { computed, signal } from "@preact/signals";
 import { get, randomWord, send, storage } from "./api.ts";
 import { Problem } from "./problems.ts";
 
-export type User = {
+type User = {
   readonly id: number | string;
   readonly username: string;
   readonly role: "user" | "admin";
@@ -81,7 +81,7 @@ export async function logOut(): Promise<void> {
   location.assign("/");
 }
 
-export type Theme = "light" | "dark";
+type Theme = "light" | "dark";
 const chosen = storage.get("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const systemTheme = signal<Theme>(system.matches ? "dark" : "light");

@@ -7,8 +7,6 @@
  * it has none of its own. The rest is the content of `<main id="app">`.
  */
 
-export type PageHead = { readonly path: string; readonly title: string; readonly body: string };
-
 const links = [
   { path: "/", word: "The drop" },
   { path: "/shop", word: "Shop" },
@@ -16,7 +14,7 @@ const links = [
   { path: "/account", word: "My purchases" },
 ] as const;
 
-export type ShellParts = {
+type ShellParts = {
   readonly name: string;
   /** The page's file. */
   readonly html: string;

@@ -4,7 +4,7 @@
  * The offset is taken from answers that carry the server's time; of several the one with the shortest
  * round trip is believed. Until there is one, the visitor's own clock has to do.
  */
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 let ahead = 0;
@@ -113,6 +113,3 @@ export function Ring({ to, totalMs }: { readonly to: string; readonly totalMs: n
     </span>
   );
 }
-
-/** Whether a moment has passed, as a signal. */
-export const passed = (at: number) => computed(() => tick.value >= at);

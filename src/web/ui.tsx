@@ -152,7 +152,7 @@ export function Field({ label, value, hint, error, type = "text", ...rest }: Fie
   );
 }
 
-export type Stock = { readonly sold: number; readonly reserved: number; readonly stock: number };
+type Stock = { readonly sold: number; readonly reserved: number; readonly stock: number };
 
 /** Sold, reserved and free of a stock: a bar, and the figures in words. Keeps its place without. */
 export function Meter({
@@ -313,7 +313,7 @@ export const Picture = ({ src, size }: { readonly src: string; readonly size: nu
   />
 );
 
-export type Loaded<T> =
+type Loaded<T> =
   | { readonly is: "loading" }
   | { readonly is: "failed"; readonly error: unknown }
   | { readonly is: "here"; readonly value: T };

@@ -43,6 +43,17 @@ function watchShifts(): void {
   }).observe({ type: "layout-shift", buffered: true });
 }
 
+/** Runs in the page: whether all that it waits for is there, and nothing moves towards its place. */
+async function isAtRest(): Promise<boolean> {
+  await document.fonts.ready;
+  const isMoving = document.getAnimations().some(({ playState, effect }) => {
+    return playState === "running" && effect?.getComputedTiming().iterations !== Infinity;
+  });
+  // What has moved is told of after the next frame.
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  return !isMoving && document.querySelector(".skeleton") === null;
+}
+
 describe.skipIf(noBrowser)("the pages", () => {
   useBrowser();
   beforeAll(async () => {
@@ -66,7 +77,7 @@ describe.skipIf(noBrowser)("the pages", () => {
         await until("the page's script", () =>
           page.evaluate(() => document.querySelector("#session button[title]") !== null),
         );
-        await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
+        await until("the page to be at rest", () => page.evaluate(isAtRest));
         const found = await page.evaluate(() => ({
           tooWide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
           shift: Number(document.documentElement.dataset["shift"] ?? 0),

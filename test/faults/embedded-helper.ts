@@ -9,15 +9,14 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
-  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import { EmbeddedError, type EmbeddedServer, startEmbedded } from "../../src/postgres/embedded.ts";
+import { leaveRun, runFolder } from "../support/runs.ts";
 import { poll } from "../../src/postgres/poll.ts";
 
 export const isRoot = process.geteuid?.() === 0;
@@ -59,14 +58,14 @@ export async function usedFolder(): Promise<string> {
 }
 let shared: string | undefined;
 
-/** Removes the folder of {@link usedFolder}. */
+/** Removes the folder of {@link usedFolder}, and whatever else is left. */
 export function removeShared(): void {
-  if (shared !== undefined) rmSync(join(shared, ".."), { recursive: true, force: true });
+  leaveRun();
   shared = undefined;
 }
 
 export function newParent(mode: number): string {
-  const parent = realpathSync(mkdtempSync(join(tmpdir(), "embedded-test-")));
+  const parent = mkdtempSync(join(runFolder(), "embedded-"));
   chmodSync(parent, mode);
   return parent;
 }

@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import { atEnd, newDataFolder, newFolder } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
-import { type Environment, runProgram, startServer, type TestServer } from "../support/server.ts";
+import {
+  type Environment,
+  runProgram,
+  startServer,
+  surroundings,
+  type TestServer,
+} from "../support/server.ts";
 import { inTurn, until, upTo, within } from "../support/wait.ts";
 
 const postgres = usePostgres();
 const program = join(import.meta.dir, "../../src/main.ts");
 const password = "a good password";
 const exitMaxMs = 60_000;
-
-const environment = (env: Environment): Environment => ({
-  PATH: process.env["PATH"] ?? "",
-  HOME: process.env["HOME"] ?? "/",
-  ...env,
-});
 
 /** Runs a command of `user` with something on its standard input. */
 async function userCommand(args: readonly string[], input: string, env: Environment) {
@@ -74,7 +74,7 @@ describe("user create", () => {
       let shown = "";
       const command = Bun.spawn([process.execPath, program, "user", "create", "anna"], {
         cwd: newFolder(),
-        env: environment(env),
+        env: { ...surroundings(), ...env },
         terminal: {
           data: (_, bytes) => {
             shown += new TextDecoder().decode(bytes);

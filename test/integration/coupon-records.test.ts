@@ -7,6 +7,7 @@ import type { Sql } from "postgres";
 import { buyerId } from "../../src/ledger/buyers.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { listCoupons, loadClaims } from "../../src/store/coupons.ts";
+import { openDb } from "../../src/store/db.ts";
 import { lastAttempt, recover } from "../../src/store/recovery.ts";
 import { verify } from "../../src/cli/verify.ts";
 import { openBooks } from "../support/books.ts";
@@ -147,7 +148,7 @@ async function expectStored(url: string, model: CouponModel, now: number): Promi
   });
   const view = ledger.view(now);
   expect(model.made.map(({ name }) => view.coupon(name))).toMatchObject(wanted);
-  expect((await listCoupons(sql, 0, 100)).length).toBe(wanted.length);
+  expect((await listCoupons(openDb(sql), 0, 100)).length).toBe(wanted.length);
   await inTurn(model.made, async ({ name }) => {
     const claims = model.claimsOf(name).map(({ buyer, at }) => [buyerId(buyer), at]);
     expect(Array.from(await loadClaims(sql, name))).toEqual(claims as [string, number][]);

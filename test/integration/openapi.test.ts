@@ -13,6 +13,7 @@ import { idleDocument, idleRoutes } from "../../src/program.ts";
 import { refusalCodes } from "../../src/http/openapi/document.ts";
 import { operationsOf, serve, type Route } from "../../src/http/server.ts";
 import { OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
+import { openDb } from "../../src/store/db.ts";
 import { idleEngine } from "../support/accounts.ts";
 import { type Ask, Client } from "../support/client.ts";
 import { type Call, DocumentedApi } from "../support/document.ts";
@@ -43,7 +44,7 @@ beforeAll(async () => {
   api = new DocumentedApi(server.client, document);
   const password = "a good password";
   const root = { username: "root", password, role: "admin" } as const;
-  await createAccount(lookInto(url), new Passwords(), root);
+  await createAccount(openDb(lookInto(url)), new Passwords(), root);
   userId = (await api.succeed("postApiAuthRegister", withId)).id;
   user = await enter({});
   admin = await enter({ username: "root", password });

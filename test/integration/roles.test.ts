@@ -10,6 +10,7 @@ import { Passwords } from "../../src/access/passwords.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
 import { operationsOf } from "../../src/http/server.ts";
 import { idleRoutes } from "../../src/program.ts";
+import { openDb } from "../../src/store/db.ts";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import type { Answer, Ask } from "../support/client.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
@@ -31,8 +32,8 @@ beforeAll(async () => {
   const server = await startServer({ DATABASE_URL: url });
   client = new AccountClient(() => server.url);
   const passwords = new Passwords();
-  const sql = lookInto(url);
-  await createAccount(sql, passwords, { username: "root", password, role: "admin" });
+  const db = openDb(lookInto(url));
+  await createAccount(db, passwords, { username: "root", password, role: "admin" });
   await inTurn(["anna", "berta"], (name) => client.register(name, password));
   await logEverybodyIn();
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
+import { openDb } from "../../src/store/db.ts";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import type { Client } from "../support/client.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
@@ -96,7 +97,7 @@ describe("the demo", () => {
     const sql = lookInto(env.DATABASE_URL);
     const passwords = new Passwords();
     const own = { username: "user1", password: "a good password", role: "user" } as const;
-    await createAccount(sql, passwords, own);
+    await createAccount(openDb(sql), passwords, own);
     const made = await runProgram(["seed", "--demo"], env);
     expect([made.exitCode, made.log]).toEqual([0, ""]);
     expect(made.output).toContain(`Accounts: admin, user2, password ${password}.`);
@@ -130,7 +131,7 @@ describe("the demo", () => {
     const env = { DATABASE_URL: await postgres.newRecords() };
     const sql = lookInto(env.DATABASE_URL);
     const own = { username: "Admin", password: "a good password", role: "admin" } as const;
-    await createAccount(sql, new Passwords(), own);
+    await createAccount(openDb(sql), new Passwords(), own);
     const refused = await runProgram(["seed", "--demo"], env);
     expect([refused.exitCode, refused.output]).toEqual([1, ""]);
     expect(refused.log).toContain(

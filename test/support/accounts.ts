@@ -17,6 +17,7 @@ import { accountRoutes } from "../../src/http/shop/accounts.ts";
 import { serve } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
 import { openPool } from "../../src/postgres/client.ts";
+import { openDb } from "../../src/store/db.ts";
 import { sellingParts } from "../../src/program.ts";
 import type { SaleEngine } from "../../src/sales/selling.ts";
 import { databaseRecords } from "../../src/store/database-records.ts";
@@ -115,6 +116,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   const { clock, proxies = new BlockList(), hashing = new CountedHashing() } = options;
   const sql = openPool({ url });
   atEnd(() => sql.end({ timeout: 0 }));
+  const db = openDb(sql);
   const engine = idleEngine(sql, url, clock);
   let epoch: number | null = 0;
   /** As `leadership.ts` begins a term, in this process or in another. */
@@ -129,7 +131,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   await beginTerm("us");
   const clients = new Clients({ sealKey: "seal", trustedProxies: proxies, clock: clock.read });
   const accounts = new Accounts({
-    sql,
+    db,
     tokenSecret,
     epoch: () => epoch,
     clients,
@@ -152,7 +154,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
     },
     /** An administrator, made as the command does, without its hashing. */
     makeAdmin: (username: string, password: string) =>
-      insertUser(sql, { username, passwordHash: cheapHash(password), role: "admin" }),
+      insertUser(db, { username, passwordHash: cheapHash(password), role: "admin" }),
   };
 }
 

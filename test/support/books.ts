@@ -10,6 +10,7 @@ import { Ledger } from "../../src/ledger/ledger.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import { databaseRecords } from "../../src/store/database-records.ts";
 import { listCoupons } from "../../src/store/coupons.ts";
+import { openDb } from "../../src/store/db.ts";
 import { Journal } from "../../src/store/journal.ts";
 import { lastAttempt, recover } from "../../src/store/recovery.ts";
 import type { Batch, Records } from "../../src/store/records.ts";
@@ -86,7 +87,7 @@ export async function openBooks(url: string, clock: () => number): Promise<Books
       return lookups.claim({ kind: "claim", coupon, buyer, key: key ?? null });
     },
     loadAll: async () => {
-      const coupons = await listCoupons(sql, 0, couponsMax);
+      const coupons = await listCoupons(openDb(sql), 0, couponsMax);
       await inTurn(coupons, async ({ name }) => {
         const claims = await stored.loadClaims(name);
         await writer.maintain((upkeep) => upkeep.holdClaims(name, claims));

@@ -6,6 +6,7 @@
 import { expect } from "bun:test";
 import { z } from "zod";
 import type { Sql } from "postgres";
+import { poll } from "../../src/postgres/poll.ts";
 import type { Answer, Client } from "./client.ts";
 import { accepted, audit, order, reservation } from "./contract.ts";
 import { Random } from "./random.ts";
@@ -63,7 +64,7 @@ export class Crowd {
       const { code, retry_after_ms: ms } = refusal.parse(answer.json());
       if (final.has(code)) return true;
       if (code !== "item_reserved") throw new Error(`a checkout got ${answer.text}`);
-      await Bun.sleep(Math.min(ms ?? retryMs, patienceMaxMs));
+      await this.#changed(Math.min(ms ?? retryMs, patienceMaxMs));
       return false;
     }
     const { code, user_id: of } = accepted(answer, reservation);
@@ -87,6 +88,13 @@ export class Crowd {
     this.orders.set(code, accepted(answer, order).order_id);
   }
 
+  /** Resolves once somebody was told something new, or when a buyer's patience ends. */
+  async #changed(waitMaxMs: number): Promise<void> {
+    const told = (): number => this.acknowledged + this.released.size;
+    const before = told();
+    await poll({ everyMs: retryMs, waitMaxMs }, () => told() !== before || undefined);
+  }
+
   /** Asks until there is an answer that counts. */
   async #answered(ask: () => Promise<Answer>): Promise<Answer> {
     return await until(
@@ -95,10 +103,10 @@ export class Crowd {
         const answer = await ask().catch(() => null);
         if (answer !== null && answer.status !== 503) return answer;
         this.retries += 1;
-        await Bun.sleep(retryMs);
         return null;
       },
       this.#crowdMs,
+      retryMs,
     );
   }
 

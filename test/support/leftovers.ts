@@ -1,12 +1,13 @@
 /**
  * What the tests of a file have started and made, and the end of it: processes first, then
  * the servers they used, then folders. Every file that starts something calls `useLeftovers`.
+ * What is left even so, because the process itself was ended, a sweep finds: see `runs.ts`.
  */
 import { afterAll, setDefaultTimeout } from "bun:test";
-import { chmodSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findPostmaster } from "../../src/postgres/postmaster.ts";
+import { leaveRun, runFolder } from "./runs.ts";
 import { inTurn, until } from "./wait.ts";
 
 const testMaxMs = 120_000;
@@ -23,14 +24,19 @@ export function useLeftovers(): void {
   // A test that is past the runner's own bound has everything it started killed, which tells
   // less than the bounds that the tests set themselves.
   setDefaultTimeout(testMaxMs);
+  runFolder();
   afterAll(async () => {
-    await inTurn(cleanups.splice(0).toReversed(), (cleanup) => cleanup());
+    try {
+      await inTurn(cleanups.splice(0).toReversed(), (cleanup) => cleanup());
+    } finally {
+      leaveRun();
+    }
   });
 }
 
 /** A new folder that any user may enter, for the PostgreSQL that root starts as another. */
 export function newFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "stampede-test-")));
+  const folder = mkdtempSync(join(runFolder(), "test-"));
   chmodSync(folder, 0o755);
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

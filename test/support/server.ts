@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { Client } from "./client.ts";
 import { atEnd, newFolder } from "./leftovers.ts";
+import { runFolder } from "./runs.ts";
 import { until, within } from "./wait.ts";
 
 const program = join(import.meta.dir, "../../src/main.ts");
@@ -19,9 +20,15 @@ export function lastingSchedule(): string {
   return `0 0 ${yesterday.getUTCDate()} ${yesterday.getUTCMonth() + 1} *`;
 }
 
-const defaults = (): Environment => ({
+/** What every program needs, and by what a sweep knows it. */
+export const surroundings = (): Environment => ({
   PATH: process.env["PATH"] ?? "",
   HOME: process.env["HOME"] ?? "/",
+  TMPDIR: runFolder(),
+});
+
+const defaults = (): Environment => ({
+  ...surroundings(),
   HOST: "127.0.0.1",
   PORT: "0",
   SALE_SCHEDULE: lastingSchedule(),

@@ -43,6 +43,12 @@ export class EventStream {
     }
   }
 
+  /** Waits for a comment, with which a stream says that it is still there; no event may come. */
+  async comment(boundMs: number): Promise<void> {
+    const { value, done } = await within("a comment", boundMs, this.#blocks.next());
+    if (done === true || !value.startsWith(":")) throw new Error(`no comment, but ${value}`);
+  }
+
   /** The next event that is wanted, and those before it. */
   async upTo(wanted: (event: SentEvent) => boolean): Promise<SentEvent[]> {
     const seen: SentEvent[] = [];

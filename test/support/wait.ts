@@ -12,11 +12,12 @@ export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
   boundMs = waitMaxMs,
+  everyMs = askEveryMs,
 ): Promise<Exclude<T, undefined | null | false>> {
   type Met = Exclude<T, undefined | null | false>;
   const isMet = (answer: T): answer is Met =>
     answer !== undefined && answer !== null && answer !== false;
-  const met = await poll({ everyMs: askEveryMs, waitMaxMs: boundMs }, async () => {
+  const met = await poll({ everyMs, waitMaxMs: boundMs }, async () => {
     const answer = await ask();
     return isMet(answer) ? { answer } : undefined;
   });

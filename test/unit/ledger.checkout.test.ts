@@ -3,17 +3,18 @@
  * open, what a user's limit counts, and which refusal comes before which.
  */
 import { describe, expect, test } from "bun:test";
-import type { Checkout, OutcomeWord } from "../../src/ledger/commands.ts";
-import { decide } from "../../src/ledger/decide.ts";
-import { addSale, emptyState } from "../../src/ledger/state.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
+import { nothingRecorded } from "../support/naive-records.ts";
 import {
   buy,
+  buyNow,
   drop,
   ends,
   hour,
   type Line,
   nextHour,
   opens,
+  priceOf,
   product,
   sale,
   take,
@@ -32,7 +33,7 @@ describe("a reservation", () => {
           word: "reserved",
           code: "A",
           itemId: 1,
-          userId: "ann",
+          buyer: "guest:ann",
           saleId: 1,
           expiresAt: opens + 105,
         },
@@ -85,43 +86,73 @@ describe("a reservation", () => {
     ],
   );
   tell(
-    "of the last free unit is given again to who holds it, no longer than before",
+    "where no other is free is told again to who has proven to hold it, no longer than before",
+    [hour()],
+    [
+      [opens, take("A", "account:ann", 1), "reserved"],
+      [
+        opens + 99,
+        take("B", "account:ann", 1),
+        { word: "reserved_again", code: "A", expiresAt: opens + 100 },
+      ],
+      [opens + 99, take("B", "account:ann", "any"), { word: "reserved_again", code: "A" }],
+      [opens + 100, take("C", "account:ann", 1), { word: "reserved", code: "C" }],
+    ],
+  );
+  tell(
+    "of a guest is told to nobody again: a name is anybody's word",
     [hour({ limit: 1 })],
     [
       [opens, take("A", "ann", 1), "reserved"],
-      [
-        opens + 99,
-        take("B", "ann", 1),
-        { word: "reserved_again", code: "A", expiresAt: opens + 100 },
-      ],
-      [opens + 100, take("C", "ann", 1), { word: "reserved", code: "C" }],
+      [opens, take("B", "ann", 1), { word: "item_reserved", retryAt: opens + 100 }],
+      [opens, take("B", "account:ann", 1), "item_reserved"],
+      [opens, take("B", "customer:ann", "any"), "item_reserved"],
+    ],
+  );
+  tell(
+    "that fills the limit is told again to who has proven to hold it, the youngest",
+    [hour({ stock: [9, 9], limit: 2 })],
+    [
+      [opens, take("A", "customer:ann", 1), "reserved"],
+      [opens, take("B", "customer:ann", 1), "reserved"],
+      [opens, take("C", "customer:ann", 1), { word: "reserved_again", code: "B" }],
+      [opens, take("C", "customer:ann", "any"), { word: "reserved_again", code: "B" }],
+      [opens, take("C", "customer:ann", 2), { word: "user_limit_reached", retryAt: opens + 100 }],
+      [opens, buy("B", "customer:ann"), "purchased"],
+      [opens, take("C", "customer:ann", 1), { word: "reserved_again", code: "A" }],
     ],
   );
   tell(
     "is a second one while a unit is free",
     [hour({ stock: [2] })],
     [
-      [opens, take("A", "ann", 1), { word: "reserved", code: "A" }],
-      [opens, take("B", "ann", 1), { word: "reserved", code: "B" }],
+      [opens, take("A", "account:ann", 1), { word: "reserved", code: "A" }],
+      [opens, take("B", "account:ann", 1), { word: "reserved", code: "B" }],
+      [opens, take("C", "account:ann", 1), { word: "reserved_again", code: "B" }],
     ],
   );
   tell(
-    "given again is the one that took the last free unit",
-    [hour({ stock: [2] })],
-    [
-      [opens, take("A", "ann", 1), "reserved"],
-      [opens, take("B", "ann", 1), "reserved"],
-      [opens, take("C", "ann", 1), { word: "reserved_again", code: "B" }],
-    ],
-  );
-  tell(
-    "is not given again for any item, nor for another item",
+    "is not told again for another item",
     [hour({ stock: [1, 1] })],
     [
-      [opens, take("A", "ann", 1), "reserved"],
+      [opens, take("A", "account:ann", 1), "reserved"],
       [opens, take("B", "bob", 2), "reserved"],
-      [opens, take("C", "ann", "any"), "item_reserved"],
-      [opens, take("D", "ann", 2), "item_reserved"],
+      [opens, take("C", "account:ann", 2), "item_reserved"],
+      [opens, take("C", "account:ann", "any"), { word: "reserved_again", code: "A" }],
+    ],
+  );
+  tell(
+    "told again is the youngest after a restart from a checkpoint too",
+    [hour({ stock: [3], limit: 3 })],
+    [
+      [opens, take("A", "account:ann", 1), "reserved"],
+      [opens, take("B", "account:ann", 1), "reserved"],
+      [opens + 1, take("C", "account:ann", 1), "reserved"],
+      [opens + 1, drop("A", "account:ann"), "released"],
+      [opens + 1, take("D", "account:ann", 1), "reserved"],
+      ["checkpoint", 1],
+      ["crash", opens + 2],
+      [opens + 2, take("E", "account:ann", 1), { word: "reserved_again", code: "D" }],
     ],
   );
   tell(
@@ -186,10 +217,10 @@ describe("a user's limit", () => {
       [opens, take("A", "ann", 1), "reserved"],
       [opens, take("B", "ann", 1), "reserved"],
       [opens, take("C", "ann", 1), { word: "user_limit_reached", saleId: 1 }],
-      [opens, buy("A"), { word: "purchased", unit: 1, ordinal: 1 }],
+      [opens, buy("A"), { word: "purchased", unit: 1, userOrdinal: 1 }],
       [opens, take("D", "ann", 1), "user_limit_reached"],
       [opens, take("E", "bob", 1), "reserved"],
-      [opens, buy("B"), { word: "purchased", unit: 2, ordinal: 2 }],
+      [opens, buy("B"), { word: "purchased", unit: 2, userOrdinal: 2 }],
       [opens, take("F", "ann", "any"), "user_limit_reached"],
     ],
   );
@@ -212,6 +243,77 @@ describe("a user's limit", () => {
       [opens, buy("A"), "purchased"],
       [opens, take("B", "ann", 1, { sale: 3 }), "reserved"],
       [ends, take("C", "ann", 1), { word: "reserved", saleId: 2 }],
+    ],
+  );
+});
+
+describe("a buyer", () => {
+  tell(
+    "of one name is another in each kind, with a limit of its own",
+    [hour({ stock: [9], limit: 1 })],
+    [
+      [opens, take("A", "ann", 1), { word: "reserved", buyer: "guest:ann" }],
+      [opens, take("B", "account:ann", 1), { word: "reserved", buyer: "account:ann" }],
+      [opens, take("C", "customer:ann", 1), { word: "reserved", buyer: "customer:ann" }],
+      [opens, take("D", "ann", 1), { word: "user_limit_reached", retryAt: opens + 100 }],
+      [opens, buy("A"), "purchased"],
+      [opens, take("D", "ann", 1), { word: "user_limit_reached", retryAt: null }],
+      [opens, buy("B", "account:ann"), { word: "purchased", unit: 2, userOrdinal: 1 }],
+      [opens, take("D", "account:ann", 1), { word: "user_limit_reached", retryAt: null }],
+    ],
+  );
+  tell(
+    "who has proven nothing has nothing of a sale for those who have",
+    [product({ access: "proven" })],
+    [
+      [opens - 1, take("A", "ann", 9, { sale: 3 }), { word: "unauthenticated", saleId: 3 }],
+      [opens, take("A", "ann", 1, { sale: 3 }), "unauthenticated"],
+      [opens, buyNow("A", "ann", 1, { sale: 3 }), "unauthenticated"],
+      [opens, take("A", "customer:ann", 1, { sale: 3 }), "reserved"],
+      [opens, buyNow("B", "customer:ann", 1, { sale: 3 }), "purchased"],
+      [ends, take("A", "ann", 1, { sale: 3 }), "unauthenticated"],
+      ["settle", 3],
+      [ends, take("A", "ann", 1, { sale: 3 }), "sale_not_open"],
+    ],
+  );
+});
+
+describe("the price that is expected", () => {
+  const price = priceOf(1);
+  tell(
+    "is the item's, or nothing is reserved",
+    [hour({ stock: [1, 1] })],
+    [
+      [opens, take("A", "ann", 1, { price: price + 1 }), { word: "price_changed", saleId: 1 }],
+      [opens, take("A", "ann", 2, { price }), "price_changed"],
+      [opens, take("A", "ann", 1, { price }), "reserved"],
+      [opens, take("B", "ann", "any", { price }), "price_changed"],
+      [opens, take("B", "ann", "any", { price: priceOf(2) }), { word: "reserved", itemId: 2 }],
+    ],
+  );
+  tell(
+    "is looked at after whether the sale is open, and before what is left",
+    [hour({ stock: [1] })],
+    [
+      [opens - 1, take("A", "ann", 1, { price: 1, sale: 1 }), "sale_not_open"],
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens, buy("A"), "purchased"],
+      [opens, take("B", "ann", 1, { price: 1 }), "price_changed"],
+      [opens, take("B", "ann", 1, { price }), "item_sold_out"],
+    ],
+  );
+});
+
+describe("a number without an item", () => {
+  tell(
+    "is no item's, is not taken for any, and keeps the others' numbers",
+    [hour({ stock: [1, 0, 1] })],
+    [
+      [opens, take("A", "ann", 2), { word: "item_not_found", saleId: 1 }],
+      [opens, buyNow("A", "ann", 2), "item_not_found"],
+      [opens, take("A", "ann", "any"), { word: "reserved", itemId: 1 }],
+      [opens, take("B", "ann", "any"), { word: "reserved", itemId: 3 }],
+      [opens, take("C", "ann", "any"), "item_reserved"],
     ],
   );
 });
@@ -307,38 +409,37 @@ describe("refusals come in the order of the contract", () => {
   );
 });
 
-test("a code is looked at once, and only for what is reserved", () => {
-  const state = emptyState(0, opens);
-  const terms = { kind: "hourly", startsAt: opens, endsAt: ends, perUserLimit: 2 } as const;
-  addSale(state, { id: 1, ...terms, reservationTtlMs: 100, stock: Int32Array.of(1, 1, 1) }, 0);
+test("a code is looked at once, and only for what is reserved", async () => {
+  const ledger = await Ledger.restore(nothingRecorded(), opens);
+  const { stock, ...terms } = hour({ stock: [1, 1, 1], limit: 2 });
+  ledger.addSale({ ...terms, stock: Int32Array.from(stock) }, 0);
   let looks = 0;
-  const checkout = (userId: string, item: number, saleId = 1, key: string | null = null) => {
-    const command: Checkout = {
-      kind: "checkout",
-      userId,
-      item,
+  const checkout = (name: string, item: number, saleId = 1, key?: string) => {
+    const { code: _, ...asked } = take("A", name, item, {
       sale: saleId,
-      key,
+      ...(key === undefined ? {} : { key }),
+    });
+    const command = {
+      ...asked,
       get code() {
         looks += 1;
         return `code ${looks}`;
       },
     };
-    return decide(state, command, opens).word;
+    return ledger.decide(command, opens).word;
   };
-  const refused: OutcomeWord[] = [];
-  expect(checkout("ann", 1)).toBe("reserved");
-  expect(checkout("ann", 2, 1, "key")).toBe("reserved");
-  expect(looks).toBe(2);
-  refused.push(checkout("ann", 3), checkout("bob", 1), checkout("bob", 4), checkout("bob", 1, 2));
-  refused.push(checkout("ann", 2), checkout("ann", 1, 1, "key"));
-  expect(refused).toEqual([
+  const ann = "account:ann";
+  const reserved = [checkout(ann, 1), checkout(ann, 2, 1, "key")];
+  expect([...reserved, looks]).toEqual(["reserved", "reserved", 2]);
+  const refused = [checkout(ann, 3), checkout("bob", 1), checkout("bob", 4)];
+  refused.push(checkout("bob", 1, 2), checkout(ann, 2), checkout(ann, 1, 1, "key"));
+  expect([...refused, looks]).toEqual([
     "user_limit_reached",
     "item_reserved",
     "item_not_found",
     "sale_not_found",
     "reserved_again",
     "idempotency_key_reused",
+    2,
   ]);
-  expect(looks).toBe(2);
 });

@@ -2,11 +2,20 @@
  * The rules of codes and keys one by one: buying, buying late, giving back, what is told
  * when the sale is over, and what an idempotency key remembers.
  */
-import { describe, expect, test } from "bun:test";
-import type { ArchivedCode } from "../../src/ledger/commands.ts";
-import { decide } from "../../src/ledger/decide.ts";
-import { addSale, emptyState } from "../../src/ledger/state.ts";
-import { buy, drop, ends, hour, nextHour, opens, product, take, tell } from "../support/story.ts";
+import { describe } from "bun:test";
+import {
+  buy,
+  drop,
+  endAt,
+  ends,
+  hour,
+  nextHour,
+  opens,
+  priceOf,
+  product,
+  take,
+  tell,
+} from "../support/story.ts";
 
 describe("a purchase", () => {
   tell(
@@ -62,7 +71,11 @@ describe("a purchase", () => {
       [opens + 3, buy("A"), { word: "purchased", order: 44 }],
       [opens + 3, drop("B"), "released"],
       ["settle", 1],
-      [ends, buy("A"), { word: "purchased_again", order: 44, soldAt: opens + 3, userId: "ann" }],
+      [
+        ends,
+        buy("A"),
+        { word: "purchased_again", order: 44, soldAt: opens + 3, buyer: "guest:ann" },
+      ],
       [ends, drop("A"), { word: "already_purchased", order: 44 }],
       [ends, buy("B"), "sale_ended"],
       [ends, drop("B"), "released_again"],
@@ -80,7 +93,7 @@ describe("a late purchase", () => {
       [opens, take("A", "ann", 1), "reserved"],
       [opens, take("B", "ann", 2), "reserved"],
       [opens + 100, buy("A"), { word: "purchased", code: "A" }],
-      [ends - 1, buy("B"), { word: "purchased", code: "B", ordinal: 2 }],
+      [ends - 1, buy("B"), { word: "purchased", code: "B", userOrdinal: 2 }],
       [ends - 1, take("C", "bob", "any"), "sold_out"],
     ],
   );
@@ -126,7 +139,7 @@ describe("a late purchase", () => {
       [opens + 100, buy("B"), "purchased"],
       [opens + 100, buy("A"), "code_expired"],
       [opens + 100, drop("C"), "released"],
-      [opens + 100, buy("A"), { word: "purchased", ordinal: 2 }],
+      [opens + 100, buy("A"), { word: "purchased", userOrdinal: 2 }],
       [opens + 100, take("D", "ann", 1), "user_limit_reached"],
     ],
   );
@@ -135,9 +148,9 @@ describe("a late purchase", () => {
     [hour({ stock: [2], limit: 2 })],
     [
       [opens, take("A", "ann", 1), "reserved"],
-      [opens + 100, buy("A"), { word: "purchased", unit: 1, ordinal: 1 }],
+      [opens + 100, buy("A"), { word: "purchased", unit: 1, userOrdinal: 1 }],
       [opens + 100, take("B", "bob", 1), "reserved"],
-      [opens + 101, buy("B"), { word: "purchased", unit: 2, ordinal: 1 }],
+      [opens + 101, buy("B"), { word: "purchased", unit: 2, userOrdinal: 1 }],
       [opens + 101, take("C", "ann", "any"), "sold_out"],
     ],
   );
@@ -176,13 +189,103 @@ describe("giving back", () => {
     ],
   );
   tell(
-    "comes too late at the millisecond of expiry, and frees nothing twice",
+    "after it lapsed frees nothing twice, and it is not sold late",
+    [hour({ stock: [2] })],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens, take("B", "bob", 1), "reserved"],
+      [opens + 100, drop("A"), "released"],
+      [opens + 100, drop("A"), "released_again"],
+      [opens + 100, buy("A"), "code_expired"],
+      [opens + 100, take("C", "cyd", 1), "reserved"],
+      [opens + 100, take("D", "cyd", 1), "reserved"],
+      [opens + 100, take("E", "dan", 1), "item_reserved"],
+      [opens + 101, drop("B"), "released"],
+      [opens + 200, buy("B"), { word: "code_expired", code: "B" }],
+      ["crash", opens + 201],
+      [opens + 201, buy("B"), "code_expired"],
+      [opens + 201, drop("B"), "released_again"],
+    ],
+  );
+  tell(
+    "under another sale's id finds no code, and gives nothing back",
+    [hour(), product()],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens, drop("A", "ann", 3), "code_not_found"],
+      [opens, take("B", "bob", 1), "item_reserved"],
+      [opens, drop("A", "ann", 1), "released"],
+      [opens, drop("A", "ann", 3), "code_not_found"],
+      ["crash", opens],
+      [opens, drop("A", "ann", 3), "code_not_found"],
+      [opens, drop("A", "ann", 1), "released_again"],
+    ],
+  );
+});
+
+describe("a code of somebody proven", () => {
+  tell(
+    "is nobody else's, of whatever name",
+    [hour({ stock: [2] })],
+    [
+      [opens, take("A", "account:ann", 1), "reserved"],
+      [opens, buy("A"), { word: "code_not_found" }],
+      [opens, buy("A", "ann"), "code_not_found"],
+      [opens, drop("A", "customer:ann"), "code_not_found"],
+      [opens, drop("A", "account:bob"), "code_not_found"],
+      [opens, buy("A", "account:ann"), "purchased"],
+      [opens, buy("A", "account:bob"), "code_not_found"],
+      ["settle", 1],
+      [opens, buy("A", "account:ann"), "purchased_again"],
+    ],
+  );
+  tell(
+    "is nobody else's either when only the records have it",
+    [hour()],
+    [
+      [opens, take("A", "account:ann", 1), "reserved"],
+      [opens, drop("A", "account:ann"), "released"],
+      ["crash", opens],
+      [opens, buy("A"), "code_not_found"],
+      [opens, drop("A", "account:bob"), "code_not_found"],
+      [opens, drop("A", "account:ann"), "released_again"],
+      [ends, buy("A", "account:ann"), "sale_ended"],
+      ["settle", 1],
+      [ends, buy("A", "ann"), "code_not_found"],
+    ],
+  );
+  tell(
+    "is a guest's for whoever has it",
+    [hour({ stock: [2] })],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens, take("B", "ann", 1), "reserved"],
+      [opens, buy("A", "account:bob"), { word: "purchased", buyer: "guest:ann" }],
+      [opens, drop("B", "customer:cyd"), { word: "released", buyer: "guest:ann" }],
+    ],
+  );
+});
+
+describe("the price that is expected of a code", () => {
+  tell(
+    "is looked at while the sale is open and the code is not sold",
     [hour()],
     [
       [opens, take("A", "ann", 1), "reserved"],
-      [opens + 100, drop("A"), "released_again"],
+      [opens, buy("A", "ann", 1), { word: "price_changed", code: "A" }],
+      [opens, buy("A", "ann", priceOf(1)), "purchased"],
+      [opens, buy("A", "ann", 1), "purchased_again"],
+    ],
+  );
+  tell(
+    "is looked at before whether it can still be sold, and after the end",
+    [hour()],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
       [opens + 100, take("B", "bob", 1), "reserved"],
-      [opens + 100, take("C", "cyd", 1), "item_reserved"],
+      [opens + 100, buy("A", "ann", 1), "price_changed"],
+      [opens + 100, buy("A", "ann", priceOf(1)), "code_expired"],
+      [ends, buy("A", "ann", 1), "sale_ended"],
     ],
   );
 });
@@ -280,7 +383,7 @@ describe("an idempotency key", () => {
     ],
   );
   tell(
-    "used afresh still gives the first code when that was bought late",
+    "used afresh gives what lives, and then the first code when that was bought late",
     [hour({ stock: [9] })],
     [
       [opens, take("A", "ann", 1, { key }), "reserved"],
@@ -288,6 +391,34 @@ describe("an idempotency key", () => {
       [opens + 100, buy("A"), "purchased"],
       [opens + 100, take("C", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
       [opens + 200, take("D", "ann", 1, { key }), { word: "reserved_again", code: "A", order: 44 }],
+      [opens + 200, buy("B"), "purchased"],
+      [opens + 200, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
+      ["crash", opens + 201],
+      [opens + 201, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
+    ],
+  );
+  tell(
+    "used in another sale since leaves the first sale's books alone",
+    [hour(), product()],
+    [
+      [opens, take("A", "ann", 1, { key, sale: 3 }), "reserved"],
+      [opens + 100, take("B", "ann", 1, { key }), "reserved"],
+      ["checkpoint", 1],
+      ["crash", opens + 101],
+      [opens + 101, take("C", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
+      [opens + 101, take("C", "bob", 1), "item_reserved"],
+      ["crash", opens + 50],
+      [opens + 50, take("D", "bob", 1, { sale: 3 }), "item_reserved"],
+      [opens + 50, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
+    ],
+  );
+  tell(
+    "is a user's own in every kind",
+    [hour({ stock: [9] })],
+    [
+      [opens, take("A", "ann", 1, { key }), "reserved"],
+      [opens, take("B", "account:ann", 1, { key }), { word: "reserved", code: "B" }],
+      [opens, take("C", "ann", 1, { key, price: priceOf(1) }), "idempotency_key_reused"],
     ],
   );
   tell(
@@ -303,30 +434,33 @@ describe("an idempotency key", () => {
   );
 });
 
-describe("a code that only the records have, in a sale that is held", () => {
-  const { stock, ...plan } = hour();
-  const archived: ArchivedCode = { code: "A", saleId: 1, itemId: 1, userId: "ann", sold: null };
-  const askAt = (at: number, known: ArchivedCode, kind: "purchase" | "release"): unknown => {
-    const state = emptyState(0, 0);
-    addSale(state, { ...plan, stock: Int32Array.from(stock) }, 0);
-    return decide(state, { kind, code: "A", archived: known }, at);
-  };
-
-  test("has expired while the sale is open, and ended with it", () => {
-    expect(askAt(ends - 1, archived, "purchase")).toEqual({ word: "code_expired", of: archived });
-    expect(askAt(ends, archived, "purchase")).toEqual({ word: "sale_ended", of: archived });
-    expect(askAt(opens, archived, "release")).toEqual({ word: "released_again", of: archived });
-  });
-
-  test("that is sold is told again", () => {
-    const of = { ...archived, sold: { seq: 7, at: opens } };
-    expect(askAt(opens, of, "purchase")).toEqual({ word: "purchased_again", of });
-    expect(askAt(ends, of, "purchase")).toEqual({ word: "purchased_again", of });
-    expect(askAt(opens, of, "release")).toEqual({ word: "already_purchased", of });
-  });
-
-  test("of a sale that nobody has heard of for long has ended with it", () => {
-    const of = { ...archived, saleId: 99 };
-    expect(askAt(opens, of, "purchase")).toEqual({ word: "sale_ended", of });
-  });
+describe("a clock that is set back before a restart", () => {
+  tell(
+    "lets what had lapsed live again, if nobody has taken its unit",
+    [hour({ stock: [1, 1] })],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens, take("B", "ann", 2), "reserved"],
+      [opens + 100, take("C", "bob", 1), "reserved"],
+      ["crash", opens + 50],
+      [opens + 50, buy("A"), "code_expired"],
+      [opens + 50, take("D", "bob", 2), { word: "item_reserved", retryAt: opens + 100 }],
+      [opens + 50, take("D", "cyd", 1), { word: "item_reserved", retryAt: opens + 200 }],
+      [opens + 50, buy("B"), "purchased"],
+      [opens + 50, buy("C"), "purchased"],
+    ],
+  );
+  tell(
+    "does not open again what was closed, by years neither",
+    [hour({ stock: [2] })],
+    [
+      [opens, take("A", "ann", 1), "reserved"],
+      [opens + 10, endAt(1, "now"), { word: "sale_changed", endsAt: opens + 11, closed: true }],
+      ["crash", opens - 500],
+      [opens - 500, take("B", "ann", 1, { sale: 1 }), { word: "sale_not_open", opensAt: null }],
+      [opens - 500, buy("A"), "sale_ended"],
+      [opens, endAt(1, ends), "sale_ended"],
+      [opens, take("B", "ann", 1, { sale: 1 }), "sale_not_open"],
+    ],
+  );
 });

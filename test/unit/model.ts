@@ -13,6 +13,7 @@ import {
   type Buy,
   type ChangeSale,
   type Checkout,
+  type CodeUser,
   type LookUp,
   type OutcomeOf,
   type Purchase,
@@ -187,7 +188,7 @@ export class Model {
     }
     if (book === null) return { ...verdict("sale_not_open"), opensAt: this.#nextHourly() };
     const refused = this.#refused(book, command);
-    if (refused !== null) return { saleId, ...refused };
+    if (refused !== null) return refused;
     const itemId = command.item === "any" ? Math.min(...this.#freeItems(book)) : command.item;
     // Decided: with `any` it is known last of all which price it would be.
     if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), saleId };
@@ -452,11 +453,12 @@ export class Model {
   }
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
-  #usable(code: string, by: Buyer | null): Entry | null {
+  #usable(code: string, by: CodeUser): Entry | null {
     const entry = this.books
       .flatMap(({ made }) => made.filter((candidate) => candidate.code === code))
       .at(0);
     if (entry === undefined) return null;
+    if (by === "merchant") return entry;
     const isTheirs = by !== null && sameBuyer(entry.buyer, by);
     return !isProven(entry.buyer) || isTheirs ? entry : null;
   }

@@ -46,19 +46,23 @@ describe("an item's picture", () => {
 
   test("is well-formed, small, and holds shapes only", () => {
     const shapes = new Set(["svg", "title", "g", "path", "circle", "ellipse", "rect"]);
+    const strange: string[] = [];
     for (const seed of seeds) {
       const svg = itemPicture(seed);
-      expect(svg.length).toBeLessThanOrEqual(8192);
+      if (svg.length > 8192) strange.push(`${seed}: ${svg.length} characters`);
       const [root, ...rest] = elements(svg);
-      expect(root?.name).toBe("svg");
+      if (root?.name !== "svg") strange.push(`${seed}: begins with ${root?.name}`);
       for (const { name, attributes } of rest) {
-        expect(shapes.has(name)).toBe(true);
+        if (!shapes.has(name)) strange.push(`${seed}: <${name}>`);
         for (const [key, value] of attributes) {
-          expect(key).not.toMatch(/^(on|id|style|href|class)/);
-          expect(value).not.toMatch(/NaN|undefined|null|url|:|e-\d/);
+          const isActive = /^(on|id|style|href|class)/.test(key);
+          if (isActive || /NaN|undefined|null|url|:|e-\d/.test(value)) {
+            strange.push(`${seed}: ${key}="${value}"`);
+          }
         }
       }
     }
+    expect(strange).toEqual([]);
   });
 
   test("says its size and its role", () => {

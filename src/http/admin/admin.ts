@@ -3,11 +3,12 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { AnnouncedSale, Refusal } from "../../sales/product-sales.ts";
+import { integerMax } from "../../store/integer.ts";
 import { insertProduct, updateProduct } from "../../store/products.ts";
 import type { StoredSale } from "../../store/sales.ts";
-import { withScope } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import { readBody, textField } from "../body.ts";
-import { descriptionField, idIn, idParam, instant, integerMax, whole } from "../fields.ts";
+import { descriptionField, idIn, idParam, instant, whole } from "../fields.ts";
 import { flashSale, type FlashSales, type FlashSalesContext } from "../shop/flash-sales.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import type { Route } from "../server.ts";
@@ -200,7 +201,7 @@ class Desk {
     if (body instanceof Response) return body;
     const { name, description, price_cents: priceCents } = body;
     const fields = { name, description, priceCents };
-    const made = await insertProduct(this.#context.sql, fields, crypto.randomUUID());
+    const made = await insertProduct(this.#context.db, fields, crypto.randomUUID());
     return created(`/api/products/${made.id}`, showProduct(made, undefined));
   }
 
@@ -212,11 +213,7 @@ class Desk {
     const changed =
       id === null
         ? null
-        : await updateProduct(this.#context.sql, id, {
-            ...(name === undefined ? {} : { name }),
-            ...(description === undefined ? {} : { description }),
-            ...(priceCents === undefined ? {} : { priceCents }),
-          });
+        : await updateProduct(this.#context.db, id, { name, description, priceCents });
     if (changed === null) return problem("product_not_found");
     const sales = await this.#sales.ofProducts([changed.id]);
     return json(showProduct(changed, sales.get(changed.id)));

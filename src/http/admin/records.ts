@@ -12,7 +12,7 @@ import {
   type FoundAttempt,
   type Search,
 } from "../../store/exports.ts";
-import { withScope } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
 import type { FlashSalesContext } from "../shop/flash-sales.ts";
 import { Invalid, parseCode, parseSale, parseText, queryOf, queryValue } from "../parse.ts";

@@ -4,7 +4,8 @@ import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { LedgerView } from "../../ledger/view.ts";
 import { leaderOf } from "../../sales/selling.ts";
-import { withScope } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
+import { ping } from "../../store/db.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
 import { showSale } from "../sale/figures.ts";
@@ -144,11 +145,11 @@ async function figures(context: FlashSalesContext): Promise<Response> {
   });
 }
 
-async function askDatabase({ sql }: FlashSalesContext) {
+async function askDatabase({ db }: FlashSalesContext) {
   const startedAt = performance.now();
   const late = Promise.withResolvers<"down">();
   const timer = setTimeout(() => late.resolve("down"), databaseWaitMaxMs);
-  const asked = sql`select 1`.then(
+  const asked = ping(db).then(
     () => "up" as const,
     () => "down" as const,
   );

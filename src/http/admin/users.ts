@@ -2,6 +2,7 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Account, Accounts } from "../../access/accounts.ts";
+import { integerMax } from "../../store/integer.ts";
 import type { StoredUser } from "../../store/users.ts";
 import { accountShape, fresh, withAdmin } from "../shop/accounts.ts";
 import { readBody } from "../body.ts";
@@ -12,7 +13,6 @@ import type { Route } from "../server.ts";
 const user = accountShape.extend({ disabled: z.boolean(), created_at: z.iso.datetime() });
 const userPage = z.object({ users: z.array(user), next_after: z.int().nullable() });
 
-const integerMax = 2_147_483_647;
 const usersPerPage = 100;
 const usersPerPageMax = 500;
 

@@ -1,17 +1,17 @@
 /** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
 import type { BunRequest, Server } from "bun";
-import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
-import { mayDo } from "../../access/identity.ts";
-import type { Access } from "../../config.ts";
+import { mayDo, type Access } from "../../access/identity.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import { integerMax } from "../../store/integer.ts";
+import type { Db } from "../../store/db.ts";
 import { findClaim, listClaimants, listCoupons } from "../../store/coupons.ts";
-import { time } from "../fields.ts";
 import { readBody, textField } from "../body.ts";
+import { time, whole } from "../fields.ts";
 import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
@@ -26,22 +26,18 @@ import {
   idempotencyHeader,
 } from "../schemas.ts";
 import { buyerOf, type Buyers } from "../buyers.ts";
-import { withScope } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import type { Operation, Route } from "../server.ts";
 
-const integerMax = 2_147_483_647;
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer, and as many as may be asked for; who wants more pages through them. */
-export const claimantsPerPage = 1_000;
-export const claimantsPerPageMax = 10_000;
+const claimantsPerPage = 1_000;
+const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),
-  amount: z
-    .int(`is not an integer from 1 to ${integerMax}`)
-    .min(1, `is not an integer from 1 to ${integerMax}`)
-    .max(integerMax, `is not an integer from 1 to ${integerMax}`),
+  amount: whole(1, integerMax),
 });
 
 const claimBody = z.object({
@@ -51,7 +47,7 @@ const claimBody = z.object({
 
 type Context = {
   readonly engine: SaleEngine;
-  readonly sql: Sql;
+  readonly db: Db;
   readonly accounts: Accounts;
   readonly buyers: Buyers;
   readonly access: Access;
@@ -176,12 +172,12 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
         `{"message":"Coupon claimed","user_id":${JSON.stringify(buyer.userId)},` +
           `"buyer":"${buyer.kind}",` +
           `"coupon_name":${JSON.stringify(coupon.name)},"remaining_amount":${coupon.amount - ordinal},` +
-          `"claimed_at":"${new Date(at).toISOString()}"}`,
+          `"claimed_at":"${time(at)}"}`,
       );
     }
     case "already_claimed":
       return problem("already_claimed", {
-        more: { claimed_at: new Date(outcome.claimedAt).toISOString() },
+        more: { claimed_at: time(outcome.claimedAt) },
       });
     case "coupon_sold_out":
       return problem("sold_out", {
@@ -198,7 +194,7 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
 }
 
 async function read(context: Context, request: BunRequest): Promise<Response> {
-  const { engine, sql } = context;
+  const { engine, db } = context;
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
   const page = claimsPageOf(queryOf(request.url));
@@ -209,7 +205,7 @@ async function read(context: Context, request: BunRequest): Promise<Response> {
   const shown = JSON.stringify(showCoupon(found)).slice(0, -1);
   const seen = await seenBy(context, request);
   if (seen !== "all") {
-    const claimedAt = seen === null ? null : await findClaim(sql, name, seen);
+    const claimedAt = seen === null ? null : await findClaim(db, name, seen);
     const mine = claimedAt === null ? null : { claimed_at: time(claimedAt) };
     const claims = `"claimed_by":null,"next_claims_after":null`;
     return jsonText(
@@ -222,7 +218,7 @@ async function read(context: Context, request: BunRequest): Promise<Response> {
   const claimants =
     limit === 0
       ? { json: "[]", count: 0 }
-      : await listClaimants(sql, name, { after, upTo: claimed, limit });
+      : await listClaimants(db, name, { after, upTo: claimed, limit });
   const last = after + claimants.count;
   const next = last < claimed ? last : null;
   return jsonText(`${shown},"claimed_by":${claimants.json},"next_claims_after":${next}}`);
@@ -258,13 +254,13 @@ async function seenBy(
   }
 }
 
-async function list({ sql }: Context, query: string): Promise<Response> {
+async function list({ db }: Context, query: string): Promise<Response> {
   const after = parseWhole(query, "after", { min: 0, max: integerMax, otherwise: 0 });
   if (after instanceof Invalid) return problem("invalid_request", after);
   const bounds = { min: 1, max: couponsPerPageMax, otherwise: couponsPerPage };
   const limit = parseWhole(query, "limit", bounds);
   if (limit instanceof Invalid) return problem("invalid_request", limit);
-  const coupons = await listCoupons(sql, after, limit + 1);
+  const coupons = await listCoupons(db, after, limit + 1);
   const page = coupons.slice(0, limit);
   return json({
     coupons: page.map(showCoupon),
@@ -277,7 +273,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) =
   name,
   amount,
   remaining_amount: remaining,
-  created_at: new Date(createdAt).toISOString(),
+  created_at: time(createdAt),
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */

@@ -3,7 +3,6 @@
  * and those of the shop do. What can be rendered in advance is: a million requests take this path
  * within seconds, and most of them are refused.
  */
-import type { Sql } from "postgres";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type {
   Buy,
@@ -17,6 +16,7 @@ import type {
 import type { LiveReservation } from "../../ledger/view.ts";
 import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { Db } from "../../store/db.ts";
 import { findOrder, type Order } from "../../store/orders.ts";
 import { itemOf, type Item } from "../../store/sales.ts";
 import { time } from "../fields.ts";
@@ -26,7 +26,7 @@ import { productImage, shownItem } from "../../sales/catalogue.ts";
 export type BuyingContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
-  readonly sql: Sql;
+  readonly db: Db;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -174,7 +174,7 @@ export class Buying {
     if (sold === null) throw new Error(`${unit.code} was bought again, and never before`);
     const { shown, item } = await this.#find(saleId, itemId);
     if (item.productId === undefined) return this.#answerHourly(unit, shown, true);
-    const order = await findOrder(this.#context.sql, unit.buyer, sold.seq);
+    const order = await findOrder(this.#context.db, unit.buyer, sold.seq);
     if (order === null) throw new Error(`order ${sold.seq} was sold and is not in the records`);
     return answerOrder(order, true);
   }

@@ -42,6 +42,10 @@ const whoever = [
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const buying = new Buying(context);
+  return [...reservingRoutes(context, buying), ...purchaseRoutes(context, buying)];
+}
+
+function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
   return [
     {
       path: "/checkout",
@@ -88,6 +92,26 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
       },
     },
     {
+      path: "/reservations",
+      leaderOnly: true,
+      methods: {
+        GET: {
+          handle: (request) => reservations(context, buying, request),
+          summary: "What a proven buyer holds, in every sale",
+          description: "A key with the scope `sell` names the customer.",
+          auth: "user",
+          query: reservationsQuery,
+          answers: { 200: reservationList },
+          refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
+        },
+      },
+    },
+  ];
+}
+
+function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
+  return [
+    {
       path: "/purchase",
       leaderOnly: true,
       methods: {
@@ -109,21 +133,6 @@ export function checkoutRoutes(context: CheckoutContext): Route[] {
             "price_changed",
             ...whoever,
           ],
-        },
-      },
-    },
-    {
-      path: "/reservations",
-      leaderOnly: true,
-      methods: {
-        GET: {
-          handle: (request) => reservations(context, buying, request),
-          summary: "What a proven buyer holds, in every sale",
-          description: "A key with the scope `sell` names the customer.",
-          auth: "user",
-          query: reservationsQuery,
-          answers: { 200: reservationList },
-          refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
         },
       },
     },

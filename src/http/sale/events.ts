@@ -17,6 +17,8 @@ import { z } from "zod";
 import type { LedgerView } from "../../ledger/view.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
+import { time } from "../fields.ts";
+import type { StreamPlaces } from "../connections.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -69,9 +71,6 @@ type Stream = {
   /** Gives its place among the connections back. */
   readonly leave: () => void;
 };
-
-/** A place for one more stream, to be given back; or the refusal. */
-export type StreamPlaces = (request: Request, server: Server<undefined>) => (() => void) | Response;
 
 /** The open sale exactly as the events up to this one have told it. */
 export type SaidUnits = {
@@ -274,8 +273,8 @@ export class Events {
       id: sale.id,
       title,
       status: "open",
-      starts_at: new Date(sale.startsAt).toISOString(),
-      ends_at: new Date(sale.endsAt).toISOString(),
+      starts_at: time(sale.startsAt),
+      ends_at: time(sale.endsAt),
       stock: Array.from(sale.stock).reduce((total, units) => total + units, 0),
     };
   }

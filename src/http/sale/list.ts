@@ -2,10 +2,11 @@
  * The sales there are and were, newest first. One statement for a page; what the ledger holds
  * is told by the ledger, as `/sales/{id}` does, and units of sales long over are counted once.
  */
+import { BoundedMap } from "../../bounded.ts";
 import { settleAfterMs } from "../../store/records.ts";
 import { listSales, type ListedSale } from "../../store/sales.ts";
 import { OverloadedError } from "../../engine/writer.ts";
-import { integerMax } from "../fields.ts";
+import { integerMax } from "../../store/integer.ts";
 import { showHead, showSale, type FiguresContext, type SaleFigures } from "./figures.ts";
 import { Invalid, parseWhole, queryOf, queryValue } from "../parse.ts";
 import { json, problem, problems } from "../problems.ts";
@@ -47,7 +48,7 @@ class SaleList {
   readonly #context: FiguresContext;
   readonly #figures: SaleFigures;
   /** Units of sales long over, which do not change any more. */
-  readonly #counted = new Map<number, Counted>();
+  readonly #counted = new BoundedMap<number, Counted>(countedSalesMax);
   #reading: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
@@ -92,7 +93,9 @@ class SaleList {
         ...wanted,
         known: [...this.#counted.keys()],
       });
-      for (const { head, counted } of found) if (counted !== null) this.#keep(head.id, counted);
+      for (const { head, counted } of found) {
+        if (counted !== null) this.#counted.set(head.id, counted);
+      }
       return found;
     });
     this.#reading = reading
@@ -103,12 +106,6 @@ class SaleList {
         this.#waiting -= 1;
       });
     return reading;
-  }
-
-  #keep(saleId: number, counted: Counted): void {
-    this.#counted.set(saleId, counted);
-    const oldest = this.#counted.keys().next().value;
-    if (this.#counted.size > countedSalesMax && oldest !== undefined) this.#counted.delete(oldest);
   }
 
   async #show(page: readonly ListedSale[], now: number) {

@@ -3,10 +3,12 @@
  * `figures.ts` tells.
  */
 import { z } from "zod";
+import { BoundedMap } from "../../bounded.ts";
 import { itemColour, itemPicture } from "../../art/pictures.ts";
 import { nextOpening, windowAt, type Schedule } from "../../sales/schedule.ts";
 import { shownItem, type ShownSale } from "../../sales/catalogue.ts";
 import { auditSale } from "../../store/audit.ts";
+import { integerMax } from "../../store/integer.ts";
 import { findHourly, itemOf, type Item } from "../../store/sales.ts";
 import { wholeCatalogueRoutes } from "./catalogue.ts";
 import { takesGzip } from "../compressed.ts";
@@ -34,7 +36,7 @@ const itemsPerPage = 100;
 /** Pictures kept rendered and compressed, 0.8 KB each: those of a sale, which all are looked at. */
 const picturesMax = 10_000;
 
-export type ViewContext = FiguresContext & {
+type ViewContext = FiguresContext & {
   readonly schedule: Schedule;
   readonly events: Events;
 };
@@ -137,7 +139,7 @@ class Views {
   readonly #context: ViewContext;
   readonly #figures: SaleFigures;
   readonly #audits = new Fresh<Awaited<ReturnType<typeof auditSale>>>();
-  readonly #pictures = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly #pictures = new BoundedMap<string, Uint8Array<ArrayBuffer>>(picturesMax);
 
   constructor(context: ViewContext, figures: SaleFigures) {
     this.#context = context;
@@ -168,7 +170,7 @@ class Views {
   }
 
   async items(saleId: string, query: string): Promise<Response> {
-    const after = parseWhole(query, "after", { min: 0, max: 2 ** 31 - 1, otherwise: 0 });
+    const after = parseWhole(query, "after", { min: 0, max: integerMax, otherwise: 0 });
     if (after instanceof Invalid) return problem("invalid_request", after);
     const bounds = { min: 1, max: itemsPerPageMax, otherwise: itemsPerPage };
     const limit = parseWhole(query, "limit", bounds);
@@ -231,8 +233,6 @@ class Views {
     if (known !== undefined) return known;
     const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
     this.#pictures.set(pictureSeed, packed);
-    const oldest = this.#pictures.keys().next().value;
-    if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
     return packed;
   }
 

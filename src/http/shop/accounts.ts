@@ -3,15 +3,14 @@ import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Account, Accounts, Refused, TooMany } from "../../access/accounts.ts";
 import { sessionCookie, setCookie } from "../../access/cookies.ts";
-import { mayDo } from "../../access/identity.ts";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { readBody, textField } from "../body.ts";
+import { unauthenticated } from "../callers.ts";
 import { json, problem } from "../problems.ts";
-import type { Scope } from "../../store/keys.ts";
 import type { Handler, Route } from "../server.ts";
 
 /** A handler of a request whose sender is known. */
-export type AccountHandler = (
+type AccountHandler = (
   request: BunRequest,
   server: Server<undefined>,
   account: Account,
@@ -34,21 +33,6 @@ export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
   return withUser(accounts, (request, server, account) =>
     account.role === "admin" ? handle(request, server, account) : problem("forbidden"),
   );
-}
-
-/** Lets in administrators, and keys with the scope. */
-export function withScope(accounts: Accounts, scope: Scope, handle: Handler): Handler {
-  return async (request, server) => {
-    const who = await accounts.identify(request);
-    if (who === "unauthenticated" || who.kind === "guest") {
-      return unauthenticated("unauthenticated");
-    }
-    return mayDo(who, scope) ? await handle(request, server) : problem("forbidden");
-  };
-}
-
-export function unauthenticated(code: "unauthenticated" | "invalid_credentials"): Response {
-  return problem(code, { headers: { "WWW-Authenticate": "Bearer", "Cache-Control": "no-store" } });
 }
 
 const tooMany = ({ retryAfterMs }: TooMany): Response =>
@@ -90,7 +74,13 @@ export const accountShape = z.object({
 });
 const login = z.object({ token: z.string(), expires_in: z.int(), user: accountShape });
 
-export function accountRoutes(accounts: Accounts): Route[] {
+export const accountRoutes = (accounts: Accounts): Route[] => [
+  ...sessionRoutes(accounts),
+  ...ownRoutes(accounts),
+];
+
+/** In and out, for whoever comes. */
+function sessionRoutes(accounts: Accounts): Route[] {
   return [
     {
       path: "/api/auth/register",
@@ -144,6 +134,12 @@ export function accountRoutes(accounts: Accounts): Route[] {
         },
       },
     },
+  ];
+}
+
+/** What somebody who is logged in may ask and change. */
+function ownRoutes(accounts: Accounts): Route[] {
+  return [
     {
       path: "/api/auth/password",
       leaderOnly: true,

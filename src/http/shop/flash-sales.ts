@@ -5,11 +5,13 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
+import { BoundedMap } from "../../bounded.ts";
 import type { Sale } from "../../ledger/sale.ts";
 import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { Db } from "../../store/db.ts";
 import { time, timeShape } from "../fields.ts";
 
 /** Sales long over of which the figures are kept. */
@@ -19,6 +21,7 @@ export type FlashSalesContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly sql: Sql;
+  readonly db: Db;
   readonly clock: () => number;
 };
 
@@ -59,7 +62,7 @@ export const productFlashSale = flashSaleHead.omit({ reserved: true }).extend({
 });
 
 export type FlashSaleHead = z.output<typeof flashSaleHead>;
-export type FlashSale = z.output<typeof flashSale>;
+type FlashSale = z.output<typeof flashSale>;
 export type ProductFlashSale = z.output<typeof productFlashSale>;
 
 /** Units by item number. */
@@ -73,7 +76,7 @@ type Shown = { readonly stored: StoredSale; readonly taken: Taken };
 
 export class FlashSales {
   readonly #context: FlashSalesContext;
-  readonly #settled = new Map<number, Taken>();
+  readonly #settled = new BoundedMap<number, Taken>(settledMax);
   readonly #itemsByProduct = new WeakMap<StoredSale, ReadonlyMap<number, Item>>();
 
   constructor(context: FlashSalesContext) {
@@ -188,22 +191,14 @@ export class FlashSales {
       const units = await soldByItem(sql, saleId);
       const sold = ({ id }: Item): number => units.get(id) ?? 0;
       taken = { sold, free: (item) => item.stock - sold(item), reserved: 0 };
-      if (stored.sale.endsAt <= this.#context.clock()) this.#keep(saleId, taken);
+      if (stored.sale.endsAt <= this.#context.clock()) this.#settled.set(saleId, taken);
     }
     return { stored, taken };
   }
-
-  #keep(saleId: number, taken: Taken): void {
-    this.#settled.set(saleId, taken);
-    const oldest = this.#settled.keys().next().value;
-    if (this.#settled.size > settledMax && oldest !== undefined) this.#settled.delete(oldest);
-  }
 }
 
-export const statusOf = (
-  { startsAt, endsAt, closed }: StoredSale["sale"],
-  now: number,
-): SaleStateWord => (closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active");
+const statusOf = ({ startsAt, endsAt, closed }: StoredSale["sale"], now: number): SaleStateWord =>
+  closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active";
 
 function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
   const { sale, title, items } = stored;

@@ -6,19 +6,11 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Account, Accounts } from "../../access/accounts.ts";
 import { leaderOf } from "../../sales/selling.ts";
+import { integerMax } from "../../store/integer.ts";
 import { boughtOf, listOrders } from "../../store/orders.ts";
 import { findProduct } from "../../store/products.ts";
 import { parseBody, readBody } from "../body.ts";
-import {
-  idIn,
-  idParam,
-  integerMax,
-  pageOf,
-  pageParams,
-  time,
-  timeShape,
-  whole,
-} from "../fields.ts";
+import { idIn, idParam, pageOf, pageParams, time, timeShape, whole } from "../fields.ts";
 import { Invalid, parseCode, parseIdempotencyKey, queryOf, queryValue } from "../parse.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import { Buying, showOrder } from "../sale/buying.ts";
@@ -293,7 +285,7 @@ class Purchases {
     if (page instanceof Invalid) return problem("invalid_request", page);
     const { after: before, limit } = page;
     const asked = { before, limit: limit + 1 };
-    const found = await listOrders(this.#context.sql, buyerOf(account), asked);
+    const found = await listOrders(this.#context.db, buyerOf(account), asked);
     const shown = found.slice(0, limit);
     return json({
       purchases: shown.map(showOrder),
@@ -302,11 +294,11 @@ class Purchases {
   }
 
   async check(request: BunRequest, account: Account): Promise<Response> {
-    const { sql } = this.#context;
+    const { db } = this.#context;
     const id = idIn(request, "product");
-    const product = id === null ? null : await findProduct(sql, id);
+    const product = id === null ? null : await findProduct(db, id);
     if (product === null) return problem("product_not_found");
-    const { units, last } = await boughtOf(sql, buyerOf(account), product.id);
+    const { units, last } = await boughtOf(db, buyerOf(account), product.id);
     return json({
       product_id: product.id,
       purchased: units > 0,

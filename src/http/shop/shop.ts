@@ -1,7 +1,9 @@
 /** The shop: its products and their sales, for everybody to see. */
 import type { BunRequest } from "bun";
 import { z } from "zod";
+import { BoundedMap } from "../../bounded.ts";
 import { itemPicture } from "../../art/pictures.ts";
+import { integerMax } from "../../store/integer.ts";
 import { hasDemo } from "../../store/demo.ts";
 import { findProduct, listProducts, type Product } from "../../store/products.ts";
 import {
@@ -10,16 +12,7 @@ import {
   saleStates,
   type SaleStateWord,
 } from "../../store/product-sales.ts";
-import {
-  idIn,
-  idParam,
-  integerMax,
-  pageOf,
-  pageParams,
-  searchOf,
-  time,
-  timeShape,
-} from "../fields.ts";
+import { idIn, idParam, pageOf, pageParams, searchOf, time, timeShape } from "../fields.ts";
 import {
   flashSale,
   flashSaleHead,
@@ -30,6 +23,7 @@ import {
   type ProductFlashSale,
 } from "./flash-sales.ts";
 import { productImage } from "../../sales/catalogue.ts";
+import { Fresh } from "../fresh.ts";
 import { Invalid, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import type { Route } from "../server.ts";
@@ -40,8 +34,6 @@ const salesPerPage = 10;
 const salesPerPageMax = 50;
 /** Pictures kept rendered. */
 const picturesMax = 500;
-/** How long what the records say is told again. */
-const freshMs = 1_000;
 
 export const productShape = z.object({
   id: z.int(),
@@ -181,7 +173,7 @@ export function showProduct(
     description,
     image_url: productImage(id),
     price_cents: priceCents,
-    created_at: time(createdAt),
+    created_at: createdAt.toISOString(),
     flash_sale: sale ?? null,
   };
 }
@@ -189,23 +181,13 @@ export function showProduct(
 class Shop {
   readonly #sales: FlashSales;
   readonly #context: FlashSalesContext;
-  readonly #pictures = new Map<string, string>();
-  readonly #lastEnded: Remembered<FlashSaleHead | null>;
-  readonly #demo: Remembered<boolean>;
+  readonly #pictures = new BoundedMap<string, string>(picturesMax);
+  readonly #lastEnded = new Fresh<FlashSaleHead | null, "last ended">();
+  readonly #demo = new Fresh<boolean, "demo">();
 
   constructor(sales: FlashSales, context: FlashSalesContext) {
     this.#sales = sales;
     this.#context = context;
-    const { sql, clock } = context;
-    this.#demo = new Remembered(clock, () => hasDemo(sql));
-    this.#lastEnded = new Remembered(clock, async () => {
-      const id = await lastEndedSale(sql, clock());
-      if (id === null) return null;
-      const found = await sales.find(id);
-      if (found === null) return null;
-      const { items: _items, ...head } = found;
-      return head;
-    });
   }
 
   async products(query: string): Promise<Response> {
@@ -215,7 +197,7 @@ class Shop {
     if (search instanceof Invalid) return problem("invalid_request", search);
     const { limit } = page;
     const after = Math.min(page.after, integerMax);
-    const found = await listProducts(this.#context.sql, { after, limit: limit + 1, search });
+    const found = await listProducts(this.#context.db, { after, limit: limit + 1, search });
     const shown = found.slice(0, limit);
     const sales = await this.#sales.ofProducts(shown.map(({ id }) => id));
     return json({
@@ -241,8 +223,6 @@ class Shop {
     if (svg === undefined) {
       svg = itemPicture(pictureSeed, name);
       this.#pictures.set(key, svg);
-      const oldest = this.#pictures.keys().next().value;
-      if (this.#pictures.size > picturesMax && oldest !== undefined) this.#pictures.delete(oldest);
     }
     return new Response(svg, {
       headers: {
@@ -285,42 +265,31 @@ class Shop {
   }
 
   async status(): Promise<Response> {
+    const { clock } = this.#context;
     const [present] = await this.#sales.present();
-    const sale = present ?? (await this.#lastEnded.get());
-    const server_time = time(this.#context.clock());
+    const sale =
+      present ?? (await this.#lastEnded.get("last ended", clock(), () => this.#findLastEnded()));
+    const server_time = time(clock());
     return json({ status: sale?.status ?? "none", flash_sale: sale, server_time });
   }
 
+  async #findLastEnded(): Promise<FlashSaleHead | null> {
+    const { sql, clock } = this.#context;
+    const id = await lastEndedSale(sql, clock());
+    const found = id === null ? null : await this.#sales.find(id);
+    if (found === null) return null;
+    const { items: _items, ...head } = found;
+    return head;
+  }
+
   async meta(): Promise<Response> {
-    const demo = await this.#demo.get();
-    return json({ demo, server_time: time(this.#context.clock()) });
+    const { db, clock } = this.#context;
+    const demo = await this.#demo.get("demo", clock(), () => hasDemo(db));
+    return json({ demo, server_time: time(clock()) });
   }
 
   async #find(request: BunRequest): Promise<Product | null> {
     const id = idIn(request, "id");
-    return id === null ? null : await findProduct(this.#context.sql, id);
-  }
-}
-
-/** An answer that is given again for `freshMs`, and asked for once however many wait. */
-class Remembered<T> {
-  readonly #clock: () => number;
-  readonly #ask: () => Promise<T>;
-  #answer: { readonly at: number; readonly promise: Promise<T> } | null = null;
-
-  constructor(clock: () => number, ask: () => Promise<T>) {
-    this.#clock = clock;
-    this.#ask = ask;
-  }
-
-  get(): Promise<T> {
-    const now = this.#clock();
-    if (this.#answer !== null && now - this.#answer.at < freshMs) return this.#answer.promise;
-    const promise = this.#ask();
-    this.#answer = { at: now, promise };
-    promise.catch(() => {
-      this.#answer = null;
-    });
-    return promise;
+    return id === null ? null : await findProduct(this.#context.db, id);
   }
 }

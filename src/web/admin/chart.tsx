@@ -12,7 +12,7 @@ const height = 220;
 /** The least that is shown: a curve that has just begun grows from the right. */
 const windowSeconds = 120;
 
-export type Curve = {
+type Curve = {
   /** A token of base.css. */
   readonly colour: `--${string}`;
   readonly isFilled?: boolean;

@@ -4,9 +4,9 @@ import type { ComponentChildren } from "preact";
 import { sentenceOf } from "../problems.ts";
 import { Button, type Column, ErrorState, Skeleton, Table } from "../ui.tsx";
 
-export type Page<Row> = { readonly rows: readonly Row[]; readonly next: number | null };
+type Page<Row> = { readonly rows: readonly Row[]; readonly next: number | null };
 
-export type Paged<Row> = {
+type Paged<Row> = {
   /** Null until the first page has come. */
   readonly rows: Signal<readonly Row[] | null>;
   readonly next: Signal<number | null>;

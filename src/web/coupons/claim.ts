@@ -8,7 +8,6 @@ import { signal } from "@preact/signals";
 import { randomWord, send, storage } from "../api.ts";
 import { Problem } from "../problems.ts";
 
-export type Claimed = { readonly at: string | null; readonly before: boolean };
 type Answer = { readonly remaining_amount: number; readonly claimed_at: string };
 
 const keptMax = 300;

@@ -42,7 +42,7 @@ const unannouncedMs = 15_000;
 /** A reservation that ran out is shown for so long: it may still be bought if the unit is free. */
 const lateMs = 60_000;
 
-export const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
+const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
 
 let askedAt = 0;
 export const product = load(() => {

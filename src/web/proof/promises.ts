@@ -18,7 +18,7 @@ export type Audit = {
   readonly ok: boolean;
 };
 
-export type Promised = {
+type Promised = {
   readonly title: string;
   readonly meaning: string;
   readonly found: (audit: Audit) => string;

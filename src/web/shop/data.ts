@@ -4,7 +4,7 @@ import { setServerTime } from "../time.tsx";
 
 export type SaleState = "active" | "upcoming" | "ended";
 
-export type SaleHead = {
+type SaleHead = {
   readonly id: number;
   readonly title: string;
   readonly status: SaleState;

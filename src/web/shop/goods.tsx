@@ -16,7 +16,7 @@ import {
 const perPage = 24;
 const searchMs = 250;
 
-export const products = signal<readonly Product[] | null>(null);
+const products = signal<readonly Product[] | null>(null);
 const nextAfter = signal<number | null>(null);
 const failure = signal<unknown>(null);
 const busy = signal(false);
@@ -24,7 +24,7 @@ const search = signal("");
 let asks = 0;
 
 /** The price, and the regular one struck through where that is higher. */
-export const Price = ({
+const Price = ({
   cents,
   regular,
 }: {

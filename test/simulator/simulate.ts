@@ -1,0 +1,138 @@
+/**
+ * `bun run simulate [--seed S] [--minutes M]`: worlds of consecutive seeds, until the time is over or
+ * one of them fails. What failed is told at once with its seed, and made smaller then.
+ */
+import { parseArgs } from "node:util";
+import fc from "fast-check";
+import { stepWeights, World, type Step, type StepKind } from "./world.ts";
+
+/** Steps of a world at most. */
+const stepsMax = 400;
+/** How long a failing history is made smaller, ms. */
+const shrinkMaxMs = 60_000;
+
+const kinds = Object.entries(stepWeights).map(([kind, weight]) => ({
+  weight,
+  // The keys of an object that was written with these.
+  arbitrary: fc.constant(kind as StepKind),
+}));
+
+const step: fc.Arbitrary<Step> = fc.record({
+  waitMs: fc.oneof(
+    { weight: 6, arbitrary: fc.nat(20) },
+    { weight: 5, arbitrary: fc.nat(2_000) },
+    { weight: 2, arbitrary: fc.nat(40_000) },
+  ),
+  kind: fc.noShrink(fc.oneof(...kinds)),
+  dice: fc.noShrink(fc.nat()),
+});
+
+const history = fc.array(step, { minLength: 0, maxLength: stepsMax, size: "max" });
+
+export type Failure = { readonly complaint: string; readonly step: number; readonly steps: number };
+
+export type Tally = {
+  worlds: number;
+  sales: number;
+  steps: number;
+  readonly seen: Map<string, number>;
+};
+
+export const newTally = (): Tally => ({ worlds: 0, sales: 0, steps: 0, seen: new Map() });
+
+/** What is wrong in a world of these steps; null when nothing is. */
+function runWorld(seed: number, steps: readonly Step[], tally: Tally | null): Failure | null {
+  const world = new World(seed);
+  let complaint: string | null = null;
+  let taken = 0;
+  for (const one of steps) {
+    taken += 1;
+    complaint = world.take(one);
+    if (complaint !== null) break;
+  }
+  complaint ??= world.finish();
+  if (tally !== null) {
+    tally.worlds += 1;
+    tally.sales += world.saleCount;
+    tally.steps += taken;
+    for (const [what, count] of world.auditor.seen) {
+      tally.seen.set(what, (tally.seen.get(what) ?? 0) + count);
+    }
+  }
+  return complaint === null ? null : { complaint, step: taken, steps: steps.length };
+}
+
+const stepsOf = (seed: number): Step[] =>
+  fc.sample(history, { seed, numRuns: 1, unbiased: true })[0] ?? [];
+
+/** The world of a seed. */
+export const simulate = (seed: number, tally: Tally | null = null): Failure | null =>
+  runWorld(seed, stepsOf(seed), tally);
+
+/** The fewest steps of a failing world that still fail, as far as they are found in the time. */
+export function shrink(
+  seed: number,
+  boundMs = shrinkMaxMs,
+): { steps: Step[]; failure: Failure } | null {
+  const property = fc.property(history, (steps) => runWorld(seed, steps, null) === null);
+  const result = fc.check(property, {
+    seed,
+    numRuns: 1,
+    unbiased: true,
+    interruptAfterTimeLimit: boundMs,
+    markInterruptAsFailure: true,
+  });
+  const [steps] = result.counterexample ?? [];
+  if (steps === undefined) return null;
+  const failure = runWorld(seed, steps, null);
+  return failure === null ? null : { steps: steps.slice(0, failure.step), failure };
+}
+
+const line = ({ waitMs, kind, dice }: Step): string => `  +${waitMs} ms ${kind} (dice ${dice})`;
+
+export const told = (seed: number, { complaint, step: at, steps }: Failure): string =>
+  `seed ${seed}, step ${at} of ${steps}: ${complaint}`;
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string" },
+      minutes: { type: "string", default: "1" },
+      verbose: { type: "boolean", default: false },
+    },
+  });
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  const asked = values.seed ?? process.env["SEED"];
+  const first = asked === undefined ? Date.now() % 1_000_000_000 : Number(asked);
+  const startedAt = performance.now();
+  const boundMs = Number(values.minutes) * 60_000;
+  const tally = newTally();
+  const isOne = asked !== undefined;
+  for (let seed = first; performance.now() - startedAt < boundMs; seed += 1) {
+    const failure = simulate(seed, tally);
+    if (failure !== null) {
+      const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+      say(
+        `${told(seed, failure)}\nfound after ${seconds} s; again: bun run simulate --seed ${seed}`,
+      );
+      const smaller = shrink(seed);
+      if (smaller !== null) {
+        say(`made smaller: ${smaller.failure.complaint}\n${smaller.steps.map(line).join("\n")}`);
+      }
+      process.exitCode = 1;
+      break;
+    }
+    if (isOne) break;
+  }
+  const seconds = (performance.now() - startedAt) / 1000;
+  const rate = (count: number): string => `${count} (${(count / seconds).toFixed(1)}/s)`;
+  const { worlds, sales, steps, seen } = tally;
+  say(`${rate(worlds)} worlds, ${rate(sales)} sales, ${rate(steps)} steps from seed ${first}`);
+  if (values.verbose) {
+    for (const [what, count] of [...seen].toSorted(([a], [b]) => a.localeCompare(b))) {
+      say(`${String(count).padStart(9)} ${what}`);
+    }
+  }
+}
+
+if (import.meta.main) main();

@@ -1,0 +1,58 @@
+/**
+ * What is written about the program, held to the program: the API in words names every call and
+ * every refusal that there is and none that there is not, and links lead somewhere.
+ */
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { idleRoutes } from "../../src/program.ts";
+import { problems } from "../../src/http/problems.ts";
+import { filesUnder, textOf } from "../support/sources.ts";
+
+const root = join(import.meta.dir, "../..");
+const api = textOf("docs/api.md");
+
+describe("docs/api.md", () => {
+  test("has every call, and no other", () => {
+    const calls = idleRoutes("", new LedgerClock()).flatMap(({ path, methods }) =>
+      Object.keys(methods).map((method) => `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`),
+    );
+    const written = api.matchAll(/^\| `((?:GET|POST|PUT|PATCH|DELETE) \/[^`?]*)/gm);
+    const names = Array.from(written, ([, call = ""]) => call);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.toSorted()).toEqual([...new Set(calls)].toSorted());
+  });
+
+  test("has every refusal with its status, and no other", () => {
+    const words = Object.entries(problems).map(([code, { status }]) => `${status} ${code}`);
+    const rows = api.slice(api.indexOf("\n## Refusals")).matchAll(/^\| (\d{3}) +\| (.*) \|$/gm);
+    const written = Array.from(rows, ([, status = "", codes = ""]) =>
+      Array.from(codes.matchAll(/`(\w+)`/g), ([, code = ""]) => `${status} ${code}`),
+    ).flat();
+    expect(written.toSorted()).toEqual(words.toSorted());
+  });
+});
+
+test("links between the documents lead to what is there", () => {
+  const broken = filesUnder()
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((path) => {
+      const links = textOf(path).matchAll(/(?:\]\(|src=")(?!https?:)([^)"\s]+)/g);
+      return Array.from(links, ([, link = ""]) => ({ path, link }));
+    })
+    .filter(({ path, link }) => {
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? path : join(dirname(path), file);
+      return !existsSync(join(root, target)) || (anchor !== undefined && !has(target, anchor));
+    });
+  expect(broken).toEqual([]);
+});
+
+/** Whether a document has a heading that is addressed so. */
+const has = (path: string, anchor: string): boolean =>
+  textOf(path)
+    .split("\n")
+    .filter((line) => /^#+ /.test(line))
+    .map((line) => line.replace(/^#+ /, "").toLowerCase())
+    .some((title) => title.replaceAll(/[^\w\s-]/g, "").replaceAll(" ", "-") === anchor);
