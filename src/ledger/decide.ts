@@ -385,7 +385,7 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   // From here on nothing can be refused.
   const { code } = command;
   const made = { seq: state.seq, code, itemId, buyer, reservedAt: now, key, request };
-  return { word: "purchased", units: buy(state, sale, made, quantity).map(soldUnitOf) };
+  return { word: "purchased", units: buy(state, sale, made, own, quantity).map(soldUnitOf) };
 }
 
 function decideChangeSale(state: LedgerState, command: ChangeSale, now: number): ChangeSaleOutcome {

@@ -15,6 +15,7 @@ import {
   emptyState,
   end,
   expire,
+  holdFrom,
   isOver,
   lapse,
   rememberUse,
@@ -25,6 +26,7 @@ import {
   type LedgerState,
   type Made,
   type Reservation,
+  type SaleState,
 } from "./state.ts";
 
 /** An attempt that changed the state of a sale, as the journal keeps it. */
@@ -103,8 +105,14 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   const state = emptyState(recorded.seq, now);
   for (const [id, items] of recorded.settled) state.settled.set(id, items);
   for (const sale of recorded.sales) openBooks(state, sale);
+  const soldBy = new Map<number, string[]>();
+  for (const { code, seq } of recorded.sales.flatMap(({ purchases }) => purchases)) {
+    const codes = soldBy.get(seq);
+    if (codes === undefined) soldBy.set(seq, [code]);
+    else codes.push(code);
+  }
   for await (const attempts of recorded.effective) {
-    for (const attempt of attempts) apply(state, attempt);
+    for (const attempt of attempts) apply(state, attempt, soldBy);
   }
   for (const sale of recorded.sales) compareWithPurchases(state, sale);
   for await (const coupons of recorded.coupons) {
@@ -139,13 +147,19 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
   }
 }
 
-function apply(state: LedgerState, attempt: EffectiveAttempt): void {
+/** @param soldBy the codes that each attempt sold, as the purchases say, in their order */
+function apply(
+  state: LedgerState,
+  attempt: EffectiveAttempt,
+  soldBy: ReadonlyMap<number, readonly string[]>,
+): void {
   const { seq, at, saleId, itemId, buyer, code, key, request, quantity } = attempt;
   const sale = state.sales.get(saleId);
   if (sale === undefined) throw new Error(`attempt ${seq} names a sale that is not loaded`);
   state.seq = seq;
   // As it was when this was decided: the first of what had lapsed by then is the one that goes.
   revive(sale, at);
+  holdFrom(sale, at);
   lapse(sale, at);
   const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
   const held = state.codes.get(code);
@@ -154,8 +168,10 @@ function apply(state: LedgerState, attempt: EffectiveAttempt): void {
       reserve(state, sale, made);
       return;
     case "purchased":
-      if (quantity !== null) buy(state, sale, made, quantity);
-      else if (held === undefined) sellEnded(state, sale, made, seq, at);
+      if (quantity !== null) {
+        const own = ownAmong(state, sale, made, soldBy.get(seq) ?? []);
+        buy(state, sale, made, own, quantity);
+      } else if (held === undefined) sellEnded(state, sale, made, seq, at);
       else sell(held, seq, at);
       return;
     case "released":
@@ -165,6 +181,27 @@ function apply(state: LedgerState, attempt: EffectiveAttempt): void {
     default:
       attempt.word satisfies never;
   }
+}
+
+/**
+ * What a buyer had reserved of the units that were bought in one go. Which these are, the purchases
+ * say: it hung on what had lapsed by a clock that nobody asks again, and an earlier version left
+ * what the buyer had reserved, and sold other units.
+ */
+function ownAmong(
+  state: LedgerState,
+  sale: SaleState,
+  { itemId, buyer }: Made,
+  codes: readonly string[],
+): Reservation[] {
+  return codes.flatMap((code) => {
+    const held = state.codes.get(code);
+    const of = held ?? state.ended.get(code)?.of;
+    if (of === undefined || of.itemId !== itemId || !sameBuyer(of.buyer, buyer)) return [];
+    if (held !== undefined) return held.status === "sold" ? [] : [held];
+    const { seq, reservedAt, key, request } = of;
+    return [reserve(state, sale, { seq, code, itemId, buyer, reservedAt, key, request })];
+  });
 }
 
 /** The journal and the purchases are written together; they must agree on what is sold. */
@@ -214,7 +251,10 @@ const disagreement = (saleId: number, stored: number, journalled: number): Error
 /** What has run out by now lapses; what has not, by this time, lives. */
 function tellTime(state: LedgerState, now: number): void {
   for (const sale of state.sales.values()) {
-    if (!isOver(sale, now)) revive(sale, now);
+    if (!isOver(sale, now)) {
+      revive(sale, now);
+      holdFrom(sale, now);
+    }
     expire(sale, now);
     sale.changes = 0;
   }

@@ -9,7 +9,7 @@ import type { Records } from "../store/records.ts";
 import type { Item, NewSale } from "../store/sales.ts";
 import { itemNames, itemPriceCents, pictureSeed } from "../art/names.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { windowAfter, windowAt, type Schedule, type Window } from "./schedule.ts";
+import { Calendar, type Schedule, type Window } from "./schedule.ts";
 
 export type HourlySaleTerms = {
   readonly items: number;
@@ -27,7 +27,7 @@ export class HourlySales {
   readonly #records: Records;
   readonly #writer: Writer;
   readonly #catalogue: Catalogue;
-  readonly #schedule: Schedule;
+  readonly #calendar: Calendar;
   readonly #terms: HourlySaleTerms;
 
   constructor(
@@ -39,15 +39,14 @@ export class HourlySales {
     this.#records = records;
     this.#writer = writer;
     this.#catalogue = catalogue;
-    this.#schedule = options.schedule;
+    this.#calendar = new Calendar(options.schedule);
     this.#terms = options.terms;
   }
 
   /** Brings everything up to date with the clock; to be called about once a second. */
   async tick(now: number): Promise<void> {
-    const present = windowAt(this.#schedule, now);
+    const { present, next } = this.#calendar.at(now);
     if (present !== null) await this.#ensure(present);
-    const next = windowAfter(this.#schedule, now);
     if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next);
   }
 

@@ -89,9 +89,10 @@ describe("changing a sale before it opens", () => {
       starts_at: iso(startsAt),
       per_user_limit: 2,
       stock: 10,
+      // Each keeps its number, whatever the order that they are named in.
       items: [
-        { product_id: chair, price_cents: 70 },
-        { product_id: lamp, price_cents: 30 },
+        { id: 1, product_id: lamp, price_cents: 30 },
+        { id: 2, product_id: chair, price_cents: 70 },
       ],
     });
     expect(await shown(sale.id)).toEqual(changed);

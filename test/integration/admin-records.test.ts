@@ -36,15 +36,15 @@ async function fill(): Promise<void> {
     insert into items (sale_id, id, name, picture_seed, price_cents, stock)
     values (1, 1, '-Minus', 's', 5, ${unitsSold})`;
   await sql`
-    insert into attempts (seq, at, kind, outcome, sale_id, item_id, user_id)
+    insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id)
     select n, date_trunc('milliseconds', now() - interval '3 days') + n * interval '1 ms',
-           'checkout', 'item_sold_out', 1, 1,
+           'checkout', 'item_sold_out', 1, 1, 'guest',
            case n when 2 then 'needle' when 3 then ${nasty} else 'somebody-' || n end
     from generate_series(1, ${attemptsMade}::int) as n`;
   await sql`
-    insert into purchases (sale_id, item_id, unit, item_stock, user_id, user_ordinal, user_limit,
+    insert into purchases (sale_id, item_id, unit, item_stock, buyer, user_id, user_ordinal, user_limit,
                            code, seq, purchased_at)
-    select 1, 1, n, ${unitsSold}, case n when 1 then ${nasty} else 'buyer-' || n end, 1, 1,
+    select 1, 1, n, ${unitsSold}, 'guest', case n when 1 then ${nasty} else 'buyer-' || n end, 1, 1,
            gen_random_uuid(), n, now() - interval '3 days'
     from generate_series(1, ${unitsSold}::int) as n`;
 }
@@ -97,7 +97,7 @@ describe("CSV", () => {
     expect(most - before).toBeLessThan(exportGrowthMaxMb);
     const [columns = "", first = ""] = head.split("\r\n");
     expect(columns).toBe(
-      "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity",
+      "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity,buyer",
     );
     expect(cells(first)).toMatchObject({ 0: "1", 3: "item_sold_out", 6: '"somebody-1"', 9: "" });
     expect(cells(first)[1]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -120,7 +120,9 @@ describe("CSV", () => {
       201,
     );
     expect((await admin.reserve(id, 1)).status).toBe(200);
-    expect(told(await admin.reserve(id, 1))).toBe("409 user_limit_reached");
+    const path = `/api/flash-sales/${id}/checkout`;
+    const cheap = await admin.post(path, { item_id: 1, expected_price_cents: 49 });
+    expect(told(cheap)).toBe("409 price_changed");
     const scans: unknown[] = [];
     const watched = connect(
       { url },
@@ -136,7 +138,7 @@ describe("CSV", () => {
     expect(lines.map((line) => cells(line)[3])).toEqual([
       "outcome",
       "reserved",
-      "user_limit_reached",
+      "price_changed",
       undefined,
     ]);
     expect(scans).toHaveLength(1);
@@ -149,7 +151,7 @@ describe("CSV", () => {
     const text = await response.text();
     const lines = text.split("\r\n");
     expect(lines[0]).toBe(
-      "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents",
+      "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer",
     );
     expect(text).toContain(`1,1,"'-Minus",1,"'=1+1""\r\n,x",`);
     expect(lines).toHaveLength(unitsSold + 3);

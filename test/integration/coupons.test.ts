@@ -44,12 +44,12 @@ async function makeOldCoupon(): Promise<void> {
     insert into coupons (id, name, amount, remaining_amount, created_at, seq)
     values (1, 'OLD', ${oldClaims + 2}, 2, '2020-01-01T10:00Z', 1)`;
   await sql`
-    insert into attempts (seq, at, kind, outcome, user_id, coupon_name)
-    select n + 1, '2020-01-01T10:00Z', 'claim', 'claimed', 'user ' || n, 'OLD'
+    insert into attempts (seq, at, kind, outcome, buyer, user_id, coupon_name)
+    select n + 1, '2020-01-01T10:00Z', 'claim', 'claimed', 'guest', 'user ' || n, 'OLD'
     from generate_series(1, ${oldClaims}::int) n`;
   await sql`
-    insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-    select user_id, coupon_name, seq - 1, ${oldClaims + 2}, seq, at from attempts where seq > 1`;
+    insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+    select 'guest', user_id, coupon_name, seq - 1, ${oldClaims + 2}, seq, at from attempts where seq > 1`;
 }
 
 /** Attempts about a coupon, in order: kind, outcome, user. */

@@ -99,9 +99,9 @@ describe("a user id", () => {
     const [row] = await sql<{ user_id: string }[]>`
       select user_id from purchases where code = ${code}`;
     expect(row?.user_id).toBe(user);
-    // The last unit of an item is found again by its holder: the ledger knows the user, too.
-    const held = await client.reserve(user);
-    expect(await client.reserve(user, held.item.id)).toEqual(held);
+    // What a key has made is found again by its user: the ledger knows the user, too.
+    const held = await client.reserve(user, "any", { key: "again" });
+    expect(await client.reserve(user, "any", { key: "again" })).toEqual(held);
     await client.release(held.code);
   });
 

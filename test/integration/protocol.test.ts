@@ -156,9 +156,9 @@ async function startOnBrokenRecords(): Promise<TestServer> {
     insert into items (sale_id, id, name, picture_seed, price_cents, stock)
     values (1, 1, 'item', 'seed', 1, 1)`;
   await sql`
-    insert into purchases (sale_id, item_id, unit, item_stock, user_id, user_ordinal, user_limit,
+    insert into purchases (sale_id, item_id, unit, item_stock, buyer, user_id, user_ordinal, user_limit,
                            code, seq, purchased_at)
-    values (1, 1, 1, 1, 'u', 1, 1, gen_random_uuid(), 1, now())`;
+    values (1, 1, 1, 1, 'guest', 'u', 1, 1, gen_random_uuid(), 1, now())`;
   const port = freePort();
   const running = new Program(["serve"], { DATABASE_URL: broken, PORT: String(port) });
   await until("its refusal to sell", () => running.log.includes("not selling"));

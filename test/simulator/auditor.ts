@@ -187,7 +187,7 @@ export class Auditor {
     const { seq } = this.history;
     // What is read at one moment, before anybody else does something.
     const both = [true, false].map((isShort) => records.recorded(ids, settled, last, isShort));
-    const dumps: unknown[] = [];
+    const dumps: Map<number, unknown>[] = [];
     for (const recorded of both) {
       try {
         const ledger = await Ledger.restore(recorded, now);
@@ -196,17 +196,20 @@ export class Auditor {
         const isBack = now < this.history.at;
         const wrong = isBack ? null : this.#wrongIn(view, buyers);
         if (wrong !== null) this.complain(`restored at ${now}: ${wrong}`);
-        dumps.push(ids.map((id) => [id, view.totals(id), booksOf(view, id)]));
+        dumps.push(new Map(ids.map((id) => [id, [view.totals(id), booksOf(view, id)]])));
       } catch (error) {
         this.complain(`the records are refused: ${String(error)}`);
         return;
       }
     }
-    if (!Bun.deepEquals(dumps[0], dumps[1])) {
-      this.complain(
-        `the records with checkpoints and without differ:\n  ${JSON.stringify(dumps[0])}` +
-          `\n  ${JSON.stringify(dumps[1])}`,
-      );
+    const [short, long] = dumps;
+    for (const id of ids) {
+      // What a clock that was ahead has made runs out by what each term made of it.
+      if (this.history.of(id).some(({ isInDoubt }) => isInDoubt)) continue;
+      const found = [short?.get(id), long?.get(id)];
+      if (Bun.deepEquals(found[0], found[1])) continue;
+      const [a, b] = found.map((one) => JSON.stringify(one));
+      this.complain(`sale ${id} with its checkpoint is\n  ${a}, and without\n  ${b}`);
     }
   }
 }

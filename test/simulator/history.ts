@@ -33,6 +33,8 @@ import type { StoredSale } from "../../src/store/sales.ts";
 
 /** A sale is answered from the records alone when it is over for this long. */
 const forgottenAfterMs = 10 * 60_000;
+/** Keys of claims are remembered over a restart for this long, and may be for longer. */
+const claimKeyAgeMs = 24 * 3_600_000;
 
 export type KnownSale = {
   readonly id: number;
@@ -81,7 +83,7 @@ type ModelCoupon = {
   readonly claims: { readonly buyer: Buyer; readonly at: number }[];
 };
 
-type ModelClaim = { readonly coupon: string; readonly ordinal: number };
+type ModelClaim = { readonly coupon: string; readonly ordinal: number; readonly at: number };
 
 export class History {
   readonly sales = new Map<number, KnownSale>();
@@ -113,8 +115,8 @@ export class History {
   /** A sale was stored, or replaced before its opening. */
   addSale({ sale, items }: StoredSale): void {
     const { id, kind, startsAt, endsAt, closed, perUserLimit, reservationTtlMs } = sale;
-    const numbers = Math.max(0, ...items.map((item) => item.id));
-    const stock: number[] = Array.from({ length: numbers }, () => 0);
+    // Numbers that were given once, and are taken out, have no units.
+    const stock: number[] = Array.from(sale.stock, () => 0);
     const prices = stock.slice();
     for (const item of items) {
       stock[item.id - 1] = item.stock;
@@ -267,7 +269,7 @@ export class History {
 
   // What a key stands for, and whether it does.
   #remembered(buyer: Buyer, key: string | null) {
-    if (key === null) return { codes: [] as Known[], sure: [] as Known[], isClaim: false };
+    if (key === null) return { codes: [] as Known[], sure: [] as Known[], isClaim: surelyNot };
     const name = keyName(buyer, key);
     const codes = (this.#keys.get(name) ?? [])
       .flatMap((use) => use.codes.map((code) => this.codes.get(code)))
@@ -280,7 +282,14 @@ export class History {
         (known.sold !== null || this.isLive(known, this.#at) === surely) &&
         !this.#isForgotten(known.sale),
     );
-    return { codes: may, sure, isClaim: this.#claimKeys.has(name) };
+    return { codes: may, sure, isClaim: this.#isClaim(name) };
+  }
+
+  /** Whether a key was a claim's. */
+  #isClaim(name: string): Maybe {
+    const claim = this.#claimKeys.get(name);
+    if (claim === undefined) return surelyNot;
+    return this.#latest < claim.at + claimKeyAgeMs ? surely : perhaps;
   }
 
   /** What is right to answer because of a key; `goesOn`: whether it may not be because of it. */
@@ -298,8 +307,8 @@ export class History {
         else answers.push({ word: "idempotency_key_reused" });
       }
     }
-    if (isClaim) answers.push({ word: "idempotency_key_reused" });
-    return { answers, goesOn: sure.length === 0 && !isClaim };
+    if (isClaim.includes(true)) answers.push({ word: "idempotency_key_reused" });
+    return { answers, goesOn: sure.length === 0 && isClaim.includes(false) };
   }
 
   #checkout(command: Checkout, outcome: CheckoutOutcome): string | null {
@@ -697,13 +706,23 @@ export class History {
     return Bun.deepEquals(wanted, told) ? null : `the coupon is ${JSON.stringify(wanted)}`;
   }
 
+  /** A key that was a claim's tells of that claim again. */
+  #againWrong(
+    keyed: ModelClaim,
+    coupon: string,
+    outcome: Exclude<ClaimOutcome, LookUp>,
+  ): string | null {
+    if (keyed.coupon !== coupon) return wordIs(outcome, ["idempotency_key_reused"]);
+    if (outcome.word !== "claimed_again") return "right would be claimed_again";
+    return outcome.claim.ordinal === keyed.ordinal ? null : "it is another claim";
+  }
+
   #claim(command: Claim, outcome: Exclude<ClaimOutcome, LookUp>): string | null {
     const { coupon: name, buyer, key } = command;
     const keyed = key === null ? undefined : this.#claimKeys.get(keyName(buyer, key));
     if (keyed !== undefined) {
-      if (keyed.coupon !== name) return wordIs(outcome, ["idempotency_key_reused"]);
-      if (outcome.word !== "claimed_again") return "right would be claimed_again";
-      return outcome.claim.ordinal === keyed.ordinal ? null : "it is another claim";
+      const wrong = this.#againWrong(keyed, name, outcome);
+      if (wrong === null || !this.#isClaim(keyName(buyer, key ?? "")).includes(false)) return wrong;
     }
     const { codes, sure } = this.#remembered(buyer, key);
     if (sure.length > 0) return wordIs(outcome, ["idempotency_key_reused"]);
@@ -721,7 +740,9 @@ export class History {
     coupon.claims.push({ buyer, at: this.#at });
     const ordinal = coupon.claims.length;
     if (outcome.claim.ordinal !== ordinal) return `right would be claim ${ordinal}`;
-    if (key !== null) this.#claimKeys.set(keyName(buyer, key), { coupon: name, ordinal });
+    if (key !== null) {
+      this.#claimKeys.set(keyName(buyer, key), { coupon: name, ordinal, at: this.#at });
+    }
     return this.#sameCoupon(name, outcome.claim.coupon);
   }
 }

@@ -163,10 +163,7 @@ export class Machine {
     if (run === null) return;
     const { holder } = records;
     const held = this.leads ? holder : null;
-    run.isAlive = false;
-    this.#run = null;
-    for (const tell of this.#onKill) tell();
-    this.#onKill.clear();
+    this.#end(run);
     if (held === null) return;
     loop.after(random.between(0, 100), () => {
       held.isCut = true;
@@ -178,10 +175,15 @@ export class Machine {
   stop(): void {
     const run = this.#run;
     if (run === null) return;
-    void run.engine.stop().then(() => {
-      run.isAlive = false;
-      if (this.#run === run) this.#run = null;
-    });
+    void run.engine.stop().then(() => this.#end(run));
+  }
+
+  #end(run: Run): void {
+    if (!run.isAlive) return;
+    run.isAlive = false;
+    this.#run = null;
+    for (const tell of this.#onKill) tell();
+    this.#onKill.clear();
   }
 
   /** Resolves to undefined when the program is killed before `work` has settled. */

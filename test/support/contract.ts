@@ -9,7 +9,8 @@ import type { Answer } from "./client.ts";
 /** RFC 3339 in UTC with milliseconds. */
 const time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const count = z.int().min(0);
-const imageUrl = z.string().regex(/^\/sales\/\d+\/items\/\d+\/image\.svg$/);
+/** Of an item of the hour, or of a product. */
+const imageUrl = z.string().regex(/^\/(?:sales\/\d+\/items\/\d+|api\/products\/\d+)\/image\.svg$/);
 
 const soldItem = z.object({
   id: z.int().min(1),

@@ -143,6 +143,14 @@ export class Model {
     return { sold: sold.length, reserved: live.length, available: sum(free), free, soldOf };
   }
 
+  entryOf(code: string): Entry | null {
+    for (const { made } of this.books) {
+      const entry = made.find((candidate) => candidate.code === code);
+      if (entry !== undefined) return entry;
+    }
+    return null;
+  }
+
   /** What a buyer holds, in the order of its making: codes and when they end. */
   reservationsOf(buyer: Buyer): { readonly code: string; readonly expiresAt: number }[] {
     return this.#held()
@@ -438,7 +446,11 @@ export class Model {
   #rememberedBy(buyer: Buyer, key: string): { readonly asked: string; readonly of: Entry } | null {
     const uses = this.#held()
       .flatMap(({ made }) => ofBuyer(made, buyer))
-      .flatMap((of) => of.keys.filter((use) => use.key === key).map((use) => ({ ...use, of })));
+      .flatMap((of) =>
+        of.keys
+          .filter((use) => use.key === key)
+          .map(({ asked: before }) => ({ asked: before, of })),
+      );
     const live = uses.filter(({ of }) => this.#status(of) === "live");
     const sold = uses.filter(({ of }) => this.#status(of) === "sold");
     return (
@@ -454,10 +466,8 @@ export class Model {
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
   #usable(code: string, by: CodeUser): Entry | null {
-    const entry = this.books
-      .flatMap(({ made }) => made.filter((candidate) => candidate.code === code))
-      .at(0);
-    if (entry === undefined) return null;
+    const entry = this.entryOf(code);
+    if (entry === null) return null;
     if (by === "merchant") return entry;
     const isTheirs = by !== null && sameBuyer(entry.buyer, by);
     return !isProven(entry.buyer) || isTheirs ? entry : null;

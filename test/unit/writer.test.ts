@@ -3,49 +3,23 @@
  * through: what it does while PostgreSQL is busy, and what it gives out when.
  */
 import { describe, expect, test } from "bun:test";
-import { emptyState } from "../../src/ledger/state.ts";
-import { connect } from "../../src/postgres/client.ts";
-import { Journal } from "../../src/store/journal.ts";
-import { commandsWorthSending, UnavailableError, Writer } from "../../src/engine/writer.ts";
-import { useLeftovers } from "../support/leftovers.ts";
+import {
+  batchRowsMax,
+  commandsWorthSending,
+  OverloadedError,
+  queueCommandsMax,
+  UnavailableError,
+} from "../../src/engine/writer.ts";
+import { openWriter } from "../support/held-writer.ts";
+import { openTerms } from "../support/state.ts";
+import { buy, drop, take } from "../support/story.ts";
 import { until, upTo } from "../support/wait.ts";
 
-useLeftovers();
-
-/** Commits nothing, and says so when it is told to. */
-class HeldJournal extends Journal {
-  readonly commits: PromiseWithResolvers<void>[] = [];
-  onCommit = (): void => {};
-
-  constructor() {
-    // Nothing is ever asked of it, so it never connects.
-    super({ sql: connect({ url: "postgres://nobody@127.0.0.1:1/nothing" }), backendPid: 0 });
-  }
-
-  override commit(): Promise<void> {
-    const held = Promise.withResolvers<void>();
-    this.commits.push(held);
-    this.onCommit();
-    return held.promise;
-  }
-
-  /** Waits until a batch was sent, counted from 1, and returns what lets it through. */
-  async sent(batch: number): Promise<PromiseWithResolvers<void>> {
-    return await until(`batch ${batch}`, () => this.commits[batch - 1]);
-  }
-}
-
-function openWriter() {
-  const journal = new HeldJournal();
-  return { journal, writer: new Writer(emptyState(0, 0), journal, () => 0) };
-}
-
-const attempt = (userId: string) =>
-  ({ kind: "checkout", userId, item: 1, sale: 7, code: crypto.randomUUID(), key: null }) as const;
+const attempt = (name: string) => take("A", name, 1, { sale: 7 });
 
 describe("the writer", () => {
   test("makes an answer while PostgreSQL commits, once, and gives it after", async () => {
-    const { journal, writer } = openWriter();
+    const { journal, writer } = await openWriter();
     let made = 0;
     let given = false;
     const answered = writer
@@ -65,7 +39,7 @@ describe("the writer", () => {
   });
 
   test("gives everybody else's answer when one cannot be made", async () => {
-    const { journal, writer } = openWriter();
+    const { journal, writer } = await openWriter();
     const broken = writer.submit(attempt("ann"), () => {
       throw new Error("no such picture");
     });
@@ -76,7 +50,7 @@ describe("the writer", () => {
   });
 
   test("gives no answer that was made for a commit that failed", async () => {
-    const { journal, writer } = openWriter();
+    const { journal, writer } = await openWriter();
     let made = 0;
     const answers = ["ann", "bob"].map((user) =>
       writer.submit(attempt(user), () => {
@@ -95,7 +69,7 @@ describe("the writer", () => {
   });
 
   test("sends a long queue before it gives the answers of the batch before", async () => {
-    const { journal, writer } = openWriter();
+    const { journal, writer } = await openWriter();
     const first = writer.submit(attempt("first"));
     const commit = await journal.sent(1);
     const queued = upTo(commandsWorthSending).map((n) => writer.submit(attempt(`user ${n}`)));
@@ -107,7 +81,7 @@ describe("the writer", () => {
   });
 
   test("that ends right after a commit still gives its answers", async () => {
-    const { journal, writer } = openWriter();
+    const { journal, writer } = await openWriter();
     const first = writer.submit(attempt("first"));
     const commit = await journal.sent(1);
     const queued = upTo(commandsWorthSending).map((n) => writer.submit(attempt(`user ${n}`)));
@@ -117,4 +91,170 @@ describe("the writer", () => {
     expect(await first).toMatchObject({ word: "sale_not_found" });
     expect(new Set((await outcomes).map(({ status }) => status))).toEqual(new Set(["rejected"]));
   });
+
+  test("takes so many commands at a time, and so many to wait, and refuses the next", async () => {
+    const { journal, writer } = await openWriter();
+    const taken = upTo(queueCommandsMax).map((n) => writer.submit(attempt(`user ${n}`)));
+    await expect(writer.submit(attempt("one more"))).rejects.toBeInstanceOf(OverloadedError);
+    expect(writer.queueLength).toBe(queueCommandsMax);
+    (await journal.sent(1)).resolve();
+    await journal.sent(2);
+    expect(journal.batches.map(({ commands }) => commands.length)).toEqual([
+      batchRowsMax,
+      batchRowsMax,
+    ]);
+    const outcomes = Promise.allSettled(taken);
+    writer.end(new Error("enough"));
+    const fulfilled = (await outcomes).filter(({ status }) => status === "fulfilled");
+    expect(fulfilled.length).toBe(batchRowsMax);
+  });
 });
+
+describe("a read", () => {
+  test("waits for the commit that is under way, and sees nothing before", async () => {
+    const { journal, writer } = await openWriter(openTerms([1]));
+    const idle = await writer.read((view) => view.totals(1)?.reserved);
+    const bought = writer.submit(take("A", "ann", 1));
+    const commit = await journal.sent(1);
+    let told: unknown = "nothing yet";
+    const read = writer.read((view) => {
+      told = [view.totals(1)?.reserved, view.seq, writer.committedSeq];
+    });
+    const change = writer.maintain((ledger) => ledger.shutSale(1));
+    await until("some turns", turns(5));
+    expect([idle, told, writer.committedSeq]).toEqual([0, "nothing yet", 0]);
+    commit.resolve();
+    await Promise.all([bought, read, change]);
+    expect(told).toEqual([1, 1, 1]);
+  });
+
+  test("is of the moment when it is made, and its view is closed after it", async () => {
+    const { writer, time } = await openWriter(openTerms([1]));
+    time.now = 77;
+    const kept = await writer.read((view) => ({ view, now: view.now }));
+    expect(kept.now).toBe(77);
+    expect(() => kept.view.now).toThrow("closed");
+    await expect(
+      writer.read(() => {
+        throw new Error("cannot read");
+      }),
+    ).rejects.toThrow("cannot read");
+  });
+
+  test("that waits when the writer ends is told so, and so is every later one", async () => {
+    const { journal, writer } = await openWriter(openTerms([1]));
+    const asked = writer.submit(take("A", "ann", 1));
+    await journal.sent(1);
+    const waiting = [
+      asked,
+      writer.read((view) => view.seq),
+      writer.maintain((ledger) => ledger.shutSale(1)),
+    ];
+    const outcomes = Promise.allSettled(waiting);
+    writer.end(new Error("deposed"));
+    const later = Promise.allSettled([
+      writer.read((view) => view.seq),
+      writer.maintain((ledger) => ledger.shutSale(1)),
+      writer.submit(take("B", "bob", 1)),
+    ]);
+    for (const outcome of [...(await outcomes), ...(await later)]) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(UnavailableError) });
+    }
+  });
+
+  test("that waits on a commit that fails sees nothing of it", async () => {
+    const { journal, writer } = await openWriter(openTerms([1]));
+    const asked = Promise.allSettled([writer.submit(take("A", "ann", 1))]);
+    const commit = await journal.sent(1);
+    const read = Promise.allSettled([writer.read((view) => view.totals(1))]);
+    commit.reject(new Error("gone"));
+    expect([await read, await asked].flat().map(({ status }) => status)).toEqual([
+      "rejected",
+      "rejected",
+    ]);
+    expect((await writer.lost).message).toBe("gone");
+  });
+});
+
+describe("a writer that stops", () => {
+  test("takes nothing more, answers what it has taken, and then has ended", async () => {
+    const { journal, writer } = await openWriter(openTerms([9]));
+    const first = writer.submit(take("A", "ann", 1));
+    await journal.sent(1);
+    const second = writer.submit(take("B", "bob", 1));
+    const drained = writer.drain();
+    await expect(writer.submit(take("C", "cyd", 1))).rejects.toBeInstanceOf(UnavailableError);
+    (await journal.sent(1)).resolve();
+    (await journal.sent(2)).resolve();
+    const words = [(await first).word, (await second).word];
+    await drained;
+    expect([...words, journal.batches.length]).toEqual(["reserved", "reserved", 2]);
+    expect((await writer.lost).message).toBe("the program is stopping");
+    await expect(writer.read((view) => view.seq)).rejects.toBeInstanceOf(UnavailableError);
+    // Once more changes nothing.
+    await writer.drain();
+  });
+
+  test("with nothing to do has ended at once, and commits nothing", async () => {
+    const { journal, writer } = await openWriter();
+    await writer.drain();
+    expect(journal.batches).toEqual([]);
+  });
+});
+
+describe("a batch", () => {
+  test("of what has to be looked up alone commits nothing, and is answered", async () => {
+    const { journal, writer, ledger } = await openWriter(openTerms([1]), 41);
+    const asked = [writer.submit(buy("A")), writer.submit(drop("B"))];
+    expect((await Promise.all(asked)).map(({ word }) => word)).toEqual(["look_up", "look_up"]);
+    expect([journal.batches.length, ledger.seq, writer.committedSeq]).toEqual([0, 41, 41]);
+    const next = writer.submit(take("A", "ann", 1));
+    (await journal.sent(1)).resolve();
+    expect((await next).word).toBe("reserved");
+  });
+
+  test("counts only what took a number", async () => {
+    const { journal, writer, time } = await openWriter(openTerms([1]), 41);
+    time.now = 5;
+    const asked = [
+      writer.submit(buy("Z")),
+      writer.submit(take("A", "ann", 1)),
+      writer.submit(drop("Y")),
+      writer.submit(buy("A")),
+    ];
+    (await journal.sent(1)).resolve();
+    const words = (await Promise.all(asked)).map(({ word }) => word);
+    const [batch] = journal.batches;
+    expect([batch?.firstSeq, batch?.at, batch?.outcomes.map(({ word }) => word)]).toEqual([
+      42,
+      5,
+      words,
+    ]);
+    expect([words, writer.committedSeq]).toEqual([
+      ["look_up", "reserved", "look_up", "purchased"],
+      43,
+    ]);
+  });
+
+  test("is decided at one time, and never at an earlier one than the last", async () => {
+    const { journal, writer, time } = await openWriter(openTerms([9]));
+    time.now = 50;
+    const first = writer.submit(take("A", "ann", 1));
+    (await journal.sent(1)).resolve();
+    await first;
+    time.now = 20;
+    const second = writer.submit(take("B", "ann", 1));
+    (await journal.sent(2)).resolve();
+    await second;
+    expect(journal.batches.map(({ at }) => at)).toEqual([50, 50]);
+  });
+});
+
+/** Met after so many turns of the event loop. */
+function turns(count: number): () => boolean {
+  let left = count;
+  return () => {
+    left -= 1;
+    return left < 0;
+  };
+}
