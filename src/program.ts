@@ -6,6 +6,7 @@ import { BlockList } from "node:net";
 import type { Sql } from "postgres";
 import { Accounts } from "./access/accounts.ts";
 import { Clients } from "./access/clients.ts";
+import { Hoarding } from "./access/hoarding.ts";
 import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import type { Config } from "./config.ts";
@@ -69,7 +70,7 @@ type Parts = {
 
 type ServedSettings = Pick<
   Config,
-  "schedule" | "couponSoldOutStatus" | "access" | "rates" | "corsOrigins"
+  "schedule" | "hourlySale" | "couponSoldOutStatus" | "access" | "rates" | "corsOrigins"
 >;
 
 /** Everything that is served to programs. */
@@ -82,13 +83,23 @@ function servedParts(
   const { engine, catalogue, clock, version, accounts } = parts;
   const { clients } = accounts;
   const { schedule, couponSoldOutStatus, access, rates, corsOrigins } = settings;
+  const hoarding = new Hoarding(settings.hourlySale);
   const gate = new Gate({ accounts, clients, rates, corsOrigins });
   const places = placesFor(connections, clients);
   const { streamsMax } = connections;
   const events = new Events(engine, catalogue, clock, { streamsMax, ...eventBounds }, places);
   const streams = (): number => events.streamCount;
   const metrics = new Metrics({ engine, streams, descriptors: openDescriptors, version });
-  const context = { ...parts, schedule, couponSoldOutStatus, access, gate, events, metrics };
+  const context = {
+    ...parts,
+    schedule,
+    couponSoldOutStatus,
+    access,
+    gate,
+    hoarding,
+    events,
+    metrics,
+  };
   return { events, routes: apiRoutes(context), gate, places };
 }
 
@@ -239,7 +250,7 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
   });
   const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
   const settings = { access: "open", rates: null, corsOrigins: new Set<string>() } as const;
-  const served = { schedule, couponSoldOutStatus: 409, ...settings };
+  const served = { schedule, hourlySale, couponSoldOutStatus: 409, ...settings };
   return servedParts(parts, served, new Connections()).routes;
 }
 

@@ -1,6 +1,7 @@
 /** `stampede key create|list|revoke`: API keys, made and ended by whoever runs the program. */
 import type { Db } from "../store/db.ts";
 import { createKey } from "../access/keys.ts";
+import { integerMax } from "../store/integer.ts";
 import { listKeys, revokeKey, type Scope } from "../store/keys.ts";
 
 /** The key is there already, or is not there. */
@@ -50,7 +51,7 @@ const day = (date: Date | null, otherwise: string): string =>
   date === null ? otherwise : date.toISOString().slice(0, 16).replace("T", " ");
 
 async function list(db: Db, say: (line: string) => void): Promise<void> {
-  const keys = await listKeys(db, { before: Number.MAX_SAFE_INTEGER, limit: keysPerPage });
+  const keys = await listKeys(db, { before: integerMax, limit: keysPerPage });
   const rows = keys.map((key) => [
     key.name,
     key.scopes.join(","),

@@ -9,19 +9,20 @@
  * Whoever is known is counted, and refused with 429 past a limit: after what is wrong with the request
  * itself, and after 401 and 403.
  */
-import type { Server } from "bun";
+import type { BunRequest, Server } from "bun";
 import type { Account, Accounts } from "../access/accounts.ts";
 import { mayDo, type Access, type Identity, type Unauthenticated } from "../access/identity.ts";
 import type { Buyer } from "../ledger/buyers.ts";
 import type { CodeUser } from "../ledger/commands.ts";
 import type { Gate } from "./gate.ts";
 import { preparedProblem, problem } from "./problems.ts";
+import type { Handler } from "./server.ts";
 
 /** An account as a buyer: it goes by its name. */
 export const buyerOf = ({ username }: Account): Buyer => ({ kind: "account", userId: username });
 
 /** Who asks to buy. */
-type Asker = {
+export type Asker = {
   readonly buyer: Buyer;
   /** The one sale that a token is for; null for any. */
   readonly onlySaleId: number | null;
@@ -53,14 +54,14 @@ export class Buyers {
   }
 
   /**
-   * Goes on with who buys.
+   * Goes on with who buys, and with the network that is counted for it; null for none.
    * @param userId whom the request names; null for nobody
    */
   asBuyer(
     request: Request,
     server: Server<undefined>,
     userId: string | null,
-    go: (asker: Asker) => Answer,
+    go: (asker: Asker, network: string | null) => Answer,
   ): Answer {
     return this.#known(request, (who) => {
       const asker = this.#askerOf(who, userId);
@@ -98,9 +99,10 @@ export class Buyers {
     server: Server<undefined>,
     who: Identity,
     asker: T,
-    go: (asker: T) => Answer,
+    go: (asker: T, network: string | null) => Answer,
   ): Answer {
-    return this.#gate?.admit(request, server, "writes", who) ?? go(asker);
+    const network = this.#gate?.admit(request, server, "writes", who) ?? null;
+    return network instanceof Response ? network : go(asker, network);
   }
 
   #askerOf(who: Identity, userId: string | null): Asker | Response {
@@ -143,6 +145,16 @@ export class Buyers {
         return who satisfies never;
     }
   }
+}
+
+/** A handler of a request of a proven buyer. */
+export type BuyerHandler = (request: BunRequest, server: Server<undefined>, asker: Asker) => Answer;
+
+/** Lets in accounts and customers: on the shop's paths nobody is named. */
+export function withBuyer(accounts: Pick<Accounts, "identify">, handle: BuyerHandler): Handler {
+  const buyers = new Buyers({ accounts, gate: null, access: "guarded" });
+  return (request, server) =>
+    buyers.asProven(request, null, (asker) => handle(request, server, asker));
 }
 
 const isNamed = (buyer: Buyer, userId: string | null): boolean =>

@@ -66,16 +66,19 @@ export class Gate {
       : this.#take(kind, network, who);
   }
 
-  /** As `check` does, for a sender who is known. */
+  /**
+   * As `check` does, for a sender who is known: the refusal, or the network that is counted; null
+   * for one that is not.
+   */
   admit(
     request: Request,
     server: Server<undefined>,
     kind: RateKind,
     who: Identity,
-  ): Response | null {
-    if (this.#rates === null) return null;
+  ): Response | string | null {
+    if (this.#rates === null || isSelling(who)) return null;
     const network = networkOf(this.#options.clients.addressOf(request, server));
-    return isLoopback(network) ? null : this.#take(kind, network, who);
+    return isLoopback(network) ? null : (this.#take(kind, network, who) ?? network);
   }
 
   #take(kind: RateKind, network: string, who: Identity | Unauthenticated): Response | null {
@@ -143,6 +146,8 @@ function isOriginOf(origin: string, host: string): boolean {
   return URL.canParse(url) && new URL(url).host === named;
 }
 
+const isSelling = (who: Identity): boolean => who.kind === "key" && who.key.scopes.includes("sell");
+
 function takeOf(
   rates: Rates,
   kind: RateKind,
@@ -158,7 +163,7 @@ function takeOf(
     case "customer":
       return rates.takeProven(kind, network, `customer ${who.customer.userId}`);
     case "key":
-      return who.key.scopes.includes("sell") ? null : rates.takeProven(kind, network, null);
+      return isSelling(who) ? null : rates.takeProven(kind, network, null);
     default:
       return who satisfies never;
   }

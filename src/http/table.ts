@@ -15,6 +15,7 @@ import { platformRoutes } from "./shop/platform.ts";
 import { keyRoutes } from "./admin/keys.ts";
 import { Buyers } from "./buyers.ts";
 import type { Gate } from "./gate.ts";
+import type { Hoarding } from "../access/hoarding.ts";
 import type { Access } from "../access/identity.ts";
 import type { Route } from "./server.ts";
 import { userRoutes } from "./admin/users.ts";
@@ -32,6 +33,7 @@ type TableContext = {
   /** Who may read figures: everybody, or this machine and those with the scope `read`. */
   readonly access: Access;
   readonly gate: Gate;
+  readonly hoarding: Hoarding;
   /** Status of a claim on a coupon that is sold out. */
   readonly couponSoldOutStatus: number;
   readonly version: string;

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { expectRefusal } from "../support/accounts.ts";
 import type { Answer } from "../support/client.ts";
+import { accepted, reservation } from "../support/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
@@ -69,4 +70,48 @@ test("an address listens to twenty streams, others to theirs", async () => {
   const streams = await inTurn(upTo(20), () => open("198.51.100.1"));
   expect(streams.every(({ status }) => status === 200 || status === 429)).toBe(true);
   stopped.abort();
+});
+
+describe("whoever holds and does not buy", () => {
+  const ttlMs = 60_000;
+  let server: TestServer;
+
+  beforeAll(async () => {
+    server = await startServer({
+      DATABASE_URL: await postgres.newDatabase(),
+      TRUSTED_PROXIES: "127.0.0.1",
+      RATE_LIMITS: "writes=1000/1000",
+      SALE_PER_USER_LIMIT: "1",
+      SALE_ITEMS: "100",
+      RESERVATION_TTL_MS: String(ttlMs),
+    });
+  });
+
+  test("has ten times a user's limit for all the guests of an address", async () => {
+    const here = from("198.51.100.7");
+    const reserve = (i: number) => server.client.checkout(`bot${i}`, "any", here);
+    const held = await inTurn(upTo(10), reserve);
+    expect(statuses(held)).toEqual(upTo(10).map(() => 200));
+    const refused = await reserve(11);
+    expectRefusal(refused, 429, "rate_limited");
+    expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(ttlMs / 1000 - 10);
+    expect((await server.client.checkout("other", "any", from("198.51.100.8"))).status).toBe(200);
+    const { code } = accepted(held[0] as Answer, reservation);
+    expect((await server.client.purchase(code, here)).status).toBe(200);
+    expect((await reserve(12)).status).toBe(200);
+  });
+
+  test("waits for an item that they have let go three times", async () => {
+    const here = from("198.51.100.9");
+    const cycle = async () => {
+      const { code } = accepted(await server.client.checkout("cycler", 90, here), reservation);
+      expect((await server.client.release(code, here)).status).toBe(204);
+    };
+    await inTurn(upTo(3), cycle);
+    const refused = await server.client.checkout("cycler", 90, here);
+    expectRefusal(refused, 429, "rate_limited");
+    expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(ttlMs / 1000 - 10);
+    expect((await server.client.checkout("cycler", 91, here)).status).toBe(200);
+    expect((await server.client.checkout("another", 90, here)).status).toBe(200);
+  });
 });

@@ -2,6 +2,7 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
+import { integerMax } from "../../store/integer.ts";
 import { scopes, type StoredKey } from "../../store/keys.ts";
 import { readBody, textField } from "../body.ts";
 import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
@@ -62,7 +63,7 @@ export function keyRoutes(accounts: Accounts): Route[] {
           auth: "admin",
           body: newKey,
           answers: { 201: madeKey },
-          refusals: ["key_exists"],
+          refusals: ["key_exists", "cross_site"],
         },
       },
     },
@@ -75,7 +76,7 @@ export function keyRoutes(accounts: Accounts): Route[] {
           auth: "admin",
           path: idParam("The key's id"),
           answers: { 204: null },
-          refusals: ["key_not_found"],
+          refusals: ["key_not_found", "cross_site"],
         },
       },
     },
@@ -83,10 +84,13 @@ export function keyRoutes(accounts: Accounts): Route[] {
 }
 
 async function list(accounts: Accounts, query: string): Promise<Response> {
-  const bounds = { limit: keysPerPage, limitMax: keysPerPageMax, after: Number.MAX_SAFE_INTEGER };
+  const bounds = { limit: keysPerPage, limitMax: keysPerPageMax, after: integerMax };
   const page = pageOf(query, bounds);
   if (page instanceof Invalid) return problem("invalid_request", page);
-  const found = await accounts.keys.list({ before: page.after, limit: page.limit + 1 });
+  const found = await accounts.keys.list({
+    before: Math.min(page.after, integerMax),
+    limit: page.limit + 1,
+  });
   const shown = found.slice(0, page.limit);
   return fresh(
     json({

@@ -1,7 +1,8 @@
 /** The routes of the two steps, reserve and buy; of giving back, and of what one holds. */
 import type { BunRequest, Server } from "bun";
 import type { Buyer } from "../../ledger/buyers.ts";
-import type { Checkout } from "../../ledger/commands.ts";
+import type { Hoarding } from "../../access/hoarding.ts";
+import type { Checkout, CheckoutOutcome } from "../../ledger/commands.ts";
 import { leaderOf } from "../../sales/selling.ts";
 import {
   type CheckoutAsked,
@@ -29,7 +30,10 @@ import type { Route } from "../server.ts";
 import type { Buyers, CodeAsker } from "../buyers.ts";
 import { Buying, type BuyingContext } from "./buying.ts";
 
-type CheckoutContext = BuyingContext & { readonly buyers: Buyers };
+type CheckoutContext = BuyingContext & {
+  readonly buyers: Buyers;
+  readonly hoarding: Hoarding;
+};
 
 const whoever = [
   "unauthenticated",
@@ -79,9 +83,11 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
         },
         DELETE: {
           handle: (request, server) =>
-            aboutCode(context, request, server, (code, { by, onlySaleId }) =>
-              buying.release(code, by, onlySaleId),
-            ),
+            aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
+              const answer = await buying.release(code, by, onlySaleId);
+              if (answer.status === 204) context.hoarding.released(code, context.clock());
+              return answer;
+            }),
           admitsItself: true,
           summary: "Give a reservation back",
           description: "May be sent again; after a purchase it is refused.",
@@ -165,7 +171,7 @@ class AskedCheckout implements Checkout {
 }
 
 function checkout(
-  { engine, buyers }: CheckoutContext,
+  context: CheckoutContext,
   buying: Buying,
   request: Request,
   server: Server<undefined>,
@@ -174,20 +180,37 @@ function checkout(
   if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
-  return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }) => {
+  const { engine, buyers, hoarding, clock } = context;
+  return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }, network) => {
+    const waitMs = network === null ? 0 : hoarding.waitMs(network, buyer, asked, clock());
+    if (waitMs > 0) return holdsTooMuch(waitMs);
     const command = new AskedCheckout(asked, buyer, key);
+    const render =
+      network === null ? buying.renderCheckout : counting(context, buying, network, asked);
     const { writer } = leaderOf(engine);
     return onlySaleId === null
-      ? writer.submit(command, buying.renderCheckout)
+      ? writer.submit(command, render)
       : writer
           .read((view) => (asked.sale === "current" ? view.currentSaleId() : asked.sale))
           .then((saleId) =>
-            saleId === onlySaleId || saleId === null
-              ? writer.submit(command, buying.renderCheckout)
-              : otherSale(),
+            saleId === onlySaleId || saleId === null ? writer.submit(command, render) : otherSale(),
           );
   });
 }
+
+/** Renders an outcome, and counts what a network has reserved by it. */
+const counting =
+  ({ hoarding }: CheckoutContext, buying: Buying, network: string, asked: CheckoutAsked) =>
+  (outcome: CheckoutOutcome): Response => {
+    if (outcome.word === "reserved") hoarding.reserved(network, outcome.reservation, asked);
+    return buying.renderCheckout(outcome);
+  };
+
+const holdsTooMuch = (waitMs: number): Response =>
+  problem("rate_limited", {
+    detail: "Too much is reserved from here, or this item too often, and not bought.",
+    retryAfterMs: waitMs,
+  });
 
 const otherSale = (): Response =>
   problem("forbidden", { detail: "This token is for another sale." });
@@ -217,7 +240,9 @@ function purchase(
       const saleId = await buying.saleOf(code, by);
       if (saleId !== null && saleId !== onlySaleId) return otherSale();
     }
-    return await buying.purchase(code, by, expected);
+    const answer = await buying.purchase(code, by, expected);
+    if (answer.status === 200) context.hoarding.bought(code);
+    return answer;
   });
 }
 
