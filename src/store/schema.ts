@@ -346,6 +346,28 @@ export const products = pgTable(
   (t) => [check("products_price", sql`${t.priceCents} >= 0`)],
 );
 
+/** Keys of merchants' servers, by the hash of their text: see `access/keys.ts`. */
+export const apiKeys = pgTable(
+  "api_keys",
+  {
+    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
+    name: text("name").notNull(),
+    /** SHA-256 of the text, in hex. */
+    hash: text("hash").notNull().unique(),
+    /** Words of `scopes` in `store/keys.ts`, with a space between them. */
+    scopes: text("scopes").notNull(),
+    createdAt: time("created_at").notNull().defaultNow(),
+    expiresAt: time("expires_at"),
+    lastUsedAt: time("last_used_at"),
+    revokedAt: time("revoked_at"),
+  },
+  (t) => [
+    uniqueIndex("api_keys_name_once")
+      .on(t.name)
+      .where(sql`${t.revokedAt} is null`),
+  ],
+);
+
 /** Secrets that the program makes for itself once, such as the key of its tokens. */
 export const secrets = pgTable("secrets", {
   name: text("name").primaryKey(),

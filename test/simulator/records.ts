@@ -676,7 +676,7 @@ function stage(
     case "release": {
       const of = "of" in outcome ? outcome.of : null;
       const { code, by } = command;
-      const buyer = of?.buyer ?? by;
+      const buyer = of?.buyer ?? (by === "merchant" ? null : by);
       const saleId = of?.saleId ?? null;
       staged.attempts.push({ ...attempt, saleId, itemId: of?.itemId ?? null, buyer, code });
       if (outcome.word === "purchased" && "of" in outcome) {

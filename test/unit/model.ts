@@ -13,6 +13,7 @@ import {
   type Buy,
   type ChangeSale,
   type Checkout,
+  type CodeUser,
   type LookUp,
   type OutcomeOf,
   type Purchase,
@@ -474,9 +475,10 @@ export class Model {
   }
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
-  #usable(code: string, by: Buyer | null): Entry | null {
+  #usable(code: string, by: CodeUser): Entry | null {
     const entry = this.entryOf(code);
     if (entry === null) return null;
+    if (by === "merchant") return entry;
     const isTheirs = by !== null && sameBuyer(entry.buyer, by);
     return !isProven(entry.buyer) || isTheirs ? entry : null;
   }
