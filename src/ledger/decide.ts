@@ -26,11 +26,10 @@ import type {
 } from "./commands.ts";
 import { knownCode } from "./codes.ts";
 import { decideClaim, decideCreateCoupon } from "./coupons.ts";
+import { buy, end, release, reserve, sell, sellEnded } from "./books.ts";
+import { expire } from "./lapses.ts";
 import {
   advance,
-  buy,
-  end,
-  expire,
   expiresAt,
   holderOf,
   isOpen,
@@ -39,10 +38,6 @@ import {
   lastDeadlineOf,
   lowestFreeItem,
   ownOf,
-  release,
-  reserve,
-  sell,
-  sellEnded,
   usesOf,
   type Holder,
   type KeyUse,

@@ -10,22 +10,14 @@
 import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
+import { buy, end, reserve, sell, sellEnded, type Made } from "./books.ts";
+import { expire, holdFrom, lapse, revive } from "./lapses.ts";
 import {
   addSale,
-  buy,
   emptyState,
-  end,
-  expire,
-  holdFrom,
   isOver,
-  lapse,
   rememberUse,
-  reserve,
-  revive,
-  sell,
-  sellEnded,
   type LedgerState,
-  type Made,
   type Reservation,
   type SaleState,
 } from "./state.ts";

@@ -7,7 +7,7 @@ import { describe, expect, test } from "bun:test";
 import { check } from "../../src/ledger/check.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { EffectiveAttempt, Recorded, StoredPurchase } from "../../src/ledger/restore.ts";
-import { lapse, revive } from "../../src/ledger/state.ts";
+import { lapse, revive } from "../../src/ledger/lapses.ts";
 import { dumpOf } from "../support/compare.ts";
 import { inPages } from "../support/naive-records.ts";
 import { Random, seeds } from "../support/random.ts";
