@@ -3,7 +3,8 @@
  * checkpoint was made, what is sold, and of the journal what changed something since.
  *
  * No clock is asked: the times in the journal may run backwards, as the clocks of its writers did,
- * and the state is the same. Only at the end the time is told, and what has run out by it lapses.
+ * and the state is the same, for the records say when each term began. At the end the time of the
+ * new one is told.
  * Records that contradict themselves throw: the ledger must not sell from them.
  */
 import type { Sale } from "./sale.ts";
@@ -15,9 +16,9 @@ import {
   emptyState,
   end,
   expire,
+  holdFrom,
   isOver,
   lapse,
-  ownOf,
   rememberUse,
   reserve,
   revive,
@@ -26,6 +27,7 @@ import {
   type LedgerState,
   type Made,
   type Reservation,
+  type SaleState,
 } from "./state.ts";
 
 /** An attempt that changed the state of a sale, as the journal keeps it. */
@@ -81,6 +83,9 @@ export type RecordedSale = {
   readonly purchases: readonly StoredPurchase[];
 };
 
+/** When a term began, by its own clock, and after which attempt. */
+export type BegunTerm = { readonly afterSeq: number; readonly at: number };
+
 /** Everything that the records have for a new term. */
 export type Recorded = {
   /** The last attempt's number and time; 0 before the first. */
@@ -89,6 +94,8 @@ export type Recorded = {
   /** Sales that are over and settled: id to number of items. */
   readonly settled: ReadonlyMap<number, number>;
   readonly sales: readonly RecordedSale[];
+  /** The terms since the oldest of the checkpoints, in order. */
+  readonly terms: readonly BegunTerm[];
   /** What changed these sales after their checkpoints, in order, some at a time. */
   readonly effective: AsyncIterable<readonly EffectiveAttempt[]>;
   readonly coupons: AsyncIterable<readonly CouponFigures[]>;
@@ -104,13 +111,20 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   const state = emptyState(recorded.seq, now);
   for (const [id, items] of recorded.settled) state.settled.set(id, items);
   for (const sale of recorded.sales) openBooks(state, sale);
-  const soldBy = new Map<string, number>();
-  for (const { purchases } of recorded.sales) {
-    for (const { code, seq } of purchases) soldBy.set(code, seq);
+  const soldBy = new Map<number, string[]>();
+  for (const { code, seq } of recorded.sales.flatMap(({ purchases }) => purchases)) {
+    const codes = soldBy.get(seq);
+    if (codes === undefined) soldBy.set(seq, [code]);
+    else codes.push(code);
   }
+  const terms = new BegunTerms(state, recorded);
   for await (const attempts of recorded.effective) {
-    for (const attempt of attempts) apply(state, attempt, soldBy);
+    for (const attempt of attempts) {
+      terms.beginBefore(attempt.seq);
+      apply(state, attempt, soldBy);
+    }
   }
+  terms.beginBefore(Infinity);
   for (const sale of recorded.sales) compareWithPurchases(state, sale);
   for await (const coupons of recorded.coupons) {
     for (const coupon of coupons) addCoupon(state, { ...coupon, usedAt: 0, claims: null });
@@ -119,8 +133,38 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   state.seq = recorded.seq;
   state.ended.clear();
   state.endedUpTo = recorded.seq;
-  tellTime(state, now);
+  for (const sale of state.sales.values()) {
+    tellTime(sale, now);
+    sale.changes = 0;
+  }
   return state;
+}
+
+/** Begins the terms of the past again, each after the attempts that came before it. */
+class BegunTerms {
+  readonly #state: LedgerState;
+  readonly #terms: readonly BegunTerm[];
+  /** The last attempt that each sale's checkpoint knows of. */
+  readonly #known: ReadonlyMap<number, number>;
+  #begun = 0;
+
+  constructor(state: LedgerState, { terms, sales }: Recorded) {
+    this.#state = state;
+    this.#terms = terms;
+    this.#known = new Map(sales.map((sale) => [sale.terms.id, sale.checkpoint.seq]));
+  }
+
+  beginBefore(seq: number): void {
+    for (;;) {
+      const term = this.#terms[this.#begun];
+      if (term === undefined || term.afterSeq >= seq) return;
+      this.#begun += 1;
+      for (const sale of this.#state.sales.values()) {
+        // Of a checkpoint that was made in that term: once more changes nothing.
+        if ((this.#known.get(sale.terms.id) ?? 0) <= term.afterSeq) tellTime(sale, term.at);
+      }
+    }
+  }
 }
 
 /** What was on the books at the checkpoint, and what was sold by then. */
@@ -144,11 +188,11 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
   }
 }
 
-/** @param soldBy by which attempt each code was sold, as the purchases say */
+/** @param soldBy the codes that each attempt sold, as the purchases say, in their order */
 function apply(
   state: LedgerState,
   attempt: EffectiveAttempt,
-  soldBy: ReadonlyMap<string, number>,
+  soldBy: ReadonlyMap<number, readonly string[]>,
 ): void {
   const { seq, at, saleId, itemId, buyer, code, key, request, quantity } = attempt;
   const sale = state.sales.get(saleId);
@@ -165,8 +209,7 @@ function apply(
       return;
     case "purchased":
       if (quantity !== null) {
-        // An earlier version left what the buyer had reserved, and sold other units.
-        const own = ownOf(sale, buyer, itemId).filter((one) => soldBy.get(one.code) === seq);
+        const own = ownAmong(state, made, soldBy.get(seq) ?? []);
         buy(state, sale, made, own, quantity);
       } else if (held === undefined) sellEnded(state, sale, made, seq, at);
       else sell(held, seq, at);
@@ -179,6 +222,21 @@ function apply(
       attempt.word satisfies never;
   }
 }
+
+/**
+ * What a buyer had reserved of the units that were bought in one go. Which these are, the purchases
+ * say: an earlier version left what the buyer had reserved, and sold other units.
+ */
+const ownAmong = (
+  state: LedgerState,
+  { itemId, buyer }: Made,
+  codes: readonly string[],
+): Reservation[] =>
+  codes.flatMap((code) => {
+    const of = state.codes.get(code);
+    const isOwn = of?.itemId === itemId && sameBuyer(of.buyer, buyer) && of.status !== "sold";
+    return isOwn ? [of] : [];
+  });
 
 /** The journal and the purchases are written together; they must agree on what is sold. */
 function compareWithPurchases(state: LedgerState, { terms, purchases }: RecordedSale): void {
@@ -224,11 +282,14 @@ const disagreement = (saleId: number, stored: number, journalled: number): Error
     `sale ${saleId}: ${stored} purchases are stored, the journal says ${journalled}. ${advice}`,
   );
 
-/** What has run out by now lapses; what has not, by this time, lives. */
-function tellTime(state: LedgerState, now: number): void {
-  for (const sale of state.sales.values()) {
-    if (!isOver(sale, now)) revive(sale, now);
-    expire(sale, now);
-    sale.changes = 0;
+/**
+ * A term begins: what has run out by its clock lapses, and what has not lives, but for no longer
+ * than the TTL, also where it was reserved by a clock that was ahead.
+ */
+function tellTime(sale: SaleState, now: number): void {
+  if (!isOver(sale, now)) {
+    revive(sale, now);
+    holdFrom(sale, now);
   }
+  expire(sale, now);
 }

@@ -26,7 +26,7 @@ export type Reservation = {
   readonly buyer: Buyer;
   readonly reservedAt: number;
   /** When it runs out, if the sale does not end before: see `expiresAt`. */
-  readonly deadline: number;
+  deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
   readonly request: string | null;
@@ -62,6 +62,8 @@ export type SaleState = {
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
+  /** No deadline of what lives is later. */
+  liveUpTo: number;
   /** No deadline of what has lapsed is later. */
   lapsedUpTo: number;
   readonly soldUnits: Reservation[];
@@ -151,6 +153,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
+    liveUpTo: -Infinity,
     lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,
@@ -306,6 +309,7 @@ export function reserve(
   of.live += 1;
   sale.live.add(reservation);
   sale.changes += 1;
+  sale.liveUpTo = Math.max(sale.liveUpTo, deadline);
   sale.lastDeadline[itemId - 1] = deadline;
   state.codes.set(made.code, reservation);
   if (key !== null) rememberUse(state, reservation, key, request);
@@ -506,10 +510,30 @@ export function revive(sale: SaleState, time: number): void {
       take(sale, itemId);
       reservation.status = "live";
       sale.live.add(reservation);
+      sale.liveUpTo = Math.max(sale.liveUpTo, reservation.deadline);
       holderFor(sale, reservation.buyer).live += 1;
     }
     if (lapsed.size === 0) sale.lapsed.delete(itemId);
   }
+}
+
+/**
+ * Nobody holds a unit for longer than the TTL from `time` on: neither does who reserved it by a
+ * clock that was ahead.
+ */
+export function holdFrom(sale: SaleState, time: number): void {
+  const latest = time + sale.terms.reservationTtlMs;
+  if (sale.liveUpTo <= latest) return;
+  sale.liveUpTo = latest;
+  for (const reservation of Array.from(sale.live)) {
+    if (reservation.deadline <= latest) continue;
+    sale.live.remove(reservation);
+    reservation.deadline = latest;
+    sale.live.add(reservation);
+  }
+  sale.lastDeadline.forEach((deadline, index) => {
+    sale.lastDeadline[index] = Math.min(deadline, latest);
+  });
 }
 
 function take(sale: SaleState, itemId: number): void {

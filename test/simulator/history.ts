@@ -114,8 +114,8 @@ export class History {
   /** A sale was stored, or replaced before its opening. */
   addSale({ sale, items }: StoredSale): void {
     const { id, kind, startsAt, endsAt, closed, perUserLimit, reservationTtlMs } = sale;
-    const numbers = Math.max(0, ...items.map((item) => item.id));
-    const stock: number[] = Array.from({ length: numbers }, () => 0);
+    // Numbers that were given once, and are taken out, have no units.
+    const stock: number[] = Array.from(sale.stock, () => 0);
     const prices = stock.slice();
     for (const item of items) {
       stock[item.id - 1] = item.stock;
@@ -675,7 +675,10 @@ export class History {
     if (wrong !== null || outcome.word !== "sale_changed") return wrong;
     if (outcome.closed !== (endsAt === "now")) return "it was closed, or was not";
     if (endsAt !== "now" && outcome.endsAt !== endsAt) return "it ends at another time";
-    if (sale.lastSaleAt >= outcome.endsAt) return "something was sold after its end";
+    // Before the time was set back it may have been.
+    if (sale.lastSaleAt >= outcome.endsAt && sale.lastSaleAt <= now) {
+      return "something was sold after its end";
+    }
     sale.endsAt = outcome.endsAt;
     sale.closed = outcome.closed;
     return null;

@@ -30,12 +30,10 @@ describe("buying in one step", () => {
         buyNow("A", "ann", 1, { units: 3 }),
         {
           word: "purchased",
-          units: [1, 2, 3].map((number) => ({
-            ...unit("A", number - 1),
-            order: 42,
-            unit: number,
-            userOrdinal: number,
-          })),
+          units: [1, 2, 3].map((number) => {
+            const { code } = unit("A", number - 1);
+            return { code, order: 42, unit: number, userOrdinal: number };
+          }),
         },
       ],
       // Each unit's code is a code: shown again, it gives its order.

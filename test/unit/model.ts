@@ -43,9 +43,9 @@ export type Entry = {
   readonly itemId: number;
   readonly buyer: Buyer;
   /** When it runs out, if its sale does not end before. */
-  readonly deadline: number;
+  deadline: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
-  readonly keys: { readonly key: string; readonly asked: string }[];
+  readonly keys: { readonly key: string; readonly asked: string; readonly since: number }[];
   givenBack: boolean;
   /** Somebody else has had its unit since it lapsed, or its buyer its place within the limit. */
   displaced: boolean;
@@ -107,7 +107,13 @@ export class Model {
    */
   restart(now: number, settledBefore: number): void {
     this.now = now;
-    for (const book of this.books) book.settled = book.plan.endsAt <= settledBefore;
+    for (const book of this.books) {
+      book.settled = book.plan.endsAt <= settledBefore;
+      // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
+      const latest = now + book.plan.reservationTtlMs;
+      if (this.isOver(book)) continue;
+      for (const entry of book.made) entry.deadline = Math.min(entry.deadline, latest);
+    }
   }
 
   /** Every command takes a number, and within a term time never runs backwards. */
@@ -140,6 +146,14 @@ export class Model {
       return stock - ofItem(sold, index + 1).length - ofItem(live, index + 1).length;
     });
     return { sold: sold.length, reserved: live.length, available: sum(free), free, soldOf };
+  }
+
+  entryOf(code: string): Entry | null {
+    for (const { made } of this.books) {
+      const entry = made.find((candidate) => candidate.code === code);
+      if (entry !== undefined) return entry;
+    }
+    return null;
   }
 
   /** What a buyer holds, in the order of its making: codes and when they end. */
@@ -253,14 +267,18 @@ export class Model {
     const live = this.#with(book, "live");
     const soonest = Math.min(...(item === "any" ? live : ofItem(live, item)).map(expiresAt));
     if (item === "any" || plan.stock[item - 1] === 1) return { soonest, latest: soonest };
-    const known = [this.now + plan.reservationTtlMs, ...made.map(({ deadline }) => deadline)];
-    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...known)) };
+    // In whatever way a unit was had: by a reservation, or late, or in one step.
+    const had = made.flatMap(({ deadline, sold }) => [
+      deadline,
+      (sold?.at ?? this.now) + plan.reservationTtlMs,
+    ]);
+    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...had)) };
   }
 
   #reserve(book: Book, command: Checkout, itemId: number): Entry {
     const { buyer, code, key } = command;
     this.#makeRoom(book, buyer, itemId);
-    const keys = key === null ? [] : [{ key, asked: asked(command) }];
+    const keys = key === null ? [] : [{ key, asked: asked(command), since: this.seq }];
     return this.#put(book, { code, itemId, buyer, keys });
   }
 
@@ -390,7 +408,7 @@ export class Model {
       this.#sell(unit);
       units.push(unit);
     }
-    if (key !== null) units[0]?.keys.push({ key, asked: asked(command) });
+    if (key !== null) units[0]?.keys.push({ key, asked: asked(command), since: this.seq });
     return units;
   }
 
@@ -437,12 +455,16 @@ export class Model {
   #rememberedBy(buyer: Buyer, key: string): { readonly asked: string; readonly of: Entry } | null {
     const uses = this.#held()
       .flatMap(({ made }) => ofBuyer(made, buyer))
-      .flatMap((of) => of.keys.filter((use) => use.key === key).map((use) => ({ ...use, of })));
+      .flatMap((of) =>
+        of.keys
+          .filter((use) => use.key === key)
+          .map(({ asked: before, since }) => ({ asked: before, of, since })),
+      );
     const live = uses.filter(({ of }) => this.#status(of) === "live");
     const sold = uses.filter(({ of }) => this.#status(of) === "sold");
     return (
       live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
-      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of)).at(-1) ??
+      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
       null
     );
   }
@@ -453,10 +475,8 @@ export class Model {
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
   #usable(code: string, by: Buyer | null): Entry | null {
-    const entry = this.books
-      .flatMap(({ made }) => made.filter((candidate) => candidate.code === code))
-      .at(0);
-    if (entry === undefined) return null;
+    const entry = this.entryOf(code);
+    if (entry === null) return null;
     const isTheirs = by !== null && sameBuyer(entry.buyer, by);
     return !isProven(entry.buyer) || isTheirs ? entry : null;
   }
