@@ -3,15 +3,16 @@ import { z } from "zod";
 import { noticedMs } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Metrics } from "../engine/metrics.ts";
-import { json, jsonText, problem } from "./problems.ts";
+import { sendCompressed, type Compressed } from "./compressed.ts";
+import { json, problem } from "./problems.ts";
 import { healthShape, readyShape } from "./schemas.ts";
 import type { Route } from "./server.ts";
 
 export type OperationsContext = {
   readonly engine: Engine;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
-  /** The API's document, as JSON. */
-  readonly document: () => string;
+  /** The API's document. */
+  readonly document: () => Promise<Compressed>;
 };
 
 export function operationRoutes({ engine, metrics, document }: OperationsContext): Route[] {
@@ -57,9 +58,9 @@ export function operationRoutes({ engine, metrics, document }: OperationsContext
       path: "/openapi.json",
       methods: {
         GET: {
-          handle: () => jsonText(document()),
+          handle: async (request) => sendCompressed(request, await document(), "no-cache"),
           summary: "This document",
-          answers: { 200: z.looseObject({ openapi: z.string() }) },
+          answers: { 200: z.looseObject({ openapi: z.string() }), 304: null },
           refusals: [],
         },
       },

@@ -9,6 +9,8 @@ import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
 import type { Events } from "./sale/events.ts";
+import { compressed, type Compressed } from "./compressed.ts";
+import { nameRoutes } from "./admin/names.ts";
 import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
 import { platformRoutes } from "./shop/platform.ts";
@@ -35,8 +37,9 @@ type TableContext = {
 export function apiRoutes(context: TableContext): Route[] {
   const { engine, db, accounts, metrics } = context;
   // Made when it is first asked for: a start does not wait for it.
-  let rendered: string | null = null;
-  const document = (): string => (rendered ??= JSON.stringify(documentOf(routes, context.version)));
+  let rendered: Promise<Compressed> | null = null;
+  const document = (): Promise<Compressed> =>
+    (rendered ??= compressed(documentOf(routes, context.version), "best"));
   const routes: Route[] = [
     ...checkoutRoutes(context),
     ...viewRoutes(context),
@@ -45,6 +48,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),
+    ...nameRoutes(accounts, context),
     ...operationRoutes({ engine, metrics, document }),
   ];
   return routes;
