@@ -132,6 +132,8 @@ describe("a clock that is three hours ahead", () => {
     });
     expect(await differenceOf(client)).toBe(3 * 3_600);
     clock.now += 6_000;
+    await aLook();
+    expect(await openSince(client)).toBe("10:00");
     clock.ahead = 0;
     await aLook();
     expect((await ready(client)).clock).toEqual({ difference_ms: 0, warning: null });
