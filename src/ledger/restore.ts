@@ -159,7 +159,6 @@ function apply(
   state.seq = seq;
   // As it was when this was decided: the first of what had lapsed by then is the one that goes.
   revive(sale, at);
-  holdFrom(sale, at);
   lapse(sale, at);
   const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
   const held = state.codes.get(code);

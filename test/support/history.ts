@@ -210,9 +210,12 @@ export class Run {
     const settledBefore = at - settleAfterMs;
     this.model.restart(at, settledBefore);
     this.ledger = await Ledger.restore(this.records.recorded(settledBefore), at);
-    const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
-    const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;
-    if (!Bun.deepEquals(dumps[0], dumps[1])) return differ("recovered", ...dumps);
+    this.records.saveCheckpointsBehind(this.ledger.view(at));
+    if (this.records.areTimesInOrder) {
+      const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
+      const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;
+      if (!Bun.deepEquals(dumps[0], dumps[1])) return differ("recovered", ...dumps);
+    }
     return this.#look(at);
   }
 }

@@ -25,6 +25,7 @@ export class NaiveRecords {
   readonly #checkpoints = new Map<number, Checkpoint>();
   #seq: number;
   #at: number;
+  #areTimesInOrder = true;
 
   constructor(seq: number, at: number) {
     this.#seq = seq;
@@ -102,6 +103,18 @@ export class NaiveRecords {
     const checkpoint = view.checkpoint(saleId);
     // As it is written and read: with nothing of the ledger's own in it.
     if (checkpoint !== null) this.#checkpoints.set(saleId, structuredClone(checkpoint));
+  }
+
+  /** As a term begins by a clock that is behind the records. */
+  saveCheckpointsBehind(view: LedgerView): void {
+    if (view.now >= this.#at) return;
+    this.#areTimesInOrder = false;
+    for (const { id } of view.sales()) this.saveCheckpoint(id, view);
+  }
+
+  /** Whether no term has begun by a clock that was behind: then no checkpoint is needed. */
+  get areTimesInOrder(): boolean {
+    return this.#areTimesInOrder;
   }
 
   /** What became of a code. */

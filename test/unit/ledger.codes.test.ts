@@ -445,7 +445,7 @@ describe("a clock that is set back before a restart", () => {
       ["crash", opens + 50],
       [opens + 50, buy("A"), "code_expired"],
       [opens + 50, take("D", "bob", 2), { word: "item_reserved", retryAt: opens + 100 }],
-      [opens + 50, take("D", "cyd", 1), { word: "item_reserved", retryAt: opens + 200 }],
+      [opens + 50, take("D", "cyd", 1), { word: "item_reserved", retryAt: opens + 150 }],
       [opens + 50, buy("B"), "purchased"],
       [opens + 50, buy("C"), "purchased"],
     ],

@@ -43,7 +43,7 @@ export type Entry = {
   readonly itemId: number;
   readonly buyer: Buyer;
   /** When it runs out, if its sale does not end before. */
-  readonly deadline: number;
+  deadline: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
   readonly keys: { readonly key: string; readonly asked: string }[];
   givenBack: boolean;
@@ -103,11 +103,17 @@ export class Model {
 
   /**
    * Begins a term: with whatever its clock says, which may be earlier. Of sales that were over for
-   * long only the records are asked.
+   * long only the records are asked. Nobody holds a unit for longer than the TTL from then on.
    */
   restart(now: number, settledBefore: number): void {
     this.now = now;
-    for (const book of this.books) book.settled = book.plan.endsAt <= settledBefore;
+    for (const book of this.books) {
+      book.settled = book.plan.endsAt <= settledBefore;
+      if (book.settled) continue;
+      for (const entry of this.#with(book, "live")) {
+        entry.deadline = Math.min(entry.deadline, now + book.plan.reservationTtlMs);
+      }
+    }
   }
 
   /** Every command takes a number, and within a term time never runs backwards. */
