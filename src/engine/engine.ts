@@ -190,7 +190,6 @@ export class Engine<S extends Selling = Selling> {
     const now = clock.begin(term.lastAt);
     const recovered = await term.recover(now);
     const ledger = await Ledger.restore(recovered, now);
-    if (now < recovered.at) await this.#noteBooks(ledger, now);
     await term.makeRoom(ledger.seq, now, neededSince(recovered.sales.map(({ terms }) => terms)));
     const writer = new BatchWriter(
       ledger,
@@ -211,20 +210,6 @@ export class Engine<S extends Selling = Selling> {
     const reason = await writer.lost;
     await kept;
     if (!this.#stopping.signal.aborted) throw reason;
-  }
-
-  /**
-   * By a clock that was set back, what had lapsed may live again, and what was held by the time that
-   * was ahead is held for less. The journal does not say so: it is noted before anything is sold.
-   */
-  async #noteBooks(ledger: Ledger, now: number): Promise<void> {
-    const view = ledger.view(now);
-    for (const { id } of view.sales()) {
-      const [checkpoint, done] = [view.checkpoint(id), view.activity(id)];
-      if (checkpoint === null || done === null) continue;
-      const { attempts } = done;
-      await this.#options.records.saveCheckpoint(id, { ...checkpoint, attempts, settled: false });
-    }
   }
 
   async #commit(term: Term, batch: Batch): Promise<void> {

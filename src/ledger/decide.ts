@@ -8,6 +8,7 @@
  */
 import { isProven, sameBuyer, type Buyer } from "./buyers.ts";
 import type {
+  CodeUser,
   ArchivedCode,
   Buy,
   BuyOutcome,
@@ -277,8 +278,8 @@ function knownCode(state: LedgerState, asked: Purchase | Release): Known | "look
 }
 
 /** A code that was proven is its owner's; one that a guest was given is whoever's has it. */
-const mayUse = (buyer: Buyer, by: Buyer | null): boolean =>
-  !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
+const mayUse = (buyer: Buyer, by: CodeUser): boolean =>
+  by === "merchant" || !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
 
 /** A code is looked for in the sale that it is said to be of. */
 const isOf = (saleId: number, asked: Purchase | Release): boolean =>

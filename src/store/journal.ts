@@ -289,7 +289,8 @@ export class Journal {
   /** Under the code that was asked for, whatever it led to, and who it is of, or who asked. */
   #addCode(nth: number, { kind, code, by }: Purchase | Release, outcome: CodeOutcome): void {
     const { word, of } = outcome;
-    const buyer = of?.buyer ?? by;
+    // Of a merchant who asks there is no more to say than for whom.
+    const buyer = of?.buyer ?? (by === "merchant" ? null : by);
     this.#attempts.add({
       ...nothing,
       nth,

@@ -34,6 +34,7 @@ export class Auditor {
     this.history = new History((what) => this.complain(what));
     records.onSale = (stored) => this.history.addSale(stored);
     records.onCommit = (batch) => this.#committed(batch);
+    records.onTerm = (now) => this.history.tell(now);
   }
 
   complain(what: string): void {

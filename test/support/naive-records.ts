@@ -5,6 +5,7 @@
 import type { ArchivedCode, Command, Outcome, SoldUnit } from "../../src/ledger/commands.ts";
 import { requestOf } from "../../src/ledger/decide.ts";
 import type {
+  BegunTerm,
   Checkpoint,
   EffectiveAttempt,
   Recorded,
@@ -23,9 +24,9 @@ export class NaiveRecords {
   readonly #attempts: EffectiveAttempt[] = [];
   readonly #purchases: KeptPurchase[] = [];
   readonly #checkpoints = new Map<number, Checkpoint>();
+  readonly #begun: BegunTerm[] = [];
   #seq: number;
   #at: number;
-  #areTimesInOrder = true;
 
   constructor(seq: number, at: number) {
     this.#seq = seq;
@@ -34,6 +35,11 @@ export class NaiveRecords {
 
   addSale(terms: Sale): void {
     this.#terms.set(terms.id, terms);
+  }
+
+  /** @param at by the clock of the leader that begins */
+  beginTerm(at: number): void {
+    this.#begun.push({ afterSeq: this.#seq, at });
   }
 
   /** @param at the time of the decision */
@@ -105,18 +111,6 @@ export class NaiveRecords {
     if (checkpoint !== null) this.#checkpoints.set(saleId, structuredClone(checkpoint));
   }
 
-  /** As a term begins by a clock that is behind the records. */
-  saveCheckpointsBehind(view: LedgerView): void {
-    if (view.now >= this.#at) return;
-    this.#areTimesInOrder = false;
-    for (const { id } of view.sales()) this.saveCheckpoint(id, view);
-  }
-
-  /** Whether no term has begun by a clock that was behind: then no checkpoint is needed. */
-  get areTimesInOrder(): boolean {
-    return this.#areTimesInOrder;
-  }
-
   /** What became of a code. */
   findCode(code: string): ArchivedCode | null {
     const made = this.#attempts.find(
@@ -157,6 +151,7 @@ export class NaiveRecords {
       at: this.#at,
       settled: new Map(terms.filter(isSettled).map(({ id, stock }) => [id, stock.length])),
       sales,
+      terms: this.#begun,
       effective: inPages(attempts),
       coupons: inPages([]),
       keyedClaims: [],

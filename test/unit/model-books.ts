@@ -39,7 +39,7 @@ export type Entry = {
   /** When it runs out, if its sale does not end before. */
   deadline: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
-  readonly keys: { readonly key: string; readonly asked: string }[];
+  readonly keys: { readonly key: string; readonly asked: string; readonly since: number }[];
   givenBack: boolean;
   /** Somebody else has had its unit since it lapsed, or its buyer its place within the limit. */
   displaced: boolean;

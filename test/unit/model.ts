@@ -56,16 +56,16 @@ export class Model {
 
   /**
    * Begins a term: with whatever its clock says, which may be earlier. Of sales that were over for
-   * long only the records are asked. Nobody holds a unit for longer than the TTL from then on.
+   * long only the records are asked.
    */
   restart(now: number, settledBefore: number): void {
     this.now = now;
     for (const book of this.books) {
       book.settled = book.plan.endsAt <= settledBefore;
-      if (book.settled) continue;
-      for (const entry of this.#with(book, "live")) {
-        entry.deadline = Math.min(entry.deadline, now + book.plan.reservationTtlMs);
-      }
+      // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
+      const latest = now + book.plan.reservationTtlMs;
+      if (this.isOver(book)) continue;
+      for (const entry of book.made) entry.deadline = Math.min(entry.deadline, latest);
     }
   }
 
@@ -220,7 +220,7 @@ export class Model {
   #reserve(book: Book, command: Checkout, itemId: number): Entry {
     const { buyer, code, key } = command;
     makeRoom(book, buyer, itemId, this.now);
-    const keys = key === null ? [] : [{ key, asked: asked(command) }];
+    const keys = key === null ? [] : [{ key, asked: asked(command), since: this.seq }];
     return this.#put(book, { code, itemId, buyer, keys });
   }
 
@@ -325,7 +325,7 @@ export class Model {
       this.#sell(unit);
       units.push(unit);
     }
-    if (key !== null) units[0]?.keys.push({ key, asked: asked(command) });
+    if (key !== null) units[0]?.keys.push({ key, asked: asked(command), since: this.seq });
     return units;
   }
 
@@ -368,13 +368,13 @@ export class Model {
       .flatMap((of) =>
         of.keys
           .filter((use) => use.key === key)
-          .map(({ asked: before }) => ({ asked: before, of })),
+          .map(({ asked: before, since }) => ({ asked: before, of, since })),
       );
     const live = uses.filter(({ of }) => statusOf(of, this.now) === "live");
     const sold = uses.filter(({ of }) => statusOf(of, this.now) === "sold");
     return (
       live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
-      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of)).at(-1) ??
+      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
       null
     );
   }
@@ -384,9 +384,10 @@ export class Model {
   }
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
-  #usable(code: string, by: Buyer | null): Entry | null {
+  #usable(code: string, by: Purchase["by"]): Entry | null {
     const entry = this.entryOf(code);
     if (entry === null) return null;
+    if (by === "merchant") return entry;
     const isTheirs = by !== null && sameBuyer(entry.buyer, by);
     return !isProven(entry.buyer) || isTheirs ? entry : null;
   }
