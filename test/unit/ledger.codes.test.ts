@@ -306,6 +306,18 @@ describe("a clock that is set back before a restart", () => {
     ],
   );
   tell(
+    "tells nobody to wait for a time of that clock, of what was sold late",
+    [hour({ stock: [2] })],
+    [
+      [opens + 500, take("A", "ann", 1), { word: "reserved", expiresAt: opens + 600 }],
+      ["crash", opens + 10],
+      [opens + 20, take("B", "bob", 1), "reserved"],
+      [opens + 110, take("C", "cyd", 1), "reserved"],
+      [opens + 120, buy("A"), "purchased"],
+      [opens + 130, take("D", "dan", 1), { word: "item_reserved", retryAt: opens + 210 }],
+    ],
+  );
+  tell(
     "does not open again what was closed, by years neither",
     [hour({ stock: [2] })],
     [
