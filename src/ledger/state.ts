@@ -249,11 +249,12 @@ export function lowestFreeItem(sale: SaleState): number {
 
 /**
  * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
- * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ * time may be past, or that of a clock that was ahead, for it was sold late: then those that live
+ * are looked through, and it is kept.
  */
 export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
   const kept = sale.lastDeadline[index] ?? now;
-  if (kept > now) return kept;
+  if (kept > now && kept <= now + sale.terms.reservationTtlMs) return kept;
   let last = now;
   for (const { itemId, deadline } of sale.live) {
     if (itemId === index + 1) last = Math.max(last, deadline);

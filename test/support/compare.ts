@@ -11,7 +11,7 @@ import {
   type Figures,
   type SaleOutcome,
   type Verdict,
-} from "../unit/model.ts";
+} from "../unit/model-books.ts";
 
 type Facts = Readonly<Record<string, unknown>>;
 

@@ -10,7 +10,8 @@ import type { Lookup, Outcome } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
-import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../unit/model.ts";
+import { Model } from "../unit/model.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model-books.ts";
 import { differ, disagreement, dumpOf, figuresOf, isSaleOutcome } from "./compare.ts";
 import { NaiveRecords, nothingRecorded } from "./naive-records.ts";
 
