@@ -50,6 +50,8 @@ export type KnownSale = {
   isSeen: boolean;
   /** When a sale of it was made last. */
   lastSaleAt: number;
+  /** As it was before it was replaced, until whoever changed it is told. */
+  previous: KnownSale | null;
 };
 
 export type Known = {
@@ -136,7 +138,14 @@ export class History {
       products: items.flatMap(({ productId }) => productId ?? []),
       isSeen: before?.isSeen ?? false,
       lastSaleAt: 0,
+      previous: before ?? null,
     });
+  }
+
+  /** Somebody was told that a sale is what it is now. */
+  settle(saleId: number): void {
+    const sale = this.sales.get(saleId);
+    if (sale !== undefined) sale.previous = null;
   }
 
   /** Every code that was given in a sale. */
