@@ -489,6 +489,14 @@ export function lapse(sale: SaleState, time: number): void {
   for (let next = live.first(); next !== undefined; next = live.first()) {
     if (next.deadline > time) return;
     live.remove(next);
+    const due = next.reservedAt + sale.terms.reservationTtlMs;
+    if (next.reservedAt <= time && time < due) {
+      // The clock that was ahead when it was made, or behind since, is right again: see `holdFrom`.
+      next.deadline = due;
+      sale.liveUpTo = Math.max(sale.liveUpTo, due);
+      live.add(next);
+      continue;
+    }
     sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
     next.status = "lapsed";
     holderFor(sale, next.buyer).live -= 1;
@@ -519,7 +527,7 @@ export function revive(sale: SaleState, time: number): void {
 
 /**
  * Nobody holds a unit for longer than the TTL from `time` on: neither does who reserved it by a
- * clock that was ahead.
+ * clock that was ahead. If it is this one that is behind, and is set right before, that is undone.
  */
 export function holdFrom(sale: SaleState, time: number): void {
   const latest = time + sale.terms.reservationTtlMs;

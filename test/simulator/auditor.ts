@@ -34,6 +34,7 @@ export class Auditor {
     this.#records = records;
     this.history = new History((what) => this.complain(what));
     records.onSale = (stored) => this.history.addSale(stored);
+    records.onRecover = (now) => this.history.tell(now);
     records.onCommit = (batch) => this.#committed(batch);
   }
 

@@ -153,6 +153,8 @@ export class MemoryRecords {
   /** Told of every batch that was committed, and of every sale that was stored or replaced. */
   onCommit: ((batch: Batch) => void) | null = null;
   onSale: ((stored: StoredSale) => void) | null = null;
+  /** Told of the time with which a term begins. */
+  onRecover: ((now: number) => void) | null = null;
 
   get lastSeq(): number {
     return this.#lastSeq;
@@ -391,6 +393,7 @@ export class MemoryRecords {
 
   /** What a new term reads. @param last the last attempt, when its lock was taken */
   recover(now: number, last = this.last): Recovered {
+    this.onRecover?.(now);
     const over = new Map<number, number>();
     const ids: number[] = [];
     for (const sale of this.#sales.values()) {
