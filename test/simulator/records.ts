@@ -150,8 +150,6 @@ export class MemoryRecords {
   readonly #effectiveOf = new Map<number, EffectiveAttempt[]>();
   readonly #given = new Map<string, { of: AttemptRow; released: boolean }>();
   readonly #checkpoints = new Map<number, Checkpoint>();
-  /** Told of each term's beginning, by its own clock. */
-  onTerm: (now: number) => void = () => {};
   /** When each term began, and after which attempt. */
   readonly #terms: BegunTerm[] = [];
   readonly #products = new Map<number, Product>();
@@ -162,6 +160,8 @@ export class MemoryRecords {
   /** Told of every batch that was committed, and of every sale that was stored or replaced. */
   onCommit: ((batch: Batch) => void) | null = null;
   onSale: ((stored: StoredSale) => void) | null = null;
+  /** Told of the time with which a term begins. */
+  onRecover: ((now: number) => void) | null = null;
 
   get lastSeq(): number {
     return this.#lastSeq;
@@ -400,6 +400,7 @@ export class MemoryRecords {
 
   /** What a new term reads. @param last the last attempt, when its lock was taken */
   recover(now: number, last = this.last): Recovered {
+    this.onRecover?.(now);
     const over = new Map<number, number>();
     const ids: number[] = [];
     for (const sale of this.#sales.values()) {
@@ -415,7 +416,6 @@ export class MemoryRecords {
       sale.attemptsSeq = last.seq;
     }
     this.#terms.push({ afterSeq: last.seq, at: now });
-    this.onTerm(now);
     return this.recorded(ids, over, last, true);
   }
 
