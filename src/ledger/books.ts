@@ -29,20 +29,20 @@ export type Made = Pick<
  * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
  * within their limit or of the item's units, that one has lapsed: the first to run out. The same
  * rule reads the journal, without asking what the time was, or what became of other sales.
- * @param deadline the TTL after its making, unless the journal says otherwise
+ * @param due when it runs out: the TTL after its making, unless the records say otherwise
  */
 export function reserve(
   state: LedgerState,
   sale: SaleState,
   made: Made,
-  deadline = made.reservedAt + sale.terms.reservationTtlMs,
+  due = made.reservedAt + sale.terms.reservationTtlMs,
 ): Reservation {
   const { itemId, buyer, key, request } = made;
   const holder = holderFor(sale, buyer);
   if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
     end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
     // It may have been all that they had.
-    return reserve(state, sale, made, deadline);
+    return reserve(state, sale, made, due);
   }
   if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
   // Ending another one of theirs may have left the buyer with nothing.
@@ -50,7 +50,8 @@ export function reserve(
   const reservation: Reservation = {
     ...made,
     sale,
-    deadline,
+    due,
+    deadline: due,
     status: "live",
     place: -1,
     sold: null,
@@ -60,8 +61,7 @@ export function reserve(
   of.live += 1;
   sale.live.add(reservation);
   sale.changes += 1;
-  sale.liveUpTo = Math.max(sale.liveUpTo, deadline);
-  sale.lastDeadline[itemId - 1] = deadline;
+  sale.lastDeadline[itemId - 1] = due;
   state.codes.set(made.code, reservation);
   if (key !== null) rememberUse(state, reservation, key, request);
   return reservation;

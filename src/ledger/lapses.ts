@@ -36,7 +36,6 @@ export function revive(sale: SaleState, time: number): void {
       take(sale, itemId);
       reservation.status = "live";
       sale.live.add(reservation);
-      sale.liveUpTo = Math.max(sale.liveUpTo, reservation.deadline);
       holderFor(sale, reservation.buyer).live += 1;
     }
     if (lapsed.size === 0) sale.lapsed.delete(itemId);
@@ -44,20 +43,23 @@ export function revive(sale: SaleState, time: number): void {
 }
 
 /**
- * Nobody holds a unit for longer than the TTL from `time` on: neither does who reserved it by a
- * clock that was ahead.
+ * A term begins at `time`: what has run out by its clock lapses, what has not lives. What was
+ * reserved before it, up to the attempt `afterSeq`, holds its unit for the TTL at most, also where
+ * a clock that was ahead had said more; in a later term it may be for as long again as was said.
  */
-export function holdFrom(sale: SaleState, time: number): void {
-  const latest = time + sale.terms.reservationTtlMs;
-  if (sale.liveUpTo <= latest) return;
-  sale.liveUpTo = latest;
-  for (const reservation of Array.from(sale.live)) {
-    if (reservation.deadline <= latest) continue;
-    sale.live.remove(reservation);
-    reservation.deadline = latest;
-    sale.live.add(reservation);
+export function beginTerm(sale: SaleState, afterSeq: number, time: number): void {
+  if (!isOver(sale, time)) {
+    revive(sale, -Infinity);
+    const latest = time + sale.terms.reservationTtlMs;
+    sale.lastDeadline.fill(0);
+    for (const reservation of Array.from(sale.live)) {
+      const { seq, due, itemId } = reservation;
+      sale.live.remove(reservation);
+      reservation.deadline = seq <= afterSeq ? Math.min(due, latest) : due;
+      sale.live.add(reservation);
+      const last = sale.lastDeadline[itemId - 1] ?? 0;
+      sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);
+    }
   }
-  sale.lastDeadline.forEach((deadline, index) => {
-    sale.lastDeadline[index] = Math.min(deadline, latest);
-  });
+  expire(sale, time);
 }

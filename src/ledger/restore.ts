@@ -4,18 +4,16 @@
  *
  * No clock is asked: the times in the journal may run backwards, as the clocks of its writers did,
  * and the state is the same, for the records say when each term began. At the end the time of the
- * new one is told.
- * Records that contradict themselves throw: the ledger must not sell from them.
+ * new one is told. Records that contradict themselves throw: the ledger must not sell from them.
  */
 import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
 import { buy, end, reserve, sell, sellEnded, type Made } from "./books.ts";
-import { expire, holdFrom, lapse, revive } from "./lapses.ts";
+import { beginTerm, lapse, revive } from "./lapses.ts";
 import {
   addSale,
   emptyState,
-  isOver,
   rememberUse,
   type LedgerState,
   type Reservation,
@@ -38,7 +36,7 @@ export type EffectiveAttempt = {
 };
 
 /** A reservation that was on the books when a checkpoint was made. */
-export type OpenReservation = Made & { readonly deadline: number };
+export type OpenReservation = Made & Pick<Reservation, "due">;
 
 /** A sale as it was on the books at one moment, without what is sold. */
 export type Checkpoint = {
@@ -86,7 +84,7 @@ export type Recorded = {
   /** Sales that are over and settled: id to number of items. */
   readonly settled: ReadonlyMap<number, number>;
   readonly sales: readonly RecordedSale[];
-  /** The terms since the oldest of the checkpoints, in order. */
+  /** The terms since the oldest of the checkpoints, and the one in which that was made, in order. */
   readonly terms: readonly BegunTerm[];
   /** What changed these sales after their checkpoints, in order, some at a time. */
   readonly effective: AsyncIterable<readonly EffectiveAttempt[]>;
@@ -126,7 +124,7 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   state.ended.clear();
   state.endedUpTo = recorded.seq;
   for (const sale of state.sales.values()) {
-    tellTime(sale, now);
+    beginTerm(sale, recorded.seq, now);
     sale.changes = 0;
   }
   return state;
@@ -134,16 +132,13 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
 
 /** Begins the terms of the past again, each after the attempts that came before it. */
 class BegunTerms {
-  readonly #state: LedgerState;
+  readonly #sales: ReadonlyMap<number, SaleState>;
   readonly #terms: readonly BegunTerm[];
-  /** The last attempt that each sale's checkpoint knows of. */
-  readonly #known: ReadonlyMap<number, number>;
   #begun = 0;
 
-  constructor(state: LedgerState, { terms, sales }: Recorded) {
-    this.#state = state;
+  constructor({ sales }: LedgerState, { terms }: Recorded) {
+    this.#sales = sales;
     this.#terms = terms;
-    this.#known = new Map(sales.map((sale) => [sale.terms.id, sale.checkpoint.seq]));
   }
 
   beginBefore(seq: number): void {
@@ -151,10 +146,7 @@ class BegunTerms {
       const term = this.#terms[this.#begun];
       if (term === undefined || term.afterSeq >= seq) return;
       this.#begun += 1;
-      for (const sale of this.#state.sales.values()) {
-        // Of a checkpoint that was made in that term: once more changes nothing.
-        if ((this.#known.get(sale.terms.id) ?? 0) <= term.afterSeq) tellTime(sale, term.at);
-      }
+      for (const sale of this.#sales.values()) beginTerm(sale, term.afterSeq, term.at);
     }
   }
 }
@@ -172,8 +164,8 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
     sell(reserve(state, sale, made), seq, at);
   }
   // In the order of their making: of a buyer's the oldest is sold first, and the youngest told again.
-  for (const { deadline, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
-    reserve(state, sale, made, deadline);
+  for (const { due, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
+    reserve(state, sale, made, due);
   }
   if (sale.live.size !== checkpoint.open.length) {
     throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
@@ -273,15 +265,3 @@ const disagreement = (saleId: number, stored: number, journalled: number): Error
   new Error(
     `sale ${saleId}: ${stored} purchases are stored, the journal says ${journalled}. ${advice}`,
   );
-
-/**
- * A term begins: what has run out by its clock lapses, and what has not lives, but for no longer
- * than the TTL, also where it was reserved by a clock that was ahead.
- */
-function tellTime(sale: SaleState, now: number): void {
-  if (!isOver(sale, now)) {
-    revive(sale, now);
-    holdFrom(sale, now);
-  }
-  expire(sale, now);
-}

@@ -25,7 +25,9 @@ export type Reservation = {
   readonly itemId: number;
   readonly buyer: Buyer;
   readonly reservedAt: number;
-  /** When it runs out, if the sale does not end before: see `expiresAt`. */
+  /** When it runs out by what was said when it was made. */
+  readonly due: number;
+  /** When it runs out in this term, if the sale does not end before: see `expiresAt`. */
   deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
@@ -62,8 +64,6 @@ export type SaleState = {
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
-  /** No deadline of what lives is later. */
-  liveUpTo: number;
   /** No deadline of what has lapsed is later. */
   lapsedUpTo: number;
   readonly soldUnits: Reservation[];
@@ -153,7 +153,6 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
-    liveUpTo: -Infinity,
     lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,

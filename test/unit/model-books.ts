@@ -38,6 +38,8 @@ export type Entry = {
   readonly buyer: Buyer;
   /** When it runs out, if its sale does not end before. */
   deadline: number;
+  /** The same by what was said when it was made. */
+  readonly due: number;
   /** The keys that it goes by, each with what was asked in the words of the request. */
   readonly keys: { readonly key: string; readonly asked: string; readonly since: number }[];
   givenBack: boolean;

@@ -65,7 +65,7 @@ export class Model {
       // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
       const latest = now + book.plan.reservationTtlMs;
       if (this.isOver(book)) continue;
-      for (const entry of book.made) entry.deadline = Math.min(entry.deadline, latest);
+      for (const entry of book.made) entry.deadline = Math.min(entry.due, latest);
     }
   }
 
@@ -229,6 +229,7 @@ export class Model {
       ...made,
       book,
       madeBy: this.seq,
+      due: this.now + book.plan.reservationTtlMs,
       deadline: this.now + book.plan.reservationTtlMs,
       givenBack: false,
       displaced: false,

@@ -117,10 +117,10 @@ function reservationOf(
   seq: number,
   itemId: number,
   by: ReturnType<typeof buyer>,
-  [reservedAt, deadline]: readonly [number, number],
+  [reservedAt, due]: readonly [number, number],
 ) {
   const code = `c${seq}`;
-  return { seq: -seq, code, itemId, buyer: by, reservedAt, deadline, key: null, request: null };
+  return { seq: -seq, code, itemId, buyer: by, reservedAt, due, key: null, request: null };
 }
 
 function lastOf<T>(all: readonly T[]): T {
@@ -180,10 +180,10 @@ describe("records that contradict themselves are not sold from: those that", () 
     const recorded = records.recorded(0);
     const sales = recorded.sales.map((sale) => {
       const one = firstOf(sale.checkpoint.open);
-      const { itemId, reservedAt, deadline } = one;
+      const { itemId, reservedAt, due } = one;
       const more = upTo(20).map((seq) => {
         const by = buyer("guest", `user ${seq}`);
-        const times = [reservedAt, deadline] as const;
+        const times = [reservedAt, due] as const;
         return reservationOf(seq, itemId, by, times);
       });
       return {
