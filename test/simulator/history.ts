@@ -329,7 +329,7 @@ export class History {
       command.expectedPriceCents,
     ]);
     const sale = this.#askedFor(command.sale);
-    if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
+    if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     this.#rightCheckout(command, asked, sale, right);
     if (sale?.previous) this.#rightCheckout(command, asked, sale.previous, right);
     const code = "reservation" in outcome ? outcome.reservation.code : null;
@@ -368,8 +368,7 @@ export class History {
     const isGuest = !isProven(buyer);
     if (sale?.kind === "product" && isGuest) {
       right.push({ word: "unauthenticated" });
-      if (!sale.isSeen) right.push({ word: "sale_not_found" });
-      if (!this.#isForgotten(sale)) return;
+      if (sale.isSeen && !this.#isForgotten(sale)) return;
     }
     const byKey = this.#byKey(buyer, key, asked);
     right.push(...byKey.answers);
@@ -530,7 +529,7 @@ export class History {
       command.expectedPriceCents,
     ]);
     const sale = command.saleId === "unknown" ? null : (this.sales.get(command.saleId) ?? null);
-    if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
+    if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     const right: Answer[] = [];
     this.#rightBuy(command, asked, sale, right);
     if (sale?.previous) this.#rightBuy(command, asked, sale.previous, right);
@@ -550,8 +549,7 @@ export class History {
     const { buyer, key, itemId, quantity, expectedPriceCents: price } = command;
     if (sale?.kind === "product" && !isProven(buyer)) {
       right.push({ word: "unauthenticated" });
-      if (!sale.isSeen) right.push({ word: "sale_not_found" });
-      if (!this.#isForgotten(sale)) return;
+      if (sale.isSeen && !this.#isForgotten(sale)) return;
     }
     if (sale === null && command.saleId === "unknown") {
       right.push({ word: "sale_not_found" });
@@ -761,6 +759,9 @@ export class History {
 
 /** An answer that is right; of `again` the code too. */
 type Answer = { readonly word: string; readonly code?: string };
+
+/** Words that say nothing of whether there is such a sale. */
+const isOfAnySale = new Set(["sale_not_found", "idempotency_key_reused", "reserved_again"]);
 
 const wordIs = ({ word }: { readonly word: string }, right: readonly string[]): string | null =>
   right.includes(word) ? null : `right would be ${right.join(" or ")}`;
