@@ -331,7 +331,11 @@ export class History {
     const sale = this.#askedFor(command.sale);
     if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     this.#rightCheckout(command, asked, sale, right);
-    if (sale?.previous) this.#rightCheckout(command, asked, sale.previous, right);
+    if (sale?.previous) {
+      // While it is replaced it is shut.
+      right.push({ word: "sale_not_open" });
+      this.#rightCheckout(command, asked, sale.previous, right);
+    }
     const code = "reservation" in outcome ? outcome.reservation.code : null;
     const given = outcome.word === "reserved_again" ? { word: "again", code } : outcome;
     const isRight = right.some(
@@ -532,7 +536,10 @@ export class History {
     if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     const right: Answer[] = [];
     this.#rightBuy(command, asked, sale, right);
-    if (sale?.previous) this.#rightBuy(command, asked, sale.previous, right);
+    if (sale?.previous) {
+      right.push({ word: "sale_not_open" });
+      this.#rightBuy(command, asked, sale.previous, right);
+    }
     const code = outcome.word === "purchased_again" ? outcome.of.code : undefined;
     const word = code === undefined ? outcome.word : "again";
     if (!right.some((one) => one.word === word && (one.code === undefined || one.code === code))) {
