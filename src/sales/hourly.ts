@@ -9,7 +9,7 @@ import type { Records } from "../store/records.ts";
 import type { Item, NewSale } from "../store/sales.ts";
 import { itemNames, itemPriceCents, pictureSeed } from "../art/names.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { windowAfter, windowAt, type Schedule, type Window } from "./schedule.ts";
+import { Calendar, type Schedule, type Window } from "./schedule.ts";
 
 export type HourlySaleTerms = {
   readonly items: number;
@@ -27,10 +27,8 @@ export class HourlySales {
   readonly #records: Records;
   readonly #writer: Writer;
   readonly #catalogue: Catalogue;
-  readonly #schedule: Schedule;
+  readonly #calendar: Calendar;
   readonly #terms: HourlySaleTerms;
-  /** The windows that were found last: to find them costs a millisecond. */
-  #windows: { readonly present: Window | null; readonly next: Window | null } | null = null;
 
   constructor(
     records: Records,
@@ -41,24 +39,15 @@ export class HourlySales {
     this.#records = records;
     this.#writer = writer;
     this.#catalogue = catalogue;
-    this.#schedule = options.schedule;
+    this.#calendar = new Calendar(options.schedule);
     this.#terms = options.terms;
   }
 
   /** Brings everything up to date with the clock; to be called about once a second. */
   async tick(now: number): Promise<void> {
-    const { present, next } = this.#windowsAt(now);
+    const { present, next } = this.#calendar.at(now);
     if (present !== null) await this.#ensure(present);
     if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next);
-  }
-
-  #windowsAt(now: number) {
-    const known = this.#windows?.present;
-    if (this.#windows === null || !known || now < known.startsAt || now >= known.endsAt) {
-      const present = windowAt(this.#schedule, now);
-      this.#windows = { present, next: windowAfter(this.#schedule, now) };
-    }
-    return this.#windows;
   }
 
   async #ensure(window: Window): Promise<void> {

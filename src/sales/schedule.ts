@@ -55,6 +55,31 @@ export function windowAt(schedule: Schedule, now: number): Window | null {
   return null;
 }
 
+/** The window that a moment falls in, and the one after it; null where there is none. */
+export type Windows = { readonly present: Window | null; readonly next: Window | null };
+
+/** The windows of a schedule, found once for each: that takes a millisecond. */
+export class Calendar {
+  readonly #schedule: Schedule;
+  #found: Windows | null = null;
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+  }
+
+  /** @param now ms */
+  at(now: number): Windows {
+    const known = this.#found?.present;
+    if (this.#found === null || !known || now < known.startsAt || now >= known.endsAt) {
+      this.#found = {
+        present: windowAt(this.#schedule, now),
+        next: windowAfter(this.#schedule, now),
+      };
+    }
+    return this.#found;
+  }
+}
+
 /** The window after the one that `now` falls in. */
 export function windowAfter(schedule: Schedule, now: number): Window | null {
   const startsAt = nextOpening(schedule, now);

@@ -70,19 +70,20 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
       ((select count(*) - count(distinct code) from effective where outcome = 'reserved')
        + (select count(*) - count(distinct code) from sold))::int as duplicate_codes
     from sale, retained`;
-  if (row === undefined) return null;
-  const ok =
-    row.sold <= row.stock &&
-    row.max_units_one_user <= row.per_user_limit &&
-    row.oversold_items === 0 &&
-    row.users_over_limit === 0 &&
-    row.purchases_without_attempt === 0 &&
-    row.purchases_without_reservation === 0 &&
-    row.purchases_outside_window === 0 &&
-    row.attempts_without_purchase === 0 &&
-    row.duplicate_codes === 0;
-  return { ...row, ok };
+  return row === undefined ? null : { ...row, ok: isSound(row) };
 }
+
+/** The verdict: every promise, each by itself. */
+export const isSound = (audit: Omit<SaleAudit, "ok">): boolean =>
+  audit.sold <= audit.stock &&
+  audit.max_units_one_user <= audit.per_user_limit &&
+  audit.oversold_items === 0 &&
+  audit.users_over_limit === 0 &&
+  audit.purchases_without_attempt === 0 &&
+  audit.purchases_without_reservation === 0 &&
+  audit.purchases_outside_window === 0 &&
+  audit.attempts_without_purchase === 0 &&
+  audit.duplicate_codes === 0;
 
 /** The audit of the journal as a whole. */
 type JournalAudit = {

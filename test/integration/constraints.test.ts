@@ -50,6 +50,9 @@ const purchase = (given: Partial<Purchase> = {}): Purchase => ({
   ...given,
 });
 
+const atTenPast = <T extends object>(row: T) =>
+  Object.assign(row, { purchased_at: "2030-01-01T10:10Z" });
+
 /** Tries to store purchases in one transaction that is rolled back, and names what refused. */
 async function refusal(...purchases: Purchase[]): Promise<string> {
   const undo = new Error("undo");
@@ -119,6 +122,53 @@ describe("purchases", () => {
     expect(await refusal(...ten, zeroth)).toBe("purchases_user_in_limit");
   });
 
+  test("a buyer's units are numbered by kind and name: neither passes the limit", async () => {
+    const ten = (buyer: Purchase["buyer"]) =>
+      upTo(4).map((n) => purchase({ buyer, user_id: "u", item_id: n, user_ordinal: n }));
+    expect(await refusal(...ten("guest"))).toBe("stored");
+    // The same name in another kind begins at one, with other units.
+    const account = (item_id: number, user_ordinal: number) =>
+      purchase({ buyer: "account", user_id: "u", item_id, user_ordinal });
+    expect(await refusal(...ten("guest"), account(5, 1), account(6, 2))).toBe("stored");
+    const customer = purchase({ buyer: "customer", user_id: "u", item_id: 7 });
+    expect(await refusal(...ten("guest"), account(5, 1), customer)).toBe("stored");
+    const twice = "purchases_buyer_ordinal_once";
+    expect(await refusal(account(5, 1), account(6, 1))).toBe(twice);
+    expect(await refusal(account(5, perUserLimit + 1))).toBe("purchases_user_in_limit");
+    // Whoever it is, a unit is owned once.
+    const unit = "purchases_sale_id_item_id_unit_pk";
+    expect(await refusal(...ten("guest"), account(1, 1))).toBe(unit);
+  });
+
+  test("a purchase is not handed on to a buyer who has one of that number", async () => {
+    const mine = purchase({ user_id: "v", item_id: 8, buyer: "guest" });
+    const theirs = purchase({ user_id: "v", item_id: 9, buyer: "account" });
+    await sql`insert into purchases ${sql([mine, theirs].map(atTenPast))}`;
+    const handOn = sql`update purchases set buyer = 'account' where item_id = 8`;
+    expect(await refusalOf(handOn)).toBe("purchases_buyer_ordinal_once");
+    const another = sql`update purchases set item_id = 9 where item_id = 8`;
+    expect(await refusalOf(another)).toBe("purchases_sale_id_item_id_unit_pk");
+    const second = sql`update purchases set unit = 2 where item_id = 8`;
+    expect(await refusalOf(second)).toBe("purchases_unit_in_stock");
+    const eleventh = sql`update purchases set user_ordinal = 11 where item_id = 8`;
+    expect(await refusalOf(eleventh)).toBe("purchases_user_in_limit");
+    const raised = sql`update purchases set user_ordinal = 11, user_limit = 11 where item_id = 8`;
+    expect(await refusalOf(raised)).toBe("purchases_sale_limit");
+  });
+
+  test("a buyer is of a kind that there is, and always of one", async () => {
+    const { buyer: _, ...nobodys } = purchase({ item_id: 10 });
+    const none = sql`insert into purchases ${sql(atTenPast(nobodys))}`;
+    await expect(none.execute()).rejects.toThrow(/null value in column "buyer"/);
+    const invented = Object.assign(purchase({ item_id: 10 }), { buyer: "robot" });
+    const other = sql`insert into purchases ${sql(atTenPast(invented))}`;
+    await expect(other.execute()).rejects.toThrow(/invalid input value for enum buyer_kind/);
+    const claim = sql`
+      insert into claims (user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
+      values ('u', 'A', 1, 1, 1, now())`;
+    await expect(claim.execute()).rejects.toThrow(/null value in column "buyer"/);
+  });
+
   test("a limit that is not the sale's is refused", async () => {
     const lie = purchase({ user_ordinal: 11, user_limit: 11 });
     expect(await refusal(lie)).toBe("purchases_sale_limit");
@@ -186,6 +236,17 @@ describe("sales and items", () => {
     expect(await storeItem(1, 13, -1, 1)).toBe("items_price");
     expect(await storeItem(1, 13, 1, 0)).toBe("items_stock_positive");
     expect(await storeItem(1, 1, 1, 1)).toBe("items_sale_id_id_pk");
+  });
+});
+
+const storeCheckpoint = (sale: number) =>
+  refusalOf(sql`insert into checkpoints (sale_id, seq, sold, open) values (${sale}, 1, 0, '[]')`);
+
+describe("checkpoints", () => {
+  test("are one a sale, of a sale that there is, which cannot go", async () => {
+    expect(await storeCheckpoint(99)).toBe("checkpoints_sale_id_sales_id_fk");
+    expect(await storeCheckpoint(1)).toBe("stored");
+    expect(await storeCheckpoint(1)).toBe("checkpoints_pkey");
   });
 });
 

@@ -37,9 +37,9 @@ async function refusalOf(sql: Sql, query: string): Promise<string> {
 }
 
 /** @param row user, coupon, ordinal, the coupon's amount */
-const claimed = (row: string): string =>
+const claimed = (row: string, buyer = "guest"): string =>
   `insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
-   values ('guest', ${row}, 3, now())`;
+   values ('${buyer}', ${row}, 3, now())`;
 
 /** @param row id, name, amount, remaining */
 const making = (row: string): string =>
@@ -66,6 +66,11 @@ describe("PostgreSQL refuses", () => {
     ["a claim of a negative number", claimed("'bob', 'A', -1, 2"), "claims_in_amount"],
     ["a number twice", claimed("'bob', 'A', 1, 2"), "claims_coupon_name_ordinal_pk"],
     ["a user twice", claimed("'ann', 'A', 2, 2"), "claims_one_a_buyer"],
+    [
+      "nothing of a buyer of the same name and another kind",
+      claimed("'ann', 'A', 2, 2", "account"),
+      "stored",
+    ],
     ["an amount that is not the coupon's", claimed("'bob', 'A', 3, 3"), "claims_coupon_amount"],
     ["a claim of an unknown coupon", claimed("'bob', 'C', 1, 1"), "claims_coupon_amount"],
     ["less than nothing left", "update coupons set remaining_amount = -1", "coupons_remaining"],

@@ -228,6 +228,4 @@ const isShownAs = (shown: Sale, sale: KnownSale): boolean =>
 
 /** What is on the books of a sale. */
 export const booksOf = (view: LedgerView, saleId: number) =>
-  (view.checkpoint(saleId)?.open ?? [])
-    .map(({ code, deadline }) => `${code} ${deadline}`)
-    .toSorted();
+  (view.checkpoint(saleId)?.open ?? []).map(({ code, due }) => `${code} ${due}`).toSorted();

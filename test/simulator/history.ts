@@ -14,6 +14,7 @@ import type {
   ChangeSale,
   ChangeSaleOutcome,
   Checkout,
+  CodeUser,
   CheckoutOutcome,
   Claim,
   ClaimOutcome,
@@ -520,7 +521,8 @@ export class History {
     return wrong;
   }
 
-  #mayUse({ buyer }: Known, by: Buyer | null): boolean {
+  #mayUse({ buyer }: Known, by: CodeUser): boolean {
+    if (by === "merchant") return true;
     return !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
 import type { Buy, ChangeSale, Checkout } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SalePlan } from "../unit/model.ts";
+import { momentsAhead, type SaleCommand, type SalePlan } from "../unit/model-books.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
 
@@ -123,7 +123,7 @@ export class Draw {
     if (die < 0.85) return model.now + this.#random.between(1, 2);
     if (die < 0.88) return model.now - this.#random.between(1, 50);
     if (die < 0.885) return model.now + this.#random.between(1, this.#shop.hourMs);
-    const moments = model.momentsAhead().toSorted((a, b) => a - b);
+    const moments = momentsAhead(model.books, model.now).toSorted((a, b) => a - b);
     const moment = this.#random.pick(moments.slice(0, 2)) ?? model.now;
     return moment - (this.#random.chance(0.4) ? 1 : 0);
   }
@@ -142,11 +142,11 @@ export class Draw {
     const die = this.#random.next();
     if (die < 0.43) return this.#checkout();
     if (die < 0.58) return this.#buy();
-    if (die < 0.6) return this.#changeSale();
+    if (die < 0.605) return this.#changeSale();
     const code = this.#code();
     const by = this.#by(code);
     if (die < 0.88) {
-      const expectedPriceCents = this.#expectedPrice(this.#entryOf(code)?.itemId ?? 1);
+      const expectedPriceCents = this.#expectedPrice(this.#run.model.entryOf(code)?.itemId ?? 1);
       return { kind: "purchase", code, by, expectedPriceCents, lookup: null };
     }
     return { kind: "release", code, by, saleId: this.#releasedOf(code), lookup: null };
@@ -193,8 +193,9 @@ export class Draw {
     const random = this.#random;
     const saleId = random.chance(0.05) ? unknownSale : this.#openSale();
     const plan = this.#run.model.books.find((book) => book.plan.id === saleId)?.plan;
-    const later = (plan?.endsAt ?? epoch.now) + random.between(-20, this.#shop.hourMs);
-    return { kind: "change_sale", saleId, endsAt: random.chance(0.2) ? "now" : later };
+    const by = random.chance(0.4) ? random.between(-20, 0) : random.between(1, this.#shop.hourMs);
+    const endsAt = random.chance(0.2) ? "now" : (plan?.endsAt ?? epoch.now) + by;
+    return { kind: "change_sale", saleId, endsAt };
   }
 
   /** What was asked lately, asked again. */
@@ -247,20 +248,15 @@ export class Draw {
   /** Mostly who may, sometimes somebody else, sometimes nobody. */
   #by(code: string): Buyer | null {
     const die = this.#random.next();
-    if (die < 0.85) return this.#entryOf(code)?.buyer ?? null;
+    if (die < 0.85) return this.#run.model.entryOf(code)?.buyer ?? null;
     return die < 0.93 ? this.#buyer() : null;
   }
 
   #releasedOf(code: string): number | null {
     const die = this.#random.next();
     if (die < 0.6) return null;
-    if (die < 0.95) return this.#entryOf(code)?.book.plan.id ?? null;
+    if (die < 0.95) return this.#run.model.entryOf(code)?.book.plan.id ?? null;
     return this.#random.between(1, Math.max(1, this.#sales));
-  }
-
-  #entryOf(code: string) {
-    const { books } = this.#run.model;
-    return books.flatMap(({ made }) => made.filter((entry) => entry.code === code)).at(0);
   }
 
   /** A code of late in a sale that sells, or of any sale, or of any attempt, or of none. */

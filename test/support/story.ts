@@ -4,8 +4,8 @@
  */
 import { expect, test } from "bun:test";
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
-import type { Buy, Checkout } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model.ts";
+import type { Buy, ChangeSale, Checkout, Purchase, Release } from "../../src/ledger/commands.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model-books.ts";
 import { factsOf } from "./compare.ts";
 import { epoch, Run, type Step } from "./history.ts";
 
@@ -103,7 +103,7 @@ export function buyNow(
 }
 
 /** @param by who asks; whoever has the code, without */
-export const buy = (code: string, by?: string, price: number | null = null): SaleCommand => ({
+export const buy = (code: string, by?: string, price: number | null = null): Purchase => ({
   kind: "purchase",
   code: codeOf(code),
   by: by === undefined ? null : who(by),
@@ -111,7 +111,7 @@ export const buy = (code: string, by?: string, price: number | null = null): Sal
   lookup: null,
 });
 
-export const drop = (code: string, by?: string, saleId: number | null = null): SaleCommand => ({
+export const drop = (code: string, by?: string, saleId: number | null = null): Release => ({
   kind: "release",
   code: codeOf(code),
   by: by === undefined ? null : who(by),
@@ -119,7 +119,7 @@ export const drop = (code: string, by?: string, saleId: number | null = null): S
   lookup: null,
 });
 
-export const endAt = (saleId: number, endsAt: number | "now"): SaleCommand => ({
+export const endAt = (saleId: number, endsAt: number | "now"): ChangeSale => ({
   kind: "change_sale",
   saleId,
   endsAt,

@@ -20,12 +20,14 @@ function make(random: Random, count: number): Reservation[] {
 const inOrder = (list: readonly Reservation[]): Reservation[] =>
   list.toSorted((a, b) => a.deadline - b.deadline || a.seq - b.seq);
 
+const codes = (of: Iterable<Reservation>): string[] =>
+  Array.from(of, ({ code }) => code).toSorted();
+
 /** What is wrong with the queue, if anything; `list` has what should be in it. */
 function complaintOf(queue: Deadlines, list: readonly Reservation[], time: number): string | null {
   if (queue.size !== list.length) return `it has ${queue.size} of ${list.length}`;
   if (queue.first() !== inOrder(list)[0]) return "another one is first";
   if (!queue.isOrdered()) return "it is out of order";
-  const codes = (of: Iterable<Reservation>): string[] => Array.from(of, ({ code }) => code).sort();
   if (!Bun.deepEquals(codes(queue), codes(list))) return "it has others";
   const until = list.filter(({ deadline }) => deadline <= time);
   return Bun.deepEquals(codes(queue.until(time)), codes(until)) ? null : `other by ${time}`;

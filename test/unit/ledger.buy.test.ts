@@ -2,7 +2,7 @@
  * The rules of buying in one step, and of moving a sale's end, one by one.
  */
 import { describe, expect, test } from "bun:test";
-import { unitCode } from "../../src/ledger/state.ts";
+import { unitCode } from "../../src/ledger/books.ts";
 import {
   buy,
   buyNow,
@@ -30,12 +30,10 @@ describe("buying in one step", () => {
         buyNow("A", "ann", 1, { units: 3 }),
         {
           word: "purchased",
-          units: [1, 2, 3].map((number) => ({
-            ...unit("A", number - 1),
-            order: 42,
-            unit: number,
-            userOrdinal: number,
-          })),
+          units: [1, 2, 3].map((number) => {
+            const { code } = unit("A", number - 1);
+            return { code, order: 42, unit: number, userOrdinal: number };
+          }),
         },
       ],
       // Each unit's code is a code: shown again, it gives its order.

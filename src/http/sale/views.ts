@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { BoundedMap } from "../../bounded.ts";
 import { itemColour, itemPicture } from "../../art/pictures.ts";
-import { nextOpening, windowAt, type Schedule } from "../../sales/schedule.ts";
+import { Calendar, type Schedule } from "../../sales/schedule.ts";
 import { shownItem, type ShownSale } from "../../sales/catalogue.ts";
 import { auditSale } from "../../store/audit.ts";
 import { integerMax } from "../../store/integer.ts";
@@ -138,27 +138,28 @@ const param = (request: { readonly params: Record<string, string> }, name: strin
 class Views {
   readonly #context: ViewContext;
   readonly #figures: SaleFigures;
+  readonly #calendar: Calendar;
   readonly #audits = new Fresh<Awaited<ReturnType<typeof auditSale>>>();
   readonly #pictures = new BoundedMap<string, Uint8Array<ArrayBuffer>>(picturesMax);
 
   constructor(context: ViewContext, figures: SaleFigures) {
     this.#context = context;
     this.#figures = figures;
+    this.#calendar = new Calendar(context.schedule);
   }
 
   async current(): Promise<Response> {
-    const { sql, schedule, clock } = this.#context;
+    const { sql, clock } = this.#context;
     const now = clock();
-    const window = windowAt(schedule, now);
+    const { present, next } = this.#calendar.at(now);
     const id =
       (await this.#figures.fromLedger((view) => view.currentSaleId())) ??
-      (window === null ? null : await findHourly(sql, window.startsAt));
+      (present === null ? null : await findHourly(sql, present.startsAt));
     const current = id === null ? null : await this.#figures.show(id, now);
-    const next = nextOpening(schedule, now);
     return json({
       now: time(now),
       current,
-      next: { starts_at: next === null ? null : time(next) },
+      next: { starts_at: next === null ? null : time(next.startsAt) },
     });
   }
 
