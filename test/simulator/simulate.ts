@@ -3,7 +3,18 @@
  * one of them fails. What failed is told at once with its seed, and made smaller then.
  */
 import { parseArgs } from "node:util";
-import fc from "fast-check";
+import {
+  array,
+  check,
+  constant,
+  nat,
+  noShrink,
+  oneof,
+  property,
+  record,
+  sample,
+  type Arbitrary,
+} from "fast-check";
 import type { Auditor } from "./auditor.ts";
 import { stepWeights, World, type Step, type StepKind } from "./world.ts";
 
@@ -15,20 +26,20 @@ const shrinkMaxMs = 60_000;
 const kinds = Object.entries(stepWeights).map(([kind, weight]) => ({
   weight,
   // The keys of an object that was written with these.
-  arbitrary: fc.constant(kind as StepKind),
+  arbitrary: constant(kind as StepKind),
 }));
 
-const step: fc.Arbitrary<Step> = fc.record({
-  waitMs: fc.oneof(
-    { weight: 6, arbitrary: fc.nat(20) },
-    { weight: 5, arbitrary: fc.nat(2_000) },
-    { weight: 2, arbitrary: fc.nat(40_000) },
+const step: Arbitrary<Step> = record({
+  waitMs: oneof(
+    { weight: 6, arbitrary: nat(20) },
+    { weight: 5, arbitrary: nat(2_000) },
+    { weight: 2, arbitrary: nat(40_000) },
   ),
-  kind: fc.noShrink(fc.oneof(...kinds)),
-  dice: fc.noShrink(fc.nat()),
+  kind: noShrink(oneof(...kinds)),
+  dice: noShrink(nat()),
 });
 
-const history = fc.array(step, { minLength: 0, maxLength: stepsMax, size: "max" });
+const history = array(step, { minLength: 0, maxLength: stepsMax, size: "max" });
 
 export type Failure = { readonly complaint: string; readonly step: number; readonly steps: number };
 
@@ -73,7 +84,7 @@ function runWorld(
 }
 
 const stepsOf = (seed: number): Step[] =>
-  fc.sample(history, { seed, numRuns: 1, unbiased: true })[0] ?? [];
+  sample(history, { seed, numRuns: 1, unbiased: true })[0] ?? [];
 
 /** The world of a seed. */
 export const simulate = (seed: number, tally: Tally | null = null): Failure | null =>
@@ -85,8 +96,8 @@ export function shrink(
   boundMs = shrinkMaxMs,
   isWrong: Wrong | null = null,
 ): { readonly steps: readonly Step[]; readonly failure: Failure } | null {
-  const property = fc.property(history, (steps) => runWorld(seed, steps, null, isWrong) === null);
-  const result = fc.check(property, {
+  const holds = property(history, (steps) => runWorld(seed, steps, null, isWrong) === null);
+  const result = check(holds, {
     seed,
     numRuns: 1,
     unbiased: true,
@@ -104,6 +115,8 @@ const line = ({ waitMs, kind, dice }: Step): string => `  +${waitMs} ms ${kind} 
 export const told = (seed: number, { complaint, step: at, steps }: Failure): string =>
   `seed ${seed}, step ${at} of ${steps}: ${complaint}`;
 
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
 function main(): void {
   const { values } = parseArgs({
     options: {
@@ -112,7 +125,6 @@ function main(): void {
       verbose: { type: "boolean", default: false },
     },
   });
-  const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const asked = values.seed ?? process.env["SEED"];
   const first = asked === undefined ? Date.now() % 1_000_000_000 : Number(asked);
   const startedAt = performance.now();
