@@ -6,6 +6,7 @@
 import { BlockList } from "node:net";
 import { z } from "zod";
 import { parseNetworks } from "./access/clients.ts";
+import { parseRates } from "./access/rates.ts";
 import { nextOpening } from "./sales/schedule.ts";
 
 export class ConfigError extends Error {}
@@ -41,6 +42,10 @@ const timeZone = z.string().refine((tz) => {
     return false;
   }
 });
+
+/** Scheme and host, and nothing more: as a browser sends it. */
+const isOrigin = (text: string): boolean =>
+  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 
 type Variable = {
   readonly schema: z.ZodType<unknown, string>;
@@ -102,6 +107,38 @@ const variables = {
     takes: `${jwtSecretBytesMin} bytes or more, the same for every process`,
     secret: true,
   },
+  ACCESS: { schema: z.enum(["open", "guarded"]), default: "open", takes: "open or guarded" },
+  USER_TOKEN_SECRET: {
+    schema: z.string().refine((secret) => Buffer.byteLength(secret) >= jwtSecretBytesMin),
+    default: undefined,
+    takes: `${jwtSecretBytesMin} bytes or more, which your site's server signs with`,
+    secret: true,
+  },
+  USER_TOKEN_JWKS: {
+    schema: z.string().refine((where) => !/^https?:/.test(where) || URL.canParse(where)),
+    default: undefined,
+    takes: "a file with a JWKS, or its address, such as https://shop.example/jwks.json",
+  },
+  RATE_LIMITS: {
+    schema: z.string().transform((text, context) => {
+      const rates = parseRates(text);
+      if (rates !== undefined) return rates;
+      context.addIssue({ code: "custom", message: "not a list of rates" });
+      return z.NEVER;
+    }),
+    default: "on",
+    takes: "on, off, or rates such as writes=20/60,reads=50/200,costly=2/10",
+  },
+  CORS_ORIGINS: {
+    schema: z.string().transform((text, context) => {
+      const origins = text.split(",").map((part) => part.trim());
+      if (origins.every(isOrigin)) return new Set(origins);
+      context.addIssue({ code: "custom", message: "not a list of origins" });
+      return z.NEVER;
+    }),
+    default: undefined,
+    takes: "origins of your shop fronts, such as https://shop.example, https://www.shop.example",
+  },
   TRUSTED_PROXIES: {
     schema: z.string().transform((text, context) => {
       const networks = parseNetworks(text);
@@ -159,6 +196,15 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
     /** Undefined: made once, and kept in the database. */
     jwtSecret: read(environment, "JWT_SECRET"),
+    /** Who may buy, claim and make coupons: everybody, or those who prove who they are. */
+    access: get("ACCESS"),
+    /** What a merchant's user tokens are signed with. */
+    userTokenSecret: read(environment, "USER_TOKEN_SECRET"),
+    userTokenJwks: read(environment, "USER_TOKEN_JWKS"),
+    /** Null: nobody's requests are counted. */
+    rates: get("RATE_LIMITS"),
+    /** Whose pages may call from a browser, by token. */
+    corsOrigins: read(environment, "CORS_ORIGINS") ?? new Set<string>(),
     /** Whose X-Forwarded-For is believed. */
     trustedProxies: read(environment, "TRUSTED_PROXIES") ?? new BlockList(),
     /** Where a demo must not be. */

@@ -9,6 +9,7 @@ import { cacheAgeMaxMs } from "./access/cache.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
+import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
 import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
 import { CancelledError, readPassword } from "./cli/terminal.ts";
@@ -125,6 +126,9 @@ async function runServe(config: Config): Promise<void> {
     const { hostname, port } = program.server;
     say(`Stampede ${packageJson.version} sells at ${addressOf(hostname, port)}`);
     say(`Records: ${database.description}`);
+    if (config.access === "open") {
+      say("Open: whoever can reach it buys under any name. ACCESS=guarded closes it.");
+    }
   }
 
   log.info({ signal: await stopping.asked }, "stopping");
@@ -258,6 +262,17 @@ const runUserPassword = (config: Config, name: string): Promise<void> =>
     );
   });
 
+async function runKey(config: Config, call: KeyCall): Promise<void> {
+  const database = await prepareDatabase(config);
+  const sql = openPool(database.connection);
+  try {
+    await runKeyCommand(openDb(sql), call, { now: Date.now(), say });
+  } finally {
+    await sql.end({ timeout: 1 });
+    await database.leave();
+  }
+}
+
 async function run(args: string[]): Promise<number> {
   const call = parseCall(args);
   switch (call.command) {
@@ -284,6 +299,11 @@ async function run(args: string[]): Promise<number> {
     case "user create":
       await runUserCreate(readConfig(), call.name, call.role);
       return 0;
+    case "key create":
+    case "key list":
+    case "key revoke":
+      await runKey(readConfig(), call);
+      return 0;
     case "user password":
       await runUserPassword(readConfig(), call.name);
       return 0;
@@ -303,7 +323,8 @@ function explain(error: unknown): { readonly text: string; readonly exitCode: nu
     error instanceof EmbeddedError ||
     error instanceof ListenError ||
     error instanceof SeedError ||
-    error instanceof AccountError
+    error instanceof AccountError ||
+    error instanceof KeyError
   ) {
     return { text: error.message, exitCode: 1 };
   }

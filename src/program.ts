@@ -6,12 +6,16 @@ import { BlockList } from "node:net";
 import type { Sql } from "postgres";
 import { Accounts } from "./access/accounts.ts";
 import { Clients } from "./access/clients.ts";
+import { Hoarding } from "./access/hoarding.ts";
 import { openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
 import type { Config } from "./config.ts";
 import type { LedgerClock } from "./engine/clock.ts";
 import { Engine, systemTimers, type Log, type Timers } from "./engine/engine.ts";
 import { Metrics } from "./engine/metrics.ts";
+import { Connections, placesFor } from "./http/connections.ts";
+import { openDescriptors } from "./http/descriptors.ts";
+import { Gate } from "./http/gate.ts";
 import { documentOf } from "./http/openapi/document.ts";
 import type { Schema } from "./http/openapi/schemas.ts";
 import { Events, type EventBounds } from "./http/sale/events.ts";
@@ -64,19 +68,45 @@ type Parts = {
   readonly version: string;
 };
 
+type ServedSettings = Pick<
+  Config,
+  "schedule" | "hourlySale" | "couponSoldOutStatus" | "access" | "rates" | "corsOrigins"
+>;
+
 /** Everything that is served to programs. */
 function servedParts(
   parts: Parts,
-  settings: Pick<Config, "schedule" | "couponSoldOutStatus">,
+  settings: ServedSettings,
+  connections: Connections,
   eventBounds: Partial<EventBounds> = {},
 ) {
-  const { engine, catalogue, clock, version } = parts;
-  const { schedule, couponSoldOutStatus } = settings;
-  const events = new Events(engine, catalogue, clock, eventBounds);
-  const metrics = new Metrics({ engine, streams: () => events.streamCount, version });
-  const routes = apiRoutes({ ...parts, schedule, couponSoldOutStatus, events, metrics });
-  return { events, routes };
+  const { engine, catalogue, clock, version, accounts } = parts;
+  const { clients } = accounts;
+  const { schedule, couponSoldOutStatus, access, rates, corsOrigins } = settings;
+  const hoarding = new Hoarding(settings.hourlySale);
+  const gate = new Gate({ accounts, clients, rates, corsOrigins });
+  const places = placesFor(connections, clients);
+  const { streamsMax } = connections;
+  const events = new Events(engine, catalogue, clock, { streamsMax, ...eventBounds }, places);
+  const streams = (): number => events.streamCount;
+  const metrics = new Metrics({ engine, streams, descriptors: openDescriptors, version });
+  const context = {
+    ...parts,
+    schedule,
+    couponSoldOutStatus,
+    access,
+    gate,
+    hoarding,
+    events,
+    metrics,
+  };
+  return { events, routes: apiRoutes(context), gate, places };
 }
+
+/** What is told when a proxy seems to be there that nobody has named. */
+const unnamedProxy =
+  "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all clients " +
+  "behind it count as one";
 
 type ProgramOptions = {
   readonly config: Config;
@@ -102,9 +132,13 @@ export class Program {
   readonly passwords: Passwords;
   readonly server: ReturnType<typeof serve>;
   readonly events: Events;
+  readonly #connections: Connections;
 
   private constructor(
-    parts: Pick<Parts, "engine" | "sql" | "db"> & { readonly passwords: Passwords },
+    parts: Pick<Parts, "engine" | "sql" | "db"> & {
+      readonly passwords: Passwords;
+      readonly connections: Connections;
+    },
     server: ReturnType<typeof serve>,
     events: Events,
   ) {
@@ -114,6 +148,7 @@ export class Program {
     this.passwords = parts.passwords;
     this.server = server;
     this.events = events;
+    this.#connections = parts.connections;
   }
 
   /** @throws the system's error when it cannot listen there */
@@ -133,9 +168,18 @@ export class Program {
     });
     const now = (): number => clock.now();
     const passwords = new Passwords();
-    const accounts = await openAccounts({ ...config, db, engine, passwords, clock: now });
+    const accounts = await openAccounts({
+      ...config,
+      db,
+      engine,
+      passwords,
+      onUnnamedProxy: (address) => log.warn({ address }, unnamedProxy),
+      clock: now,
+    });
     const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
-    const { events, routes } = servedParts(parts, config, options.eventBounds);
+    const connections = new Connections();
+    const { eventBounds } = options;
+    const { events, routes, gate, places } = servedParts(parts, config, connections, eventBounds);
     const { missingPage, pages } = options;
     const server = serve({
       routes,
@@ -146,8 +190,11 @@ export class Program {
       port: config.port,
       log,
       clients: accounts.clients,
+      places,
+      gate,
     });
-    return new Program({ engine, sql, db, passwords }, server, events);
+    connections.watch(server, log);
+    return new Program({ engine, sql, db, passwords, connections }, server, events);
   }
 
   start(): void {
@@ -160,6 +207,7 @@ export class Program {
     void this.server.stop();
     await this.engine.stop();
     this.events.stop();
+    this.#connections.stop();
     await this.server.stop(true);
     await this.sql.end({ timeout: 1 });
   }
@@ -201,7 +249,9 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
     clock: now,
   });
   const parts = { engine, catalogue, accounts, sql, db, clock: now, version };
-  return servedParts(parts, { schedule, couponSoldOutStatus: 409 }).routes;
+  const settings = { access: "open", rates: null, corsOrigins: new Set<string>() } as const;
+  const served = { schedule, hourlySale, couponSoldOutStatus: 409, ...settings };
+  return servedParts(parts, served, new Connections()).routes;
 }
 
 /** The API's document. */

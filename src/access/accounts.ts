@@ -13,7 +13,11 @@ import { networkOf } from "./clients.ts";
 import { AttemptLimits } from "./limits.ts";
 import type { Passwords } from "./passwords.ts";
 import { SessionCache } from "./cache.ts";
+import { cookieOf, sessionCookie } from "./cookies.ts";
+import { identify, type Identity, type Proofs, type Unauthenticated } from "./identity.ts";
 import { tokenLifeMs, Tokens, type TokenClaims } from "./tokens.ts";
+import { Keys } from "./keys.ts";
+import { UserTokens } from "./user-tokens.ts";
 import {
   changePassword,
   changeUser,
@@ -49,6 +53,9 @@ export type AccountsOptions = {
   readonly epoch: () => number | null;
   readonly clients: Clients;
   readonly passwords: Passwords;
+  /** What user tokens are signed with; without any, there are none. */
+  readonly userTokenSecret?: string | undefined;
+  readonly userTokenJwks?: string | undefined;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -101,13 +108,19 @@ export async function createAccount(
 }
 
 export class Accounts {
+  readonly keys: Keys;
   readonly #options: AccountsOptions;
   readonly #tokens: Tokens;
   readonly #limits = new AttemptLimits();
+  readonly #proofs: Proofs;
   #cache: SessionCache | null = null;
 
   constructor(options: AccountsOptions) {
     this.#options = options;
+    const { db, clock, userTokenSecret: secret, userTokenJwks: jwks } = options;
+    this.keys = new Keys(db, clock);
+    const userTokens = new UserTokens({ secret, jwks, clock });
+    this.#proofs = { account: (token) => this.#accountOf(token), keys: this.keys, userTokens };
     this.#tokens = new Tokens(options.tokenSecret);
   }
 
@@ -116,12 +129,23 @@ export class Accounts {
   }
 
   /**
-   * Who sends a request, by its bearer token or cookie; null for nobody.
+   * Who sends a request.
+   * @throws UnavailableError where nobody can tell at the moment
+   */
+  identify(request: Request): Identity | Unauthenticated | Promise<Identity | Unauthenticated> {
+    return identify(request, this.#proofs);
+  }
+
+  /**
+   * The account that sends a request; null for nobody, or somebody else.
    * @throws UnavailableError where nobody can tell at the moment
    */
   async authenticate(request: Request): Promise<Account | null> {
-    const token = credentialOf(request)?.token;
-    if (token === undefined) return null;
+    const who = await this.identify(request);
+    return who !== "unauthenticated" && who.kind === "account" ? who.account : null;
+  }
+
+  async #accountOf(token: string): Promise<Account | null> {
     const cache = this.#cacheOfTerm();
     const now = this.#options.clock();
     const cached = cache.get(token, now);
@@ -259,8 +283,8 @@ export class Accounts {
   }
 
   async #claimsOf(request: Request): Promise<TokenClaims | null> {
-    const token = credentialOf(request)?.token;
-    return token === undefined ? null : await this.#tokens.verify(token, this.#options.clock());
+    const token = credentialOf(request);
+    return token === null ? null : await this.#tokens.verify(token, this.#options.clock());
   }
 
   async #begin(user: Credentials): Promise<LoginOutcome | null> {
@@ -295,20 +319,12 @@ const accountOf = ({ id, username, role }: StoredUser): Account => ({ id, userna
 
 const tooMany = (retryAfterMs: number): TooMany => ({ word: "too_many_attempts", retryAfterMs });
 
-export const tokenCookie = "stampede_token";
-
 /**
- * The token that a request carries. One in the Authorization header goes before the cookie,
+ * The login token that a request carries. One in the Authorization header goes before the cookie,
  * also when it is not good: a request has one sender.
  */
-export function credentialOf({
-  headers,
-}: Request): { readonly by: "bearer" | "cookie"; readonly token: string } | null {
-  const bearer = /^bearer +(\S+) *$/i.exec(headers.get("Authorization") ?? "")?.[1];
-  if (bearer !== undefined) return { by: "bearer", token: bearer };
-  for (const pair of (headers.get("Cookie") ?? "").split(";")) {
-    const [name = "", token = ""] = pair.trim().split("=", 2);
-    if (name === tokenCookie && token !== "") return { by: "cookie", token };
-  }
-  return null;
+function credentialOf(request: Request): string | null {
+  const authorization = request.headers.get("Authorization");
+  if (authorization === null) return cookieOf(request, sessionCookie);
+  return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? null;
 }

@@ -12,7 +12,12 @@ export type OpenOptions = {
   readonly engine: Engine;
   /** Undefined: the one that is kept in the database. */
   readonly jwtSecret: string | undefined;
+  /** What user tokens are signed with; without any, there are none. */
+  readonly userTokenSecret?: string | undefined;
+  readonly userTokenJwks?: string | undefined;
   readonly trustedProxies: BlockList;
+  /** Told once, when there seems to be a proxy that the operator has not named. */
+  readonly onUnnamedProxy?: (address: string) => void;
   readonly passwords?: Passwords;
   /** ms since the Unix epoch */
   readonly clock: () => number;
@@ -21,13 +26,16 @@ export type OpenOptions = {
 /** Every process on the same database has the same secrets: made by whoever came first. */
 export async function openAccounts(options: OpenOptions): Promise<Accounts> {
   const { db, engine, jwtSecret, trustedProxies, clock } = options;
+  const { onUnnamedProxy = () => {} } = options;
   const tokenSecret = jwtSecret ?? (await keepSecret(db, "tokens", newSecret()));
   const sealKey = await keepSecret(db, "seals", newSecret());
   return new Accounts({
     db,
     tokenSecret,
     epoch: () => (engine.role.name === "leader" ? engine.role.epoch : null),
-    clients: new Clients({ sealKey, trustedProxies, clock }),
+    userTokenSecret: options.userTokenSecret,
+    userTokenJwks: options.userTokenJwks,
+    clients: new Clients({ sealKey, trustedProxies, onUnnamedProxy, clock }),
     passwords: options.passwords ?? new Passwords(),
     clock,
   });

@@ -3,7 +3,7 @@
  * a user may do is not in them, for it may change while they last.
  */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { errors, jwtVerify, SignJWT } from "jose";
+import { decodeJwt, errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 
 export const tokenLifeMs = 12 * 3_600_000;
@@ -24,6 +24,16 @@ const payload = z.object({
   sub: z.string().regex(/^[1-9]\d{0,9}$/),
   exp: z.int(),
 });
+
+/** Whether a token says that it is one of ours; what it says is not checked. */
+export function isLoginToken(token: string): boolean {
+  if (token.length > tokenCharactersMax) return false;
+  try {
+    return decodeJwt(token).iss === issuer;
+  } catch {
+    return false;
+  }
+}
 
 export class Tokens {
   readonly #key: KeyObject;

@@ -1,7 +1,10 @@
 /** What the program was called with: its commands, their options, and the text of --help. */
 import { parseArgs } from "node:util";
+import { nameOf } from "../access/text.ts";
 import { complaintOfUsername } from "../access/rules.ts";
+import { scopes, type Scope } from "../store/keys.ts";
 import type { UserRole } from "../store/users.ts";
+import type { KeyCall } from "./keys.ts";
 
 export const usage = (version: string): string => `Stampede ${version}: a flash-sale engine.
 
@@ -15,6 +18,10 @@ export const usage = (version: string): string => `Stampede ${version}: a flash-
                                 from standard input
   stampede user password NAME   give an account a new password, asked for in the same way;
                                 its sessions end
+  stampede key create NAME --scope sell,manage,read [--expires 90d]
+                                make an API key for a server, and print it, this once
+  stampede key list             the keys, with their last use
+  stampede key revoke NAME      end a key, on every server within two seconds
   stampede openapi              print the API's document, OpenAPI 3.1
   stampede --help, --version
 
@@ -24,7 +31,11 @@ STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
 RESERVATION_TTL_MS=120000, ATTEMPTS_RETENTION_DAYS (unset: all are kept),
 COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info, JWT_SECRET (unset: made once, and kept in
-the database), TRUSTED_PROXIES (unset: none; whose X-Forwarded-For is believed).`;
+the database), TRUSTED_PROXIES (unset: none; whose X-Forwarded-For is believed),
+ACCESS=open (or guarded: buying takes an account, a user token or a key),
+USER_TOKEN_SECRET and USER_TOKEN_JWKS (unset; what your site's user tokens are signed
+with), RATE_LIMITS=on (off, or writes=20/60,reads=50/200,costly=2/10: a second and at
+once, for a client address), CORS_ORIGINS (unset; whose pages may call, by token).`;
 
 /** The program was called wrongly; the message says how. */
 export class UsageError extends Error {}
@@ -41,7 +52,8 @@ type Call =
   | { readonly command: "serve" | "migrate" | "seed" | "openapi" | "help" | "version" }
   | { readonly command: "verify"; readonly sale: number | undefined }
   | { readonly command: "user create"; readonly name: string; readonly role: UserRole }
-  | { readonly command: "user password"; readonly name: string };
+  | { readonly command: "user password"; readonly name: string }
+  | KeyCall;
 
 /** @throws UsageError, or an error of `parseArgs`: see `isUsageError` */
 export function parseCall(args: string[]): Call {
@@ -54,11 +66,17 @@ export function parseCall(args: string[]): Call {
       sale: { type: "string" },
       role: { type: "string" },
       demo: { type: "boolean" },
+      scope: { type: "string" },
+      expires: { type: "string" },
     },
   });
   if (values.help === true) return { command: "help" };
   if (values.version === true) return { command: "version" };
   const [command = "serve", ...rest] = positionals;
+  if (command === "key") return parseKeyCall(rest, values);
+  if (values.scope !== undefined || values.expires !== undefined) {
+    throw new UsageError("--scope and --expires belong to key create.");
+  }
   if (command === "user") return parseUserCall(rest, values.role);
   if (values.role !== undefined) throw new UsageError("--role belongs to user create.");
   if (command === "seed" && values.demo !== true) {
@@ -104,4 +122,42 @@ function parseUserCall([verb, name, ...rest]: string[], given: string | undefine
     throw new UsageError(`--role is ${JSON.stringify(role)}; it takes user or admin.`);
   }
   return { command: "user create", name, role };
+}
+
+const keyUsage =
+  "It is: stampede key create NAME --scope sell,manage,read [--expires 90d], " +
+  "stampede key list, or stampede key revoke NAME.";
+
+const dayMs = 86_400_000;
+
+function parseKeyCall(
+  [verb, given, ...rest]: string[],
+  { scope, expires }: { scope?: string | undefined; expires?: string | undefined },
+): KeyCall {
+  const isWhole = verb === "list" ? given === undefined : given !== undefined;
+  if (!isWhole || rest.length > 0) throw new UsageError(keyUsage);
+  if (verb !== "create" && (scope !== undefined || expires !== undefined)) {
+    throw new UsageError("--scope and --expires belong to key create.");
+  }
+  if (verb === "list") return { command: "key list" };
+  const read = nameOf(given ?? "");
+  if ("complaint" in read) throw new UsageError(`The name ${read.complaint}.`);
+  const { name } = read;
+  if (verb === "revoke") return { command: "key revoke", name };
+  if (verb !== "create") throw new UsageError(keyUsage);
+  return { command: "key create", name, scopes: parseScopes(scope), lifeMs: parseDays(expires) };
+}
+
+function parseScopes(text: string | undefined): readonly Scope[] {
+  const given = new Set((text ?? "").split(","));
+  const known = scopes.filter((scope) => given.delete(scope));
+  if (known.length > 0 && given.size === 0) return known;
+  throw new UsageError(`--scope is ${JSON.stringify(text ?? "")}; it takes ${scopes.join(", ")}.`);
+}
+
+function parseDays(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const days = /^([1-9]\d{0,3})d$/.exec(text)?.[1];
+  if (days !== undefined) return Number(days) * dayMs;
+  throw new UsageError(`--expires is ${JSON.stringify(text)}; it takes days, such as 90d.`);
 }

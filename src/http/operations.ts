@@ -1,21 +1,33 @@
 /** What whoever runs the program asks: does it live, can it sell, its figures, its document. */
 import { z } from "zod";
+import type { Accounts } from "../access/accounts.ts";
+import type { Access } from "../access/identity.ts";
+import { networkOf } from "../access/clients.ts";
 import { noticedMs } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Metrics } from "../engine/metrics.ts";
 import { sendCompressed, type Compressed } from "./compressed.ts";
 import { json, problem } from "./problems.ts";
 import { healthShape, readyShape } from "./schemas.ts";
-import type { Route } from "./server.ts";
+import type { Handler, Route } from "./server.ts";
+import { withScope } from "./callers.ts";
+import { isLoopback } from "./connections.ts";
 
 export type OperationsContext = {
   readonly engine: Engine;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
+  readonly accounts: Accounts;
+  readonly access: Access;
   /** The API's document. */
   readonly document: () => Promise<Compressed>;
 };
 
-export function operationRoutes({ engine, metrics, document }: OperationsContext): Route[] {
+export function operationRoutes(context: OperationsContext): Route[] {
+  const { engine, metrics, accounts, access, document } = context;
+  const figures = async (): Promise<Response> =>
+    new Response(await metrics.text(), {
+      headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
+    });
   return [
     {
       path: "/health",
@@ -43,14 +55,14 @@ export function operationRoutes({ engine, metrics, document }: OperationsContext
       path: "/metrics",
       methods: {
         GET: {
-          handle: async () =>
-            new Response(await metrics.text(), {
-              headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
-            }),
+          handle: access === "open" ? figures : guarded(accounts, figures),
           summary: "Figures of this process, for Prometheus",
+          description:
+            "With `ACCESS=guarded` for this machine itself, for administrators, and for keys with " +
+            "the scope `read`.",
           answers: { 200: z.string() },
           mediaType: "text/plain",
-          refusals: [],
+          refusals: access === "open" ? [] : ["unauthenticated", "forbidden"],
         },
       },
     },
@@ -87,4 +99,16 @@ function ready({ role, clockDifferenceMs }: Engine): Response {
         : null,
     },
   });
+}
+
+/** Lets in this machine itself, and whoever may read. */
+function guarded(accounts: Accounts, handle: Handler): Handler {
+  const proven = withScope(accounts, "read", handle);
+  return (request, server) => {
+    const isAnonymous =
+      request.headers.get("Authorization") === null && request.headers.get("Cookie") === null;
+    return isAnonymous && isLoopback(networkOf(accounts.clients.addressOf(request, server)))
+      ? handle(request, server)
+      : proven(request, server);
+  };
 }

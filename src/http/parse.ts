@@ -3,6 +3,7 @@
  * well-formed text without NUL, numbers in range. A parser returns the value, or an `Invalid`
  * that names the field.
  */
+import { nameOf } from "../access/text.ts";
 import { integerMax } from "../store/integer.ts";
 import type { Checkout } from "../ledger/commands.ts";
 
@@ -14,13 +15,26 @@ export class Invalid {
   }
 }
 
-export const textCharactersMax = 255;
+export { textCharactersMax } from "../access/text.ts";
+
 const idempotencyKeyBytesMax = 128;
 
 /** The query of a URL, undecoded, without its question mark. */
 export function queryOf(url: string): string {
   const mark = url.indexOf("?");
   return mark < 0 ? "" : url.slice(mark + 1);
+}
+
+/**
+ * The path of a request's URL, undecoded. Not by `URL`: a request of HTTP/1.0 without a `Host` has
+ * a path for its URL, and one with `Host: [` a URL that is none.
+ */
+export function pathOf(url: string): string {
+  const scheme = url.startsWith("/") ? -1 : url.indexOf("://");
+  const start = url.indexOf("/", scheme < 0 ? 0 : scheme + 3);
+  const mark = url.indexOf("?");
+  if (start < 0 || (mark >= 0 && mark < start)) return "/";
+  return mark < 0 ? url.slice(start) : url.slice(start, mark);
 }
 
 /**
@@ -50,21 +64,20 @@ function decode(text: string, name: string): string | Invalid {
   }
 }
 
-/** A name or id of 1 to 255 characters that is not blank. */
+/** A name or id as it is stored: trimmed and composed, of 1 to 255 characters that can be seen. */
 export function parseText(value: unknown, field: string): string | Invalid {
   if (value === null || value === undefined) return new Invalid(field, "is missing");
   if (typeof value !== "string") return new Invalid(field, "is not a text");
-  if (value.trim() === "") return new Invalid(field, "is blank");
-  // A character takes one or two units of length; only between the two must they be counted.
-  if (value.length > textCharactersMax) {
-    if (value.length > 2 * textCharactersMax || [...value].length > textCharactersMax) {
-      return new Invalid(field, `has more than ${textCharactersMax} characters`);
-    }
+  const read = nameOf(value);
+  return "name" in read ? read.name : new Invalid(field, read.complaint);
+}
+
+/** The first parameter of a query that is none of those that there are; null without one. */
+export function unknownParameter(query: string, known: ReadonlySet<string>): string | null {
+  for (const name of new URLSearchParams(query).keys()) {
+    if (!known.has(name)) return name;
   }
-  if (value.includes("\0") || !value.isWellFormed()) {
-    return new Invalid(field, "holds a character that is none");
-  }
-  return value;
+  return null;
 }
 
 const digits = /^[0-9]+$/;

@@ -110,8 +110,8 @@ export const problems = {
   },
   unauthenticated: {
     status: 401,
-    title: "Not logged in",
-    detail: "Log in first; a token that has ended does not count.",
+    title: "Not authenticated",
+    detail: "Nobody is known by this request; a token or key that has ended does not count.",
   },
   user_mismatch: {
     status: 403,
@@ -123,7 +123,11 @@ export const problems = {
     title: "Invalid credentials",
     detail: "There is no account with this name and password.",
   },
-  forbidden: { status: 403, title: "Forbidden", detail: "This is for administrators alone." },
+  forbidden: {
+    status: 403,
+    title: "Forbidden",
+    detail: "Whoever sends this may not do it: it takes an administrator, or a key with the scope.",
+  },
   cross_site: {
     status: 403,
     title: "Cross-site request",
@@ -135,6 +139,16 @@ export const problems = {
     detail: "There is an account of this name already; upper and lower case count as the same.",
   },
   user_not_found: { status: 404, title: "No such user", detail: "There is no such user." },
+  key_exists: {
+    status: 409,
+    title: "Key exists",
+    detail: "There is a key of this name already, or there are as many as there may be.",
+  },
+  key_not_found: {
+    status: 404,
+    title: "No such key",
+    detail: "There is no such key, or it was revoked.",
+  },
   own_account: {
     status: 409,
     title: "Own account",
@@ -144,6 +158,11 @@ export const problems = {
     status: 409,
     title: "Last administrator",
     detail: "The last administrator who is not disabled stays one.",
+  },
+  rate_limited: {
+    status: 429,
+    title: "Too many requests",
+    detail: "You ask more often than one client may; try again in a moment.",
   },
   too_many_attempts: {
     status: 429,

@@ -50,6 +50,12 @@ export const checkoutQuery = z.object({
 
 export const codeQuery = z.object({ code });
 
+export const reservationsQuery = z.object({
+  user_id: checkoutQuery.shape.user_id
+    .optional()
+    .describe("A key names the customer; others may leave it out"),
+});
+
 export const purchaseQuery = codeQuery.extend({
   expected_price_cents: checkoutQuery.shape.expected_price_cents,
 });
@@ -258,8 +264,16 @@ export const couponPage = z.object({
 });
 
 export const claimedCoupon = couponShape.extend({
-  claimed_by: z.array(z.string()).describe("Users, in the order of their claims"),
+  claimed_by: z
+    .array(z.string())
+    .nullable()
+    .describe("Users, in the order of their claims; null for whoever may not see them"),
   next_claims_after: z.int().nullable(),
+  my_claim: z
+    .object({ claimed_at: timeShape })
+    .nullable()
+    .optional()
+    .describe("A proven buyer's own, where they may not see those of others"),
 });
 
 export const claimShape = z.object({

@@ -1,15 +1,24 @@
 /**
- * Serves the table of routes: finds the path, checks the method and the body's size, carries
- * the request's id into the answer, and turns whatever goes wrong into a problem.
+ * Serves the table of routes: finds the path, checks the method and the body's size, asks the gate
+ * who may pass, carries the request's id into the answer, and turns whatever goes wrong into a
+ * problem.
  *
  * Where this process does not lead, requests that need the leader are passed on to it.
+ *
+ * Slow senders end by Bun's idle time of 10 s, which only whole requests begin anew; `body.ts` ends
+ * the rest.
  */
 import type { BunRequest, Server } from "bun";
 import type { z } from "zod";
-import { forwardedHeader, type Clients } from "../access/clients.ts";
+import type { Clients } from "../access/clients.ts";
+import { Forwarding } from "./forward.ts";
 import { OverloadedError, UnavailableError } from "../engine/writer.ts";
 import type { Engine, Log } from "../engine/engine.ts";
 import { isAway } from "../postgres/client.ts";
+import type { Gate, Gated } from "./gate.ts";
+import type { StreamPlaces } from "./connections.ts";
+import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
+import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
 export type Handler = (
@@ -18,7 +27,7 @@ export type Handler = (
 ) => Response | Promise<Response>;
 
 /** One method of a path: what serves it, and what /openapi.json says of it. */
-export type Operation = {
+export type Operation = Gated & {
   readonly handle: Handler;
   readonly summary: string;
   /** What more there is to know than fits a line. */
@@ -31,11 +40,15 @@ export type Operation = {
   readonly headers?: z.ZodObject;
   /** The schema that the handler reads the body by. */
   readonly body?: z.ZodType;
+  /** Bytes that its body may have, where it is not `bodyBytesMax`. */
+  readonly bodyBytesMax?: number;
   /** Bodies of answers by status; null for an answer without one. JSON unless `mediaType`. */
   readonly answers: { readonly [status: number]: z.ZodType | null };
   readonly mediaType?: string;
   /** Headers that every success carries, for whoever calls. */
   readonly sends?: readonly ("Location" | "Set-Cookie")[];
+  /** It goes on for as long as the client listens. */
+  readonly streams?: true;
   /** Its own; what every operation of its kind may answer is added in the document. */
   readonly refusals: readonly ProblemCode[];
   /** In place of a refusal's own status. */
@@ -53,13 +66,8 @@ export type Route = {
   readonly leaderOnly?: true;
 };
 
-/** Bytes of a request's body. */
-export const bodyBytesMax = 65_536;
 /** Bun's own bound, above which its answer is empty; a body that nobody reads takes no memory. */
 const bodyBytesSentMax = 1024 ** 3;
-/** These belong to one connection, not to what it carries. */
-const hopByHopHeaders = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"];
-const forwardTimeoutMs = 5_000;
 
 export function serve(options: {
   readonly routes: readonly Route[];
@@ -72,17 +80,24 @@ export function serve(options: {
   readonly log: Log;
   /** Tells the leader whose request is passed on; without it, that one was. */
   readonly clients?: Clients;
+  /** Where streams that are passed on have their places. */
+  readonly places?: StreamPlaces;
+  /** What requests pass before their handlers; without it, they all do. */
+  readonly gate?: Gate;
 }): Server<undefined> {
-  const { engine, log, clients } = options;
+  const { engine, log, clients, gate, places = () => () => {} } = options;
+  const passOn = new Forwarding(places, clients);
   const table: Record<string, Handler> = {};
   for (const { path, methods, leaderOnly } of options.routes) {
-    const handlers = Object.entries(methods).map(([method, { handle }]) => [method, handle]);
-    const served = { handlers: Object.fromEntries(handlers), leaderOnly: leaderOnly === true };
-    table[path] = dispatcher(served, engine, log, clients);
+    // Who has an account the leader alone can tell.
+    const asksWho = Object.values(methods).some(({ auth }) => auth !== undefined);
+    const checked = path.startsWith("/api/admin/") ? withKnownQueries(methods) : methods;
+    const served = { path, methods: checked, leaderOnly: leaderOnly === true || asksWho };
+    table[path] = dispatcher(served, { engine, log, passOn, gate });
   }
   for (const { path, handle } of options.pages ?? []) {
-    const served = { handlers: { GET: handle }, leaderOnly: false };
-    table[path] = dispatcher(served, engine, log, clients);
+    const served = { path, methods: { GET: { handle } }, leaderOnly: false };
+    table[path] = dispatcher(served, { engine, log, passOn, gate });
   }
   return Bun.serve({
     hostname: options.host,
@@ -92,7 +107,8 @@ export function serve(options: {
     reusePort: false,
     maxRequestBodySize: bodyBytesSentMax,
     routes: table,
-    fetch: (request) => withRequestId(request, missing(request, options.missingPage)),
+    fetch: (request) =>
+      withRequestId(request, unread(request, missing(request, options.missingPage))),
     error: (error) => failure(error, crypto.randomUUID(), log),
   });
 }
@@ -106,29 +122,80 @@ export function operationsOf(
   );
 }
 
+type ServedMethod = Gated & Pick<Operation, "handle" | "body" | "bodyBytesMax" | "streams">;
+
 type Served = {
-  readonly handlers: { readonly [method: string]: Handler };
+  readonly path: string;
+  readonly methods: { readonly [method: string]: ServedMethod };
   readonly leaderOnly: boolean;
 };
 
-function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients): Handler {
-  const methods: Record<string, Handler> = { ...served.handlers };
-  if (methods["GET"] !== undefined) methods["HEAD"] = methods["GET"];
-  const allow = Object.keys(methods).join(", ");
+/** Refuses parameters that an operation does not have: they would be dropped in silence. */
+function withKnownQueries(methods: Route["methods"]): Route["methods"] {
+  const checked = Object.entries(methods).map(([method, operation]) => {
+    const known = new Set(Object.keys(operation.query?.shape ?? {}));
+    const handle: Handler = (request, server) => {
+      const unknown = unknownParameter(queryOf(request.url), known);
+      return unknown === null
+        ? operation.handle(request, server)
+        : problem("invalid_request", {
+            detail: `${unknown.slice(0, 100)} is not a parameter of this path`,
+          });
+    };
+    return [method, { ...operation, handle }] as const;
+  });
+  return Object.fromEntries(checked);
+}
+
+type Dispatching = {
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly passOn: Forwarding;
+  readonly gate: Gate | undefined;
+};
+
+function dispatcher(served: Served, { engine, log, passOn, gate }: Dispatching): Handler {
+  const methods = new Map(Object.entries(served.methods));
+  const get = methods.get("GET");
+  if (get !== undefined) methods.set("HEAD", get);
+  const allow = Array.from(methods.keys()).join(", ");
   const answer = (request: BunRequest, server: Server<undefined>): Response | Promise<Response> => {
-    const handler = methods[request.method];
-    if (handler === undefined) return problem("method_not_allowed", { headers: { Allow: allow } });
-    // Most requests have no body, and each look at a header costs them.
-    const length = request.body === null ? "0" : request.headers.get("Content-Length");
-    if (length !== null && Number(length) > bodyBytesMax) return problem("payload_too_large");
-    if (served.leaderOnly && engine.role.name === "standby") {
-      // How long it may take is for the leader to say, and for `forward`.
-      server.timeout(request, 0);
-      return forward(request, engine.role.url, clients?.seal(request, server) ?? "1");
+    const method = methods.get(request.method);
+    if (method === undefined) {
+      const preflight = request.method === "OPTIONS" ? gate?.preflight(request, allow) : null;
+      if (preflight != null) return preflight;
+      return unread(request, problem("method_not_allowed", { headers: { Allow: allow } }));
     }
-    if (length === null) return measured(request, handler, server);
-    return handler(request, server);
+    if (served.leaderOnly && engine.role.name === "standby") {
+      const to = { leaderUrl: engine.role.url, streams: method.streams === true };
+      return passOn.forward(request, server, served.path, to);
+    }
+    const refused = gate?.check(request, server, method) ?? null;
+    if (refused === null) return handled(request, server, method);
+    if (refused instanceof Response) return unread(request, refused);
+    return refused.then((refusal) =>
+      refusal === null ? handled(request, server, method) : unread(request, refusal),
+    );
   };
+  return carryingId(gate === undefined ? answer : sharing(gate, answer), log);
+}
+
+/** Most requests have no body, and each look at a header costs them. */
+const handled = (
+  request: BunRequest,
+  server: Server<undefined>,
+  method: ServedMethod,
+): Response | Promise<Response> =>
+  request.body === null ? method.handle(request, server) : withBody(request, server, method);
+
+/** Has every answer read by those pages of other sites that may. */
+function sharing(gate: Gate, answer: Handler): Handler {
+  if (!gate.isShared) return answer;
+  return async (request, server) => gate.shared(request, await answer(request, server));
+}
+
+/** Carries the request's id into the answer, and turns what is thrown into one. */
+function carryingId(answer: Handler, log: Log): Handler {
   return (request, server) => {
     const id = sane(request.headers.get("X-Request-Id"));
     let answered: Response | Promise<Response>;
@@ -149,18 +216,28 @@ function dispatcher(served: Served, engine: Engine, log: Log, clients?: Clients)
   };
 }
 
-/** Answers a request that does not say how long its body is, after counting. */
-async function measured(
+/** A body that the handler does not read is not to be larger either. */
+function withBody(
   request: BunRequest,
-  handler: Handler,
   server: Server<undefined>,
+  { handle, body, bodyBytesMax: bytesMax = bodyBytesMax }: ServedMethod,
+): Response | Promise<Response> {
+  const length = request.headers.get("Content-Length");
+  if (length !== null && Number(length) > bytesMax) return tooLarge();
+  if (length !== null) return handle(request, server);
+  if (body !== undefined) return answeredWhole(request, handle(request, server));
+  return readBytes(request).then((bytes) =>
+    bytes instanceof Response ? bytes : handle(request, server),
+  );
+}
+
+/** Of a body that the handler left unread nobody knows the end. */
+async function answeredWhole(
+  request: BunRequest,
+  answered: Response | Promise<Response>,
 ): Promise<Response> {
-  let bytes = 0;
-  for await (const chunk of request.clone().body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > bodyBytesMax) return problem("payload_too_large");
-  }
-  return await handler(request, server);
+  const answer = await answered;
+  return request.bodyUsed ? answer : unread(request, answer);
 }
 
 /** The answer to a handler that threw. */
@@ -194,34 +271,4 @@ function missing(request: Request, page?: (request: Request) => Response): Respo
   // A browser asks for text/html by name; programs take anything, or JSON.
   const wantsPage = looks && /\btext\/html\b/.test(request.headers.get("Accept") ?? "");
   return wantsPage && page !== undefined ? page(request) : problem("not_found");
-}
-
-/** Has the leader answer. The answer streams through, whatever its length. */
-async function forward(request: Request, leaderUrl: string, seal: string): Promise<Response> {
-  if (request.headers.has(forwardedHeader)) {
-    throw new UnavailableError("the leader is changing");
-  }
-  const { pathname, search } = new URL(request.url);
-  const headers = new Headers(request.headers);
-  headers.set(forwardedHeader, seal);
-  headers.delete("Host");
-  const stopWaiting = new AbortController();
-  const timer = setTimeout(() => stopWaiting.abort(), forwardTimeoutMs);
-  try {
-    const answer = await fetch(leaderUrl + pathname + search, {
-      method: request.method,
-      headers,
-      body: request.method === "GET" || request.method === "HEAD" ? null : await request.bytes(),
-      redirect: "manual",
-      decompress: false,
-      signal: stopWaiting.signal,
-    });
-    const passedOn = new Headers(answer.headers);
-    for (const name of hopByHopHeaders) passedOn.delete(name);
-    return new Response(answer.body, { status: answer.status, headers: passedOn });
-  } catch (error) {
-    throw new UnavailableError(`the leader at ${leaderUrl} does not answer: ${String(error)}`);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -14,6 +14,11 @@ import { nameRoutes } from "./admin/names.ts";
 import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
 import { platformRoutes } from "./shop/platform.ts";
+import { keyRoutes } from "./admin/keys.ts";
+import { Buyers } from "./buyers.ts";
+import type { Gate } from "./gate.ts";
+import type { Hoarding } from "../access/hoarding.ts";
+import type { Access } from "../access/identity.ts";
 import type { Route } from "./server.ts";
 import { userRoutes } from "./admin/users.ts";
 import { viewRoutes } from "./sale/views.ts";
@@ -27,6 +32,10 @@ type TableContext = {
   readonly accounts: Accounts;
   readonly events: Events;
   readonly metrics: OperationsContext["metrics"];
+  /** Who may read figures: everybody, or this machine and those with the scope `read`. */
+  readonly access: Access;
+  readonly gate: Gate;
+  readonly hoarding: Hoarding;
   /** Status of a claim on a coupon that is sold out. */
   readonly couponSoldOutStatus: number;
   readonly version: string;
@@ -35,21 +44,30 @@ type TableContext = {
 };
 
 export function apiRoutes(context: TableContext): Route[] {
-  const { engine, db, accounts, metrics } = context;
+  const { engine, db, accounts, metrics, access, gate } = context;
+  const buyers = new Buyers({ accounts, gate, access });
   // Made when it is first asked for: a start does not wait for it.
   let rendered: Promise<Compressed> | null = null;
   const document = (): Promise<Compressed> =>
     (rendered ??= compressed(documentOf(routes, context.version), "best"));
   const routes: Route[] = [
-    ...checkoutRoutes(context),
+    ...checkoutRoutes({ ...context, buyers }),
     ...viewRoutes(context),
     ...context.events.routes,
-    ...couponRoutes({ engine, db, accounts, soldOutStatus: context.couponSoldOutStatus }),
+    ...couponRoutes({
+      engine,
+      db,
+      accounts,
+      buyers,
+      access,
+      soldOutStatus: context.couponSoldOutStatus,
+    }),
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),
     ...nameRoutes(accounts, context),
-    ...operationRoutes({ engine, metrics, document }),
+    ...keyRoutes(accounts),
+    ...operationRoutes({ engine, metrics, accounts, access, document }),
   ];
   return routes;
 }

@@ -25,12 +25,15 @@ export type Checkout = {
   readonly expectedPriceCents: number | null;
 };
 
+/** Who shows a code: a proven buyer, the merchant for whichever of them, or nobody. */
+export type CodeUser = Buyer | "merchant" | null;
+
 /** Sells the unit that a code holds. */
 export type Purchase = {
   readonly kind: "purchase";
   readonly code: string;
   /** Who asks; null for somebody who has proven nothing. */
-  readonly by: Buyer | null;
+  readonly by: CodeUser;
   readonly expectedPriceCents: number | null;
   readonly lookup: Lookup | null;
 };
@@ -41,7 +44,7 @@ export type Release = {
   readonly code: string;
   /** The sale that it is said to be of; null: whichever it is. */
   readonly saleId: number | null;
-  readonly by: Buyer | null;
+  readonly by: CodeUser;
   readonly lookup: Lookup | null;
 };
 

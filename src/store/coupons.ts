@@ -1,7 +1,7 @@
 /** Coupons and claims as they are stored. */
-import { and, asc, eq, gt, lte } from "drizzle-orm";
+import { and, asc, count, eq, gt, lte, sql as fragment } from "drizzle-orm";
 import type { ISql, Sql } from "postgres";
-import { buyerId, type BuyerKind } from "../ledger/buyers.ts";
+import { buyerId, type Buyer, type BuyerKind } from "../ledger/buyers.ts";
 import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
 import { isoTime } from "../time.ts";
 import type { Db } from "./db.ts";
@@ -78,14 +78,20 @@ export async function listCoupons(db: Db, after: number, limit: number): Promise
   }));
 }
 
+type Claimants = {
+  /** A JSON array of their user ids: made by PostgreSQL, for ten thousand of them take a while. */
+  readonly json: string;
+  readonly count: number;
+};
+
 /** Who claimed a coupon, in order: the claims numbered `after + 1` to `upTo`, `limit` at most. */
 export async function listClaimants(
   db: Db,
   name: string,
-  { after, upTo, limit }: { after: number; upTo: number; limit: number },
-): Promise<string[]> {
-  const claimants = await db
-    .select({ userId: claimsTable.userId })
+  { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
+): Promise<Claimants> {
+  const page = db
+    .select({ userId: claimsTable.userId, ordinal: claimsTable.ordinal })
     .from(claimsTable)
     .where(
       and(
@@ -95,8 +101,30 @@ export async function listClaimants(
       ),
     )
     .orderBy(asc(claimsTable.ordinal))
-    .limit(limit);
-  return claimants.map(({ userId }) => userId);
+    .limit(limit)
+    .as("page");
+  const [row] = await db
+    .select({
+      json: fragment<string>`coalesce(json_agg(${page.userId} order by ${page.ordinal}), '[]')::text`,
+      count: count(),
+    })
+    .from(page);
+  return row ?? { json: "[]", count: 0 };
+}
+
+/** When a buyer claimed a coupon (ms); null when they did not. */
+export async function findClaim(db: Db, name: string, buyer: Buyer): Promise<number | null> {
+  const [row] = await db
+    .select({ at: claimsTable.claimedAt })
+    .from(claimsTable)
+    .where(
+      and(
+        eq(claimsTable.couponName, name),
+        eq(claimsTable.buyer, buyer.kind),
+        eq(claimsTable.userId, buyer.userId),
+      ),
+    );
+  return row?.at.getTime() ?? null;
 }
 
 type CouponRow = {

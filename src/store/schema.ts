@@ -85,6 +85,16 @@ export const leader = pgTable(
   (t) => [check("leader_is_one_row", sql`${t.id} = 1`)],
 );
 
+/**
+ * When each term began, by the clock of its leader, and after which attempt. Time does not run
+ * backwards within a term, but may from one to the next.
+ */
+export const terms = pgTable("terms", {
+  epoch: bigint("epoch", { mode: "number" }).primaryKey(),
+  afterSeq: bigint("after_seq", { mode: "number" }).notNull(),
+  beganAt: time("began_at").notNull(),
+});
+
 export const sales = pgTable(
   "sales",
   {
@@ -334,6 +344,28 @@ export const products = pgTable(
     createdAt: time("created_at").notNull().defaultNow(),
   },
   (t) => [check("products_price", sql`${t.priceCents} >= 0`)],
+);
+
+/** Keys of merchants' servers, by the hash of their text: see `access/keys.ts`. */
+export const apiKeys = pgTable(
+  "api_keys",
+  {
+    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
+    name: text("name").notNull(),
+    /** SHA-256 of the text, in hex. */
+    hash: text("hash").notNull().unique(),
+    /** Words of `scopes` in `store/keys.ts`, with a space between them. */
+    scopes: text("scopes").notNull(),
+    createdAt: time("created_at").notNull().defaultNow(),
+    expiresAt: time("expires_at"),
+    lastUsedAt: time("last_used_at"),
+    revokedAt: time("revoked_at"),
+  },
+  (t) => [
+    uniqueIndex("api_keys_name_once")
+      .on(t.name)
+      .where(sql`${t.revokedAt} is null`),
+  ],
 );
 
 /** Secrets that the program makes for itself once, such as the key of its tokens. */

@@ -87,7 +87,7 @@ describe("products", () => {
       [{ ...good, name: " " }, "name is blank"],
       [{ ...good, name: undefined }, "name is missing"],
       [{ ...good, name: "x".repeat(256) }, "name has more than 255 characters"],
-      [{ ...good, name: "a\0b" }, "name holds"],
+      [{ ...good, name: "a\0b" }, "name contains"],
       [{ ...good, description: "\ud800" }, "description holds"],
       [{ ...good, price_cents: -1 }, "price_cents is not an integer"],
       [{ ...good, price_cents: 1.5 }, "price_cents is not an integer"],

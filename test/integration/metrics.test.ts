@@ -65,7 +65,12 @@ test("a program that sells tells what it has done", async () => {
 test("one that does not lead tells so, and nothing of sales", async () => {
   const url = await postgres.newRecords();
   const engine = idleEngine(lookInto(url), url);
-  const metrics = new Metrics({ engine, streams: () => 7, version: "1.2.3" });
+  const metrics = new Metrics({
+    engine,
+    streams: () => 7,
+    descriptors: () => 12,
+    version: "1.2.3",
+  });
   const text = await metrics.text();
   const told = figures(text);
   expect(told.get('stampede_role{role="starting"}')).toBe(1);

@@ -269,6 +269,9 @@ export class World {
       return { code: codeFrom(dice), by: null, saleId: 1 };
     }
     const isOwner = dice.chance(0.9);
+    if (!isOwner && dice.chance(0.3)) {
+      return { code: known.code, by: "merchant" as const, saleId: known.saleId };
+    }
     const by = isOwner ? known.buyer : (dice.pick([null, ...this.#buyers]) ?? null);
     return { code: known.code, by: by?.kind === "guest" ? null : by, saleId: known.saleId };
   }
@@ -428,6 +431,7 @@ export class World {
             ? await sales.close(saleId)
             : await sales.change(saleId, this.#drawChange(dice));
         this.auditor.count(`${kind}: ${"word" in changed ? changed.word : "changed"}`);
+        if ("sale" in changed) this.auditor.history.settle(saleId);
       }
     };
     void machine.untilKilled(work()).catch((error: unknown) => this.#failed({ kind }, error));

@@ -11,6 +11,8 @@ import { Clients } from "../../src/access/clients.ts";
 import { Passwords, type Hashing } from "../../src/access/passwords.ts";
 import { LedgerClock, systemTime, type TimeSource } from "../../src/engine/clock.ts";
 import { systemTimers } from "../../src/engine/engine.ts";
+import { keyRoutes } from "../../src/http/admin/keys.ts";
+import { Gate } from "../../src/http/gate.ts";
 import { accountRoutes } from "../../src/http/shop/accounts.ts";
 import { serve } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
@@ -136,8 +138,10 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
     passwords: new Passwords(hashing),
     clock: clock.read,
   });
-  const routes = [...accountRoutes(accounts), ...userRoutes(accounts)];
-  const server = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog, clients });
+  const routes = [...accountRoutes(accounts), ...userRoutes(accounts), ...keyRoutes(accounts)];
+  const gate = new Gate({ accounts, clients, rates: null, corsOrigins: new Set() });
+  const where = { host: "127.0.0.1", port: 0 };
+  const server = serve({ routes, engine, ...where, log: quietLog, clients, gate });
   atEnd(() => server.stop(true));
   const origin = `http://127.0.0.1:${server.port}`;
   return {

@@ -28,3 +28,54 @@ export async function sendRaw(url: string, request: string | Uint8Array): Promis
 /** The lines of a request without a body. */
 export const rawRequest = (line: string, ...headers: string[]): string =>
   [`${line} HTTP/1.1`, "Host: localhost", "Connection: close", ...headers, "", ""].join("\r\n");
+
+/** A connection that is open until one end closes it. */
+export class RawConnection {
+  readonly closed: Promise<void>;
+  text = "";
+  readonly #socket: Bun.Socket;
+
+  private constructor(socket: Bun.Socket, closed: Promise<void>) {
+    this.#socket = socket;
+    this.closed = closed;
+  }
+
+  static async open(url: string): Promise<RawConnection> {
+    const { hostname, port } = new URL(url);
+    const closed = Promise.withResolvers<void>();
+    const parts: string[] = [];
+    const socket = await Bun.connect({
+      hostname,
+      port: Number(port),
+      socket: {
+        data: (_, bytes) => {
+          parts.push(Buffer.from(bytes).toString("latin1"));
+          connection.text = parts.join("");
+        },
+        close: () => closed.resolve(),
+        error: () => closed.resolve(),
+      },
+    });
+    const connection = new RawConnection(socket, closed.promise);
+    return connection;
+  }
+
+  send(bytes: string): void {
+    this.#socket.write(bytes);
+  }
+
+  /** Sends something again and again, for as long as the connection is open. */
+  trickle(bytes: string, everyMs: number): void {
+    const timer = setInterval(() => this.send(bytes), everyMs);
+    void this.closed.then(() => clearInterval(timer));
+  }
+
+  /** Reads nothing more. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  end(): void {
+    this.#socket.terminate();
+  }
+}

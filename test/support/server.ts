@@ -35,6 +35,9 @@ const defaults = (): Environment => ({
   SALE_ITEMS: "20",
 });
 
+/** What the system allows it. */
+export type Limits = { readonly descriptors?: number };
+
 /** A process of the program, with everything that it says. */
 export class Program {
   readonly #process: Bun.Subprocess<"ignore" | Blob, "pipe", "pipe">;
@@ -43,8 +46,11 @@ export class Program {
   log = "";
 
   /** @param input what it finds on its standard input; nothing without */
-  constructor(args: readonly string[], env: Environment, input?: string) {
-    this.#process = Bun.spawn([process.execPath, program, ...args], {
+  constructor(args: readonly string[], env: Environment, input?: string, limits: Limits = {}) {
+    const { descriptors } = limits;
+    const limited =
+      descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`];
+    this.#process = Bun.spawn([...limited, process.execPath, program, ...args], {
       cwd: newFolder(),
       env: { ...defaults(), ...env },
       stdio: [input === undefined ? "ignore" : new Blob([input]), "pipe", "pipe"],
@@ -134,8 +140,8 @@ export class TestServer {
 }
 
 /** Starts the program and waits until it says where it sells. */
-export async function startServer(env: Environment): Promise<TestServer> {
-  const running = new Program(["serve"], env);
+export async function startServer(env: Environment, limits: Limits = {}): Promise<TestServer> {
+  const running = new Program(["serve"], env, undefined, limits);
   const url = await until(
     "the program's start",
     () => {

@@ -124,9 +124,7 @@ describe("arrows", () => {
       ["admin", "src/http/shop/flash-sales.ts"],
       ["admin", "src/http/shop/shop.ts"],
       ["admin", "src/http/sale/figures.ts"],
-      ["sale", "src/http/shop/accounts.ts"],
       ["shop", "src/http/sale/buying.ts"],
-      ["shop", "src/http/sale/checkout.ts"],
     ];
     const across = arrowsOf(src).filter(
       ({ from, to }) =>
@@ -252,6 +250,7 @@ describe("exports", () => {
       "src/access/passwords.ts: Hashing",
       "src/access/passwords.ts: argon2id",
       "src/access/passwords.ts: nobodysHash",
+      "src/access/rates.ts: usualRates",
       "src/engine/writer.ts: commandsWorthSending",
       "src/http/admin/records.ts: streamOf",
       "src/http/fresh.ts: freshMs",

@@ -6,7 +6,7 @@ import type { AnnouncedSale, Refusal } from "../../sales/product-sales.ts";
 import { integerMax } from "../../store/integer.ts";
 import { insertProduct, updateProduct } from "../../store/products.ts";
 import type { StoredSale } from "../../store/sales.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import { readBody, textField } from "../body.ts";
 import { descriptionField, idIn, idParam, instant, whole } from "../fields.ts";
 import { flashSale, type FlashSales, type FlashSalesContext } from "../shop/flash-sales.ts";
@@ -95,7 +95,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.createProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.createProduct(request)),
           summary: "Put a product into the shop",
           auth: "admin",
           body: newProduct,
@@ -110,7 +110,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withAdmin(accounts, (request) => desk.changeProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.changeProduct(request)),
           summary: "Change a product; sales that were announced keep its name and price",
           auth: "admin",
           path: idParam("The product"),
@@ -119,7 +119,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
           refusals: [...everyone, "product_not_found"],
         },
         DELETE: {
-          handle: withAdmin(accounts, (request) => desk.deleteProduct(request)),
+          handle: withScope(accounts, "manage", (request) => desk.deleteProduct(request)),
           summary: "Take a product out of the shop",
           auth: "admin",
           path: idParam("The product"),
@@ -138,7 +138,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.createSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.createSale(request)),
           summary: "Announce a product sale",
           auth: "admin",
           body: newSale,
@@ -153,7 +153,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withAdmin(accounts, (request) => desk.changeSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.changeSale(request)),
           summary: "Change a sale: anything before it opens, after that only to a later end",
           auth: "admin",
           path: idParam("The sale"),
@@ -175,7 +175,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withAdmin(accounts, (request) => desk.closeSale(request)),
+          handle: withScope(accounts, "manage", (request) => desk.closeSale(request)),
           summary: "End an open sale at once",
           auth: "admin",
           path: idParam("The sale"),

@@ -12,7 +12,7 @@ import {
   type FoundAttempt,
   type Search,
 } from "../../store/exports.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
 import type { FlashSalesContext } from "../shop/flash-sales.ts";
 import { Invalid, parseCode, parseSale, parseText, queryOf, queryValue } from "../parse.ts";
@@ -68,7 +68,9 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
     leaderOnly: true,
     methods: {
       GET: {
-        handle: withAdmin(accounts, (request, server) => records.csv(request, server, which)),
+        handle: withScope(accounts, "read", (request, server) =>
+          records.csv(request, server, which),
+        ),
         summary,
         auth: "admin",
         path: idParam("The sale, of either kind"),
@@ -84,7 +86,7 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withAdmin(accounts, (request) => records.search(queryOf(request.url))),
+          handle: withScope(accounts, "read", (request) => records.search(queryOf(request.url))),
           summary:
             "Attempts, newest first. A page looks at a million attempts at most, by their " +
             "numbers, and may be empty: go on with next_after. Times narrow what is looked at",

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { LedgerView } from "../../ledger/view.ts";
 import { leaderOf } from "../../sales/selling.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 import { ping } from "../../store/db.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
 import { idIn, idParam, time, timeShape } from "../fields.ts";
@@ -69,7 +69,7 @@ export function statsRoutes(accounts: Accounts, context: FlashSalesContext): Rou
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withAdmin(accounts, () => figures(context)),
+          handle: withScope(accounts, "read", () => figures(context)),
           summary: "Live figures",
           auth: "admin",
           answers: { 200: stats },
@@ -81,7 +81,7 @@ export function statsRoutes(accounts: Accounts, context: FlashSalesContext): Rou
       path: "/api/admin/sales/:id/curve",
       methods: {
         GET: {
-          handle: withAdmin(accounts, (request) => curveOf(request, curves, context)),
+          handle: withScope(accounts, "read", (request) => curveOf(request, curves, context)),
           summary: "How a sale sold over time",
           description: `About ${curvePointsMax} points, closer where it sold faster.`,
           auth: "admin",

@@ -2,16 +2,17 @@
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
+import { mayDo, type Access } from "../../access/identity.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
 import { integerMax } from "../../store/integer.ts";
 import type { Db } from "../../store/db.ts";
-import { listClaimants, listCoupons } from "../../store/coupons.ts";
+import { findClaim, listClaimants, listCoupons } from "../../store/coupons.ts";
 import { readBody, textField } from "../body.ts";
 import { time, whole } from "../fields.ts";
-import { Invalid, parseIdempotencyKey, parseText, parseWhole, queryOf } from "../parse.ts";
+import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
   claimantsQuery,
@@ -24,12 +25,14 @@ import {
   couponShape,
   idempotencyHeader,
 } from "../schemas.ts";
-import { isProving, withProven } from "../sale/checkout.ts";
+import { buyerOf, type Buyers } from "../buyers.ts";
+import { withScope } from "../callers.ts";
 import type { Operation, Route } from "../server.ts";
 
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
-/** Users listed in one answer; who wants more pages through them. */
+/** Users listed in one answer, and as many as may be asked for; who wants more pages through them. */
+const claimantsPerPage = 1_000;
 const claimantsPerPageMax = 10_000;
 
 const createBody = z.object({
@@ -46,6 +49,8 @@ type Context = {
   readonly engine: SaleEngine;
   readonly db: Db;
   readonly accounts: Accounts;
+  readonly buyers: Buyers;
+  readonly access: Access;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -54,6 +59,10 @@ export function couponRoutes(context: Context): Route[] {
   const reading: Operation = {
     handle: (request) => read(context, request),
     summary: "One coupon, with who has claimed it",
+    description:
+      `Lists ${claimantsPerPage} names, unless \`claims_limit\` asks for more. With ` +
+      "`ACCESS=guarded` the names are for administrators and keys with the scope `read`; a proven " +
+      "buyer is told of their own claim.",
     path: couponParam,
     query: claimantsQuery(claimantsPerPageMax),
     answers: { 200: claimedCoupon },
@@ -70,6 +79,7 @@ export function couponRoutes(context: Context): Route[] {
         GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
         POST: {
           handle: (request, server) => claim(context, request, server),
+          admitsItself: true,
           summary: "Claim a coupon, once a user",
           headers: idempotencyHeader,
           body: claimBody,
@@ -77,7 +87,7 @@ export function couponRoutes(context: Context): Route[] {
           refusals: [
             "invalid_request",
             "unauthenticated",
-            "cross_site",
+            "forbidden",
             "user_mismatch",
             "coupon_not_found",
             "already_claimed",
@@ -102,12 +112,21 @@ const couponMethods = (context: Context): Route["methods"] => ({
     refusals: ["invalid_request"],
   },
   POST: {
-    handle: (request) => create(context, request),
+    handle:
+      context.access === "open"
+        ? (request) => create(context, request)
+        : withScope(context.accounts, "manage", (request) => create(context, request)),
     summary: "Make a coupon, of which so many users may have one each",
+    description: "With `ACCESS=guarded` for administrators, and keys with the scope `manage`.",
     body: createBody,
     answers: { 201: couponShape },
     sends: ["Location"],
-    refusals: ["invalid_request", "coupon_exists", "overloaded"],
+    refusals: [
+      "invalid_request",
+      "coupon_exists",
+      "overloaded",
+      ...(context.access === "open" ? [] : (["unauthenticated", "forbidden"] as const)),
+    ],
   },
 });
 
@@ -123,7 +142,7 @@ async function create({ engine }: Context, request: Request): Promise<Response> 
   const { id, name, amount, createdAt } = coupon;
   const made = showCoupon({ id, name, amount, remaining: amount, createdAt });
   const response = json(made, 201);
-  response.headers.set("Location", pathOf(name));
+  response.headers.set("Location", pathTo(name));
   return response;
 }
 
@@ -137,20 +156,11 @@ async function claim(
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
   const { user_id: userId, coupon_name: coupon } = body;
-  const claimFor = async (buyer: Buyer): Promise<Response> => {
+  return await context.buyers.asBuyer(request, server, userId ?? null, async ({ buyer }) => {
     const { lookups } = leaderOf(context.engine).selling;
     const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
     return renderClaim(outcome, context.soldOutStatus);
-  };
-  if (isProving(request)) {
-    return await withProven(context.accounts, request, server, (buyer) =>
-      userId === undefined || userId === buyer.userId ? claimFor(buyer) : problem("user_mismatch"),
-    );
-  }
-  if (userId === undefined) {
-    return problem("invalid_request", new Invalid("user_id", "is missing"));
-  }
-  return await claimFor({ kind: "guest", userId });
+  });
 }
 
 function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {
@@ -183,29 +193,65 @@ function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: numb
   }
 }
 
-async function read({ engine, db }: Context, request: BunRequest): Promise<Response> {
+async function read(context: Context, request: BunRequest): Promise<Response> {
+  const { engine, db } = context;
   const name = nameIn(request);
   if (name instanceof Invalid) return problem("invalid_request", name);
-  const query = queryOf(request.url);
-  const after = parseWhole(query, "claims_after", { min: 0, max: integerMax, otherwise: 0 });
-  if (after instanceof Invalid) return problem("invalid_request", after);
-  const bounds = { min: 0, max: claimantsPerPageMax, otherwise: claimantsPerPageMax };
-  const limit = parseWhole(query, "claims_limit", bounds);
-  if (limit instanceof Invalid) return problem("invalid_request", limit);
-
+  const page = claimsPageOf(queryOf(request.url));
+  if (page instanceof Invalid) return problem("invalid_request", page);
   const { writer } = leaderOf(engine);
   const found = await writer.read((view) => view.coupon(name));
   if (found === null) return problem("coupon_not_found");
+  const shown = JSON.stringify(showCoupon(found)).slice(0, -1);
+  const seen = await seenBy(context, request);
+  if (seen !== "all") {
+    const claimedAt = seen === null ? null : await findClaim(db, name, seen);
+    const mine = claimedAt === null ? null : { claimed_at: time(claimedAt) };
+    const claims = `"claimed_by":null,"next_claims_after":null`;
+    return jsonText(
+      `${shown},${claims}${seen === null ? "" : `,"my_claim":${JSON.stringify(mine)}`}}`,
+    );
+  }
   // What the ledger has committed the records have: the list agrees with the figures.
   const claimed = found.amount - found.remaining;
+  const { after, limit } = page;
   const claimants =
-    limit === 0 ? [] : await listClaimants(db, name, { after, upTo: claimed, limit });
-  const last = after + claimants.length;
-  return json({
-    ...showCoupon(found),
-    claimed_by: claimants,
-    next_claims_after: last < claimed ? last : null,
-  });
+    limit === 0
+      ? { json: "[]", count: 0 }
+      : await listClaimants(db, name, { after, upTo: claimed, limit });
+  const last = after + claimants.count;
+  const next = last < claimed ? last : null;
+  return jsonText(`${shown},"claimed_by":${claimants.json},"next_claims_after":${next}}`);
+}
+
+function claimsPageOf(query: string): { readonly after: number; readonly limit: number } | Invalid {
+  const after = parseWhole(query, "claims_after", { min: 0, max: integerMax, otherwise: 0 });
+  if (after instanceof Invalid) return after;
+  const bounds = { min: 0, max: claimantsPerPageMax, otherwise: claimantsPerPage };
+  const limit = parseWhole(query, "claims_limit", bounds);
+  return limit instanceof Invalid ? limit : { after, limit };
+}
+
+/** Whose claims somebody sees: all, or their own as a buyer; null: none. */
+async function seenBy(
+  { access, accounts }: Context,
+  request: Request,
+): Promise<"all" | Buyer | null> {
+  if (access === "open") return "all";
+  const who = await accounts.identify(request);
+  if (who === "unauthenticated") return null;
+  if (mayDo(who, "read")) return "all";
+  switch (who.kind) {
+    case "account":
+      return buyerOf(who.account);
+    case "customer":
+      return { kind: "customer", userId: who.customer.userId };
+    case "guest":
+    case "key":
+      return null;
+    default:
+      return who satisfies never;
+  }
 }
 
 async function list({ db }: Context, query: string): Promise<Response> {
@@ -231,7 +277,7 @@ const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) =
 });
 
 /** A name of dots alone is written in full: clients take dot segments out of a path. */
-const pathOf = (name: string): string => {
+const pathTo = (name: string): string => {
   const segment = /^\.{1,2}$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
   return `/api/coupons/${segment}`;
 };
@@ -241,7 +287,7 @@ function nameIn({ url, params }: BunRequest): string | Invalid {
   // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
   const segment: unknown = Reflect.get(params, "name");
   if (segment === "." || segment === "..") return segment;
-  const path = new URL(url).pathname;
+  const path = pathOf(url);
   try {
     return parseText(decodeURIComponent(path.slice(path.lastIndexOf("/") + 1)), "name");
   } catch {

@@ -3,7 +3,7 @@
  * schemas in it. What every operation of a kind may answer (503 of what needs the leader or the
  * records, 401 and 403 of what needs an account, 413 of what takes a body) is added here, once.
  */
-import { tokenCookie } from "../../access/accounts.ts";
+import { sessionCookie } from "../../access/cookies.ts";
 import { exampleOf, Schemas, type Schema } from "./schemas.ts";
 import { problems, type ProblemCode } from "../problems.ts";
 import { operationsOf, type Operation, type Route } from "../server.ts";
@@ -35,6 +35,7 @@ const retried: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   "item_reserved",
   "sale_not_open",
   "too_many_attempts",
+  "rate_limited",
   "unavailable",
   "overloaded",
 ]);
@@ -71,11 +72,17 @@ export function documentOf(routes: readonly Route[], version: string): Schema {
       responses: refusals.shared,
       examples: refusals.examples,
       securitySchemes: {
-        bearer: { type: "http", scheme: "bearer", description: "The token of a login" },
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          description:
+            "The token of a login, a user token of the merchant's (a JWT with `sub` and `exp`), or an " +
+            "API key (`sk_…`)",
+        },
         cookie: {
           type: "apiKey",
           in: "cookie",
-          name: tokenCookie,
+          name: sessionCookie,
           description: "Set by a login; not believed from pages of other sites",
         },
       },
@@ -100,6 +107,7 @@ function describe(
   return {
     operationId: operationId(method, route.path),
     summary,
+    ...(operation.cost === undefined ? {} : { "x-cost": operation.cost }),
     ...(description === undefined ? {} : { description }),
     tags: [section?.name],
     security: auth === undefined ? [] : security,
@@ -157,7 +165,7 @@ const text = { type: "string" };
 const sentHeaders = {
   Location: { description: "Path of what was made", required: true, schema: text },
   "Set-Cookie": {
-    description: `\`${tokenCookie}\`: HttpOnly, SameSite=Lax, and Secure where the client came over TLS`,
+    description: `\`${sessionCookie}\`: HttpOnly, SameSite=Lax, and Secure where the client came over TLS`,
     required: true,
     schema: text,
   },
@@ -173,10 +181,9 @@ export function refusalCodes(
   { auth, body, refusals }: Operation,
 ): ProblemCode[] {
   const codes = new Set<ProblemCode>(refusals);
-  if (auth !== undefined) {
-    codes.add("unauthenticated");
-    if (method !== "GET") codes.add("cross_site");
-  }
+  if (auth !== undefined) codes.add("unauthenticated");
+  if (method !== "GET") codes.add("cross_site");
+  codes.add("rate_limited");
   if (auth === "admin") codes.add("forbidden");
   if (body !== undefined) {
     codes.add("invalid_request").add("payload_too_large").add("unsupported_media_type");
@@ -209,6 +216,9 @@ class Refusals {
       ...(codes.some((code) => retried.has(code))
         ? { "Retry-After": { ...retryAfter, required: status === 429 || status === 503 } }
         : {}),
+      ...(codes.includes("rate_limited")
+        ? { RateLimit: rateLimit, "RateLimit-Policy": rateLimitPolicy }
+        : {}),
       ...(status === 401 ? { "WWW-Authenticate": { required: true, schema: text } } : {}),
       ...(status >= 500 ? { "X-Request-Id": { required: true, schema: text } } : {}),
     };
@@ -236,6 +246,16 @@ class Refusals {
 const retryAfter = {
   description: "Whole seconds",
   schema: { type: "integer", minimum: 1 },
+};
+
+/** As draft-ietf-httpapi-ratelimit-headers has them. */
+const rateLimit = {
+  description: "What is left of which policy, and in how many seconds there is more",
+  schema: { ...text, examples: ['"writes";r=0;t=1'] },
+};
+const rateLimitPolicy = {
+  description: "How many requests may come at once, and seconds in which they all come back",
+  schema: { ...text, examples: ['"writes";q=60;w=3'] },
 };
 
 const problemExample = (code: ProblemCode, status: number): Schema => ({

@@ -7,6 +7,7 @@ import type { Buyer } from "../../ledger/buyers.ts";
 import type {
   Buy,
   BuyOutcome,
+  CodeUser,
   CheckoutOutcome,
   PurchaseOutcome,
   LookUp,
@@ -69,11 +70,7 @@ export class Buying {
     );
   };
 
-  async purchase(
-    code: string,
-    by: Buyer | null,
-    expectedPriceCents: number | null,
-  ): Promise<Response> {
+  async purchase(code: string, by: CodeUser, expectedPriceCents: number | null): Promise<Response> {
     const { lookups } = leaderOf(this.#context.engine).selling;
     const asked = { kind: "purchase", code, by, expectedPriceCents, lookup: null } as const;
     return await this.#renderPurchase(await lookups.purchase(asked));
@@ -91,7 +88,7 @@ export class Buying {
   }
 
   /** @param saleId null: whichever sale the code is of */
-  async release(code: string, by: Buyer | null, saleId: number | null): Promise<Response> {
+  async release(code: string, by: CodeUser, saleId: number | null): Promise<Response> {
     const { lookups } = leaderOf(this.#context.engine).selling;
     const { word } = await lookups.release({
       kind: "release",
@@ -116,6 +113,13 @@ export class Buying {
       default:
         return this.#refusal(outcome);
     }
+  }
+
+  /** The sale in which a buyer holds a code now; null when they do not hold it. */
+  async saleOf(code: string, buyer: Buyer): Promise<number | null> {
+    const { writer } = leaderOf(this.#context.engine);
+    const live = await writer.read((view) => view.reservationsOf(buyer));
+    return live.find((reservation) => reservation.code === code)?.saleId ?? null;
   }
 
   /** What a buyer holds, in every sale. */

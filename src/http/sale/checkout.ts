@@ -1,8 +1,8 @@
 /** The routes of the two steps, reserve and buy; of giving back, and of what one holds. */
 import type { BunRequest, Server } from "bun";
-import { tokenCookie, type Account, type Accounts } from "../../access/accounts.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
-import type { Checkout } from "../../ledger/commands.ts";
+import type { Hoarding } from "../../access/hoarding.ts";
+import type { Checkout, CheckoutOutcome } from "../../ledger/commands.ts";
 import { leaderOf } from "../../sales/selling.ts";
 import {
   type CheckoutAsked,
@@ -11,6 +11,7 @@ import {
   parseCode,
   parseExpectedPrice,
   parseIdempotencyKey,
+  parseText,
   queryOf,
   queryValue,
 } from "../parse.ts";
@@ -23,14 +24,25 @@ import {
   purchaseQuery,
   reservationList,
   reservationShape,
+  reservationsQuery,
 } from "../schemas.ts";
 import type { Route } from "../server.ts";
-import { isCrossSite, withUser } from "../shop/accounts.ts";
+import type { Buyers, CodeAsker } from "../buyers.ts";
 import { Buying, type BuyingContext } from "./buying.ts";
 
-type CheckoutContext = BuyingContext & { readonly accounts: Accounts };
+type CheckoutContext = BuyingContext & {
+  readonly buyers: Buyers;
+  readonly hoarding: Hoarding;
+};
 
-const whoever = ["unauthenticated", "cross_site", "unavailable", "overloaded"] as const;
+const whoever = [
+  "unauthenticated",
+  "forbidden",
+  "cross_site",
+  "rate_limited",
+  "unavailable",
+  "overloaded",
+] as const;
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const buying = new Buying(context);
@@ -45,10 +57,12 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
       methods: {
         POST: {
           handle: (request, server) => checkout(context, buying, request, server),
+          admitsItself: true,
           summary: "Reserve one unit of an item",
           description:
-            "The first step. A guest names a `user_id`; a session or login token proves an " +
-            "account, which may leave it out, and is told the code of what it holds again.",
+            "The first step. A guest names a `user_id`, as does a key with the scope `sell`, which " +
+            "buys for that customer. A session or login token proves an account, a user token a " +
+            "customer: both may leave it out, and are told the code of what they hold again.",
           query: checkoutQuery,
           headers: idempotencyHeader,
           answers: { 200: reservationShape },
@@ -69,7 +83,12 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
         },
         DELETE: {
           handle: (request, server) =>
-            aboutCode(context, request, server, (code, by) => buying.release(code, by, null)),
+            aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
+              const answer = await buying.release(code, by, onlySaleId);
+              if (answer.status === 204) context.hoarding.released(code, context.clock());
+              return answer;
+            }),
+          admitsItself: true,
           summary: "Give a reservation back",
           description: "May be sent again; after a purchase it is refused.",
           query: codeQuery,
@@ -83,13 +102,13 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(context.accounts, (_request, _server, account) =>
-            buying.reservations(buyerOf(account)),
-          ),
-          summary: "What one holds, in every sale",
+          handle: (request) => reservations(context, buying, request),
+          summary: "What a proven buyer holds, in every sale",
+          description: "A key with the scope `sell` names the customer.",
           auth: "user",
+          query: reservationsQuery,
           answers: { 200: reservationList },
-          refusals: ["unauthenticated"],
+          refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
         },
       },
     },
@@ -104,6 +123,7 @@ function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
       methods: {
         POST: {
           handle: (request, server) => purchase(context, buying, request, server),
+          admitsItself: true,
           summary: "Buy what a code has reserved",
           description:
             "The second step. The same code again: the same order, `replayed`. A code past its " +
@@ -126,9 +146,6 @@ function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
 }
 
 const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
-
-/** An account as a buyer: it goes by its name. */
-export const buyerOf = ({ username }: Account): Buyer => ({ kind: "account", userId: username });
 
 /** Most checkouts of a flood are refused, and what is not reserved needs no code. */
 class AskedCheckout implements Checkout {
@@ -154,7 +171,7 @@ class AskedCheckout implements Checkout {
 }
 
 function checkout(
-  { engine, accounts }: CheckoutContext,
+  context: CheckoutContext,
   buying: Buying,
   request: Request,
   server: Server<undefined>,
@@ -163,60 +180,79 @@ function checkout(
   if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
-
-  const reserve = (buyer: Buyer): Promise<Response> =>
-    leaderOf(engine).writer.submit(new AskedCheckout(asked, buyer, key), buying.renderCheckout);
-  if (isProving(request)) {
-    return withProven(accounts, request, server, (buyer) =>
-      asked.userId !== null && asked.userId !== buyer.userId
-        ? problem("user_mismatch")
-        : reserve(buyer),
-    );
-  }
-  if (asked.userId === null) return invalid(new Invalid("user_id", "is missing"));
-  return reserve({ kind: "guest", userId: asked.userId });
+  const { engine, buyers, hoarding, clock } = context;
+  return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }, network) => {
+    const waitMs = network === null ? 0 : hoarding.waitMs(network, buyer, asked, clock());
+    if (waitMs > 0) return holdsTooMuch(waitMs);
+    const command = new AskedCheckout(asked, buyer, key);
+    const render =
+      network === null ? buying.renderCheckout : counting(context, buying, network, asked);
+    const { writer } = leaderOf(engine);
+    return onlySaleId === null
+      ? writer.submit(command, render)
+      : writer
+          .read((view) => (asked.sale === "current" ? view.currentSaleId() : asked.sale))
+          .then((saleId) =>
+            saleId === onlySaleId || saleId === null ? writer.submit(command, render) : otherSale(),
+          );
+  });
 }
 
-/** Whether a request carries something that is meant to prove who sends it. */
-export const isProving = ({ headers }: Request): boolean =>
-  headers.get("Authorization") !== null ||
-  headers.get("Cookie")?.includes(`${tokenCookie}=`) === true;
+/** Renders an outcome, and counts what a network has reserved by it. */
+const counting =
+  ({ hoarding }: CheckoutContext, buying: Buying, network: string, asked: CheckoutAsked) =>
+  (outcome: CheckoutOutcome): Response => {
+    if (outcome.word === "reserved") hoarding.reserved(network, outcome.reservation, asked);
+    return buying.renderCheckout(outcome);
+  };
 
-/** Goes on with whom a request proves; what it carries and does not count is nobody's. */
-export async function withProven(
-  accounts: Accounts,
-  request: Request,
-  server: Server<undefined>,
-  go: (buyer: Buyer) => Response | Promise<Response>,
-): Promise<Response> {
-  const account = await accounts.authenticate(request);
-  if (account === null) return problem("unauthenticated");
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
-  return await go(buyerOf(account));
-}
+const holdsTooMuch = (waitMs: number): Response =>
+  problem("rate_limited", {
+    detail: "Too much is reserved from here, or this item too often, and not bought.",
+    retryAfterMs: waitMs,
+  });
+
+const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
 
 /** Does something with the code of a request, in the name of whom it proves, or of nobody. */
-async function aboutCode(
-  { accounts }: CheckoutContext,
+function aboutCode(
+  { buyers }: CheckoutContext,
   request: BunRequest,
   server: Server<undefined>,
-  use: (code: string, by: Buyer | null) => Promise<Response>,
-): Promise<Response> {
+  use: (code: string, asker: CodeAsker) => Promise<Response>,
+): Response | Promise<Response> {
   const code = parseCode(queryValue(queryOf(request.url), "code"));
   if (code instanceof Invalid) return invalid(code);
-  if (!isProving(request)) return await use(code, null);
-  return await withProven(accounts, request, server, (buyer) => use(code, buyer));
+  return buyers.withCode(request, server, (asker) => use(code, asker));
 }
 
-async function purchase(
+function purchase(
   context: CheckoutContext,
   buying: Buying,
   request: BunRequest,
   server: Server<undefined>,
-): Promise<Response> {
+): Response | Promise<Response> {
   const expected = parseExpectedPrice(queryOf(request.url));
   if (expected instanceof Invalid) return invalid(expected);
-  return await aboutCode(context, request, server, (code, by) =>
-    buying.purchase(code, by, expected),
-  );
+  return aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
+    if (onlySaleId !== null && by !== null && by !== "merchant") {
+      const saleId = await buying.saleOf(code, by);
+      if (saleId !== null && saleId !== onlySaleId) return otherSale();
+    }
+    const answer = await buying.purchase(code, by, expected);
+    if (answer.status === 200) context.hoarding.bought(code);
+    return answer;
+  });
+}
+
+function reservations(
+  { buyers }: CheckoutContext,
+  buying: Buying,
+  request: BunRequest,
+): Response | Promise<Response> {
+  const given = queryValue(queryOf(request.url), "user_id");
+  const userId = given === null || given instanceof Invalid ? given : parseText(given, "user_id");
+  if (userId instanceof Invalid) return invalid(userId);
+  return buyers.asProven(request, userId, ({ buyer }) => buying.reservations(buyer));
 }

@@ -18,6 +18,7 @@ import type { LedgerView } from "../../ledger/view.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
 import { time } from "../fields.ts";
+import type { StreamPlaces } from "../connections.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -35,6 +36,8 @@ const streamsPerTurn = 32;
 const dropSeconds = 4;
 /** A comment this often keeps connections and proxies from falling asleep. */
 const keepAliveMs = 15_000;
+/** Who has not taken anything for this long is gone, or does not read. */
+const silenceMaxSeconds = 40;
 
 const stillHere = new TextEncoder().encode(": still here\n\n");
 
@@ -65,6 +68,8 @@ type Stream = {
   readonly body: ReadableStreamDefaultController<Uint8Array>;
   /** Ends the connection, even when nobody reads what is on it. */
   readonly hangUp: () => void;
+  /** Gives its place among the connections back. */
+  readonly leave: () => void;
 };
 
 /** The open sale exactly as the events up to this one have told it. */
@@ -90,6 +95,7 @@ export class Events {
   #figures: { sold: number; reserved: number; available: number } | null = null;
   #said: SaidUnits | null = null;
   readonly #bounds: EventBounds;
+  readonly #places: StreamPlaces;
   #timer: Timer | null = null;
   #publishing = false;
   #saidAt = 0;
@@ -99,7 +105,9 @@ export class Events {
     catalogue: Catalogue,
     clock: () => number,
     bounds: Partial<EventBounds> = {},
+    places: StreamPlaces = () => () => {},
   ) {
+    this.#places = places;
     this.#engine = engine;
     this.#catalogue = catalogue;
     this.#clock = clock;
@@ -113,10 +121,8 @@ export class Events {
         leaderOnly: true,
         methods: {
           GET: {
-            handle: (request, server) => {
-              server.timeout(request, 0);
-              return this.#open(request, server);
-            },
+            handle: (request, server) => this.#open(request, server),
+            streams: true,
             summary: "What happens, as server-sent events",
             description:
               "`sale` when the open sale changes: `{sale: {id,title,starts_at,ends_at,stock}}`, " +
@@ -125,7 +131,7 @@ export class Events {
             headers: eventsHeader,
             answers: { 200: z.string() },
             mediaType: "text/event-stream",
-            refusals: ["overloaded"],
+            refusals: ["overloaded", "rate_limited"],
           },
         },
       },
@@ -158,7 +164,10 @@ export class Events {
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const { body } of this.#streams) close(body);
+    for (const { body, leave } of this.#streams) {
+      close(body);
+      leave();
+    }
     this.#streams.clear();
   }
 
@@ -166,18 +175,22 @@ export class Events {
     if (request.method === "HEAD") return new Response(null, { headers: streamHeaders });
     const { streamsMax, streamBytesMax } = this.#bounds;
     if (this.#streams.size >= streamsMax) return problem("overloaded", { retryAfterMs: 5_000 });
+    const leave = this.#places(request, server);
+    if (leave instanceof Response) return leave;
+    server.timeout(request, silenceMaxSeconds);
     const missed = this.#missedSince(request.headers.get("Last-Event-ID"));
     let stream: Stream | null = null;
     const source = new ReadableStream<Uint8Array>(
       {
         start: (body) => {
-          stream = { body, hangUp: () => server.timeout(request, dropSeconds) };
+          stream = { body, hangUp: () => server.timeout(request, dropSeconds), leave };
           this.#streams.add(stream);
           body.enqueue(this.#encoder.encode(": welcome\n\n"));
           for (const { bytes } of missed) body.enqueue(bytes);
         },
         cancel: () => {
           if (stream !== null) this.#streams.delete(stream);
+          leave();
         },
       },
       new ByteLengthQueuingStrategy({ highWaterMark: streamBytesMax }),
@@ -302,6 +315,7 @@ export class Events {
     this.#streams.delete(stream);
     close(stream.body);
     stream.hangUp();
+    stream.leave();
   }
 }
 

@@ -1,16 +1,11 @@
 /** Who may call a route; and registering, logging in and out, and changing one's password. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
-import {
-  credentialOf,
-  tokenCookie,
-  type Account,
-  type Accounts,
-  type Refused,
-  type TooMany,
-} from "../../access/accounts.ts";
+import type { Account, Accounts, Refused, TooMany } from "../../access/accounts.ts";
+import { sessionCookie, setCookie } from "../../access/cookies.ts";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { readBody, textField } from "../body.ts";
+import { unauthenticated } from "../callers.ts";
 import { json, problem } from "../problems.ts";
 import type { Handler, Route } from "../server.ts";
 
@@ -21,13 +16,15 @@ type AccountHandler = (
   account: Account,
 ) => Response | Promise<Response>;
 
-/** Lets in whoever is logged in; answers everybody else by itself: 401, or 403 across sites. */
+/** Lets in whoever is logged in; answers everybody else by itself. */
 export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
-    const account = await accounts.authenticate(request);
-    if (account === null) return unauthenticated("unauthenticated");
-    if (isCrossSite(accounts, request, server)) return problem("cross_site");
-    return await handle(request, server, account);
+    const who = await accounts.identify(request);
+    if (who === "unauthenticated" || who.kind === "guest") {
+      return unauthenticated("unauthenticated");
+    }
+    if (who.kind !== "account") return problem("forbidden", { detail: "This is for accounts." });
+    return await handle(request, server, who.account);
   };
 }
 
@@ -36,36 +33,6 @@ export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
   return withUser(accounts, (request, server, account) =>
     account.role === "admin" ? handle(request, server, account) : problem("forbidden"),
   );
-}
-
-/**
- * Whether a page of another site has a browser send this. Browsers tell by Sec-Fetch-Site, or
- * where that is missing (over plain HTTP) by Origin; what sends neither is no browser. Who
- * sends a token in the Authorization header knows it, which another site's page does not.
- */
-export function isCrossSite(
-  accounts: Accounts,
-  request: Request,
-  server: Server<undefined>,
-): boolean {
-  if (request.method === "GET" || request.method === "HEAD") return false;
-  if (credentialOf(request)?.by === "bearer") return false;
-  const site = request.headers.get("Sec-Fetch-Site");
-  if (site !== null) return site !== "same-origin" && site !== "none";
-  const origin = request.headers.get("Origin");
-  if (origin === null) return false;
-  const { host } = accounts.clients.of(request, server);
-  return !URL.canParse(origin) || new URL(origin).host !== hostOf(origin, host);
-}
-
-/** The Host header with the origin's scheme's own port left out, as origins leave it out. */
-function hostOf(origin: string, host: string): string | null {
-  const url = `${new URL(origin).protocol}//${host}`;
-  return URL.canParse(url) ? new URL(url).host : null;
-}
-
-function unauthenticated(code: "unauthenticated" | "invalid_credentials"): Response {
-  return problem(code, { headers: { "WWW-Authenticate": "Bearer", "Cache-Control": "no-store" } });
 }
 
 const tooMany = ({ retryAfterMs }: TooMany): Response =>
@@ -80,8 +47,14 @@ const ruled = (complaintOf: (text: string) => string | null) =>
       if (complaint !== null) context.addIssue({ code: "custom", message: complaint });
     });
 
+/** Trimmed first, as every name is. */
+const newUsername = textField.superRefine((name, context) => {
+  const complaint = complaintOfUsername(name);
+  if (complaint !== null) context.addIssue({ code: "custom", message: complaint });
+});
+
 const newAccount = z.object({
-  username: ruled(complaintOfUsername),
+  username: newUsername,
   password: ruled(complaintOfPassword),
 });
 
@@ -153,7 +126,7 @@ function sessionRoutes(accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: (request, server) => logOut(accounts, request, server),
+          handle: (request) => logOut(accounts, request),
           summary: "End the session of the token or cookie; good also without one",
           answers: { 204: null },
           sends: ["Set-Cookie"],
@@ -211,7 +184,6 @@ async function register(
   request: Request,
   server: Server<undefined>,
 ): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
   const body = await readBody(request, newAccount);
   if (body instanceof Response) return body;
   const outcome = await accounts.register(body, accounts.clients.of(request, server).address);
@@ -233,17 +205,16 @@ async function logIn(
   request: Request,
   server: Server<undefined>,
 ): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
   const body = await readBody(request, credentials);
   if (body instanceof Response) return body;
-  const { address, secure } = accounts.clients.of(request, server);
+  const { address } = accounts.clients.of(request, server);
   const outcome = await accounts.login(body, address);
   switch (outcome.word) {
     case "logged_in": {
       const { token, lifeMs, account } = outcome;
       const seconds = Math.floor(lifeMs / 1000);
       const response = fresh(json({ token, expires_in: seconds, user: account }));
-      response.headers.set("Set-Cookie", cookie(token, seconds, secure));
+      response.headers.set("Set-Cookie", setCookie(request, sessionCookie, token, seconds));
       return response;
     }
     default:
@@ -283,20 +254,11 @@ function refused(outcome: Refused): Response {
   }
 }
 
-async function logOut(
-  accounts: Accounts,
-  request: Request,
-  server: Server<undefined>,
-): Promise<Response> {
-  if (isCrossSite(accounts, request, server)) return problem("cross_site");
+async function logOut(accounts: Accounts, request: Request): Promise<Response> {
   await accounts.logout(request);
-  const { secure } = accounts.clients.of(request, server);
-  return new Response(null, { status: 204, headers: { "Set-Cookie": cookie("", 0, secure) } });
+  const ended = setCookie(request, sessionCookie, "", 0);
+  return new Response(null, { status: 204, headers: { "Set-Cookie": ended } });
 }
-
-const cookie = (token: string, seconds: number, secure: boolean): string =>
-  `${tokenCookie}=${token}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Lax` +
-  (secure ? "; Secure" : "");
 
 /** For nobody's cache to keep. */
 export function fresh(response: Response): Response {

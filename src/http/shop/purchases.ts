@@ -4,7 +4,7 @@
  */
 import type { BunRequest } from "bun";
 import { z } from "zod";
-import type { Account, Accounts } from "../../access/accounts.ts";
+import type { Accounts } from "../../access/accounts.ts";
 import { leaderOf } from "../../sales/selling.ts";
 import { integerMax } from "../../store/integer.ts";
 import { boughtOf, listOrders } from "../../store/orders.ts";
@@ -14,10 +14,9 @@ import { idIn, idParam, pageOf, pageParams, time, timeShape, whole } from "../fi
 import { Invalid, parseCode, parseIdempotencyKey, queryOf, queryValue } from "../parse.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import { Buying, showOrder } from "../sale/buying.ts";
-import { buyerOf } from "../sale/checkout.ts";
+import { withBuyer, type Asker } from "../buyers.ts";
 import { buyerShape, idempotencyHeader, reservationShape } from "../schemas.ts";
 import type { Route } from "../server.ts";
-import { withUser } from "./accounts.ts";
 import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
 
 const ordersPerPage = 20;
@@ -99,7 +98,13 @@ const notSold = [
   "idempotency_key_reused",
 ] as const satisfies readonly ProblemCode[];
 
-const everyone = ["unauthenticated", "cross_site", "unavailable", "overloaded"] as const;
+const everyone = [
+  "unauthenticated",
+  "forbidden",
+  "cross_site",
+  "unavailable",
+  "overloaded",
+] as const;
 
 export function purchaseRoutes(
   sales: FlashSales,
@@ -117,7 +122,7 @@ function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withUser(accounts, (request, _, account) => purchases.checkout(request, account)),
+          handle: withBuyer(accounts, (request, _, asker) => purchases.checkout(request, asker)),
           summary: "The first step: reserve one unit of an item",
           auth: "user",
           path: idParam("The sale"),
@@ -127,7 +132,7 @@ function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
           refusals: ["invalid_request", ...notSold, ...everyone],
         },
         DELETE: {
-          handle: withUser(accounts, (request, _, account) => purchases.release(request, account)),
+          handle: withBuyer(accounts, (request, _, asker) => purchases.release(request, asker)),
           summary: "Give a reservation back",
           auth: "user",
           path: idParam("The sale"),
@@ -142,7 +147,7 @@ function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withUser(accounts, (request, _, account) => purchases.purchase(request, account)),
+          handle: withBuyer(accounts, (request, _, asker) => purchases.purchase(request, asker)),
           summary: "Buy: the second step with a code, or both steps in one",
           description:
             "In one step, what the account has reserved of the product is sold first. The same " +
@@ -172,7 +177,7 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(accounts, (request, _, account) => purchases.orders(request, account)),
+          handle: withBuyer(accounts, (request, _, asker) => purchases.orders(request, asker)),
           summary: "What this account has bought, in every sale, newest first",
           auth: "user",
           query: z.object(pageParams("order", ordersPerPageMax)),
@@ -186,7 +191,7 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(accounts, (request, _, account) => purchases.check(request, account)),
+          handle: withBuyer(accounts, (request, _, asker) => purchases.check(request, asker)),
           summary: "Whether this account has bought a product",
           auth: "user",
           path: idParam("The product", "product"),
@@ -197,6 +202,13 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
     },
   ];
 }
+
+/** Whether a token is for another sale. */
+const isForAnother = ({ onlySaleId }: Asker, saleId: number | null): boolean =>
+  onlySaleId !== null && onlySaleId !== saleId;
+
+const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
 
 class Purchases {
   readonly #sales: FlashSales;
@@ -209,17 +221,18 @@ class Purchases {
     this.#buying = new Buying(context);
   }
 
-  async checkout(request: BunRequest, account: Account): Promise<Response> {
+  async checkout(request: BunRequest, asker: Asker): Promise<Response> {
     const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
     if (key instanceof Invalid) return problem("invalid_request", key);
     const body = await readBody(request, checkoutBody);
     if (body instanceof Response) return body;
     const { writer, selling } = leaderOf(this.#context.engine);
     const saleId = idIn(request, "id");
+    if (isForAnother(asker, saleId)) return otherSale();
     return await writer.submit(
       {
         kind: "checkout",
-        buyer: buyerOf(account),
+        buyer: asker.buyer,
         item: body.item_id,
         // An hourly sale is none here.
         sale: saleId !== null && selling.products.has(saleId) ? saleId : "unknown",
@@ -231,35 +244,36 @@ class Purchases {
     );
   }
 
-  async release(request: BunRequest, account: Account): Promise<Response> {
+  async release(request: BunRequest, asker: Asker): Promise<Response> {
     const code = parseCode(queryValue(queryOf(request.url), "code"));
     if (code instanceof Invalid) return problem("invalid_request", code);
-    return await this.#buying.release(code, buyerOf(account), idIn(request, "id"));
+    return await this.#buying.release(code, asker.buyer, idIn(request, "id"));
   }
 
-  async purchase(request: BunRequest, account: Account): Promise<Response> {
+  async purchase(request: BunRequest, asker: Asker): Promise<Response> {
     const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
     if (key instanceof Invalid) return problem("invalid_request", key);
     const body = await readBody(request, z.looseObject({}));
     if (body instanceof Response) return body;
     return "code" in body
-      ? await this.#secondStep(body, account)
-      : await this.#oneStep(body, account, key);
+      ? await this.#secondStep(body, asker)
+      : await this.#oneStep(body, asker, key);
   }
 
-  async #secondStep(given: unknown, account: Account): Promise<Response> {
+  async #secondStep(given: unknown, asker: Asker): Promise<Response> {
     const body = parseBody(given, codeBody);
     if (body instanceof Response) return body;
     const code = parseCode(body.code);
     if (code instanceof Invalid) return problem("invalid_request", code);
     const expected = body.expected_price_cents ?? null;
-    return await this.#buying.purchase(code, buyerOf(account), expected);
+    return await this.#buying.purchase(code, asker.buyer, expected);
   }
 
-  async #oneStep(given: unknown, account: Account, key: string | null): Promise<Response> {
+  async #oneStep(given: unknown, asker: Asker, key: string | null): Promise<Response> {
     const body = parseBody(given, buyBody);
     if (body instanceof Response) return body;
     const { flash_sale_id: saleId, product_id: productId, quantity } = body;
+    if (isForAnother(asker, saleId)) return otherSale();
     const stored = await this.#sales.stored(saleId);
     if (stored !== null && quantity > stored.sale.perUserLimit) {
       const detail = `quantity is not an integer from 1 to ${stored.sale.perUserLimit}`;
@@ -267,7 +281,7 @@ class Purchases {
     }
     const item = stored?.items.find((one) => one.productId === productId);
     return await this.#buying.buy({
-      buyer: buyerOf(account),
+      buyer: asker.buyer,
       saleId: stored === null ? "unknown" : saleId,
       itemId: item?.id ?? "unknown",
       quantity,
@@ -276,7 +290,7 @@ class Purchases {
     });
   }
 
-  async orders(request: BunRequest, account: Account): Promise<Response> {
+  async orders(request: BunRequest, asker: Asker): Promise<Response> {
     const page = pageOf(queryOf(request.url), {
       limit: ordersPerPage,
       limitMax: ordersPerPageMax,
@@ -285,7 +299,7 @@ class Purchases {
     if (page instanceof Invalid) return problem("invalid_request", page);
     const { after: before, limit } = page;
     const asked = { before, limit: limit + 1 };
-    const found = await listOrders(this.#context.db, buyerOf(account), asked);
+    const found = await listOrders(this.#context.db, asker.buyer, asked);
     const shown = found.slice(0, limit);
     return json({
       purchases: shown.map(showOrder),
@@ -293,12 +307,12 @@ class Purchases {
     });
   }
 
-  async check(request: BunRequest, account: Account): Promise<Response> {
+  async check(request: BunRequest, asker: Asker): Promise<Response> {
     const { db } = this.#context;
     const id = idIn(request, "product");
     const product = id === null ? null : await findProduct(db, id);
     if (product === null) return problem("product_not_found");
-    const { units, last } = await boughtOf(db, buyerOf(account), product.id);
+    const { units, last } = await boughtOf(db, asker.buyer, product.id);
     return json({
       product_id: product.id,
       purchased: units > 0,

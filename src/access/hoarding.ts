@@ -1,0 +1,131 @@
+/**
+ * What one client may hold without buying: a guest is anybody, so what guests hold is counted by
+ * their address; and whoever reserves one item again and again, and lets it go each time, waits.
+ *
+ * It is the leader's memory of its term: a new leader begins anew, and what it does not know of, it
+ * does not hold against anybody. Bounded: past `reservationsMax` what was reserved first is no longer
+ * counted.
+ */
+import { BoundedMap } from "../bounded.ts";
+import { buyerId, type Buyer } from "../ledger/buyers.ts";
+import type { Checkout } from "../ledger/commands.ts";
+
+/** A guest's address may hold as many times what one user may. */
+const usersPerAddress = 10;
+/** How often one item may be reserved and let go. */
+const letGoMax = 3;
+export const reservationsMax = 100_000;
+
+/** A reservation of a client that is counted. */
+type Counted = {
+  readonly network: string;
+  readonly isGuest: boolean;
+  /** Buyer, sale and item. */
+  readonly wish: string;
+  expiresAt: number;
+};
+
+/** A wish that was not bought so far. */
+type Unbought = { times: number; endsAt: number };
+
+/** What a checkout asks for. */
+type Asked = Pick<Checkout, "sale" | "item">;
+
+type Reserved = {
+  readonly code: string;
+  readonly buyer: Buyer;
+  readonly saleId: number;
+  readonly itemId: number;
+  /** ms since the Unix epoch */
+  readonly expiresAt: number;
+};
+
+export class Hoarding {
+  /** The hourly sale in which something was reserved last. */
+  #currentSaleId = 0;
+  readonly #guestsMax: number;
+  readonly #restMs: number;
+  readonly #counted = new BoundedMap<string, Counted>(reservationsMax);
+  readonly #unbought = new BoundedMap<string, Unbought>(reservationsMax);
+  /** Codes that guests of an address hold. */
+  readonly #guests = new BoundedMap<string, Set<string>>(reservationsMax);
+
+  constructor(terms: { readonly perUserLimit: number; readonly reservationTtlMs: number }) {
+    this.#guestsMax = usersPerAddress * terms.perUserLimit;
+    this.#restMs = terms.reservationTtlMs;
+  }
+
+  /**
+   * In how many ms a client may reserve; 0: now.
+   * @param now ms since the Unix epoch
+   */
+  waitMs(network: string, buyer: Buyer, { sale, item }: Asked, now: number): number {
+    const held = buyer.kind === "guest" ? this.#guestWaitMs(network, now) : 0;
+    if (held > 0 || item === "any") return held;
+    const saleId = sale === "current" ? this.#currentSaleId : sale;
+    return this.#wishWaitMs(wishOf(buyer, saleId, item), now);
+  }
+
+  reserved(network: string, reservation: Reserved, { sale }: Asked): void {
+    const { code, buyer, saleId, itemId, expiresAt } = reservation;
+    if (sale === "current") this.#currentSaleId = saleId;
+    const isGuest = buyer.kind === "guest";
+    const wish = wishOf(buyer, saleId, itemId);
+    this.#counted.set(code, { network, isGuest, wish, expiresAt });
+    const unbought = this.#unbought.get(wish) ?? { times: 0, endsAt: 0 };
+    const times = unbought.times + 1;
+    this.#unbought.set(wish, { times, endsAt: Math.max(unbought.endsAt, expiresAt) });
+    if (!isGuest) return;
+    const codes = this.#guests.get(network) ?? new Set();
+    codes.add(code);
+    this.#guests.set(network, codes);
+  }
+
+  bought(code: string): void {
+    const counted = this.#forget(code);
+    if (counted !== null) this.#unbought.delete(counted.wish);
+  }
+
+  /** @param now ms since the Unix epoch */
+  released(code: string, now: number): void {
+    const counted = this.#forget(code);
+    const unbought = counted === null ? undefined : this.#unbought.get(counted.wish);
+    if (unbought !== undefined) unbought.endsAt = Math.min(unbought.endsAt, now);
+  }
+
+  #forget(code: string): Counted | null {
+    const counted = this.#counted.get(code);
+    if (counted === undefined) return null;
+    this.#counted.delete(code);
+    const codes = this.#guests.get(counted.network);
+    codes?.delete(code);
+    if (codes?.size === 0) this.#guests.delete(counted.network);
+    return counted;
+  }
+
+  /** Until the first of what the guests of an address hold runs out, if they hold too much. */
+  #guestWaitMs(network: string, now: number): number {
+    const codes = this.#guests.get(network);
+    if (codes === undefined || codes.size < this.#guestsMax) return 0;
+    let first = Infinity;
+    for (const code of codes) {
+      const expiresAt = this.#counted.get(code)?.expiresAt ?? 0;
+      if (expiresAt > now) first = Math.min(first, expiresAt);
+      else codes.delete(code);
+    }
+    return codes.size < this.#guestsMax ? 0 : first - now;
+  }
+
+  /** Until one TTL after the last of them ended. While one lives, the ledger says what may be. */
+  #wishWaitMs(wish: string, now: number): number {
+    const unbought = this.#unbought.get(wish);
+    if (unbought === undefined || unbought.times < letGoMax || now < unbought.endsAt) return 0;
+    const mayAt = unbought.endsAt + this.#restMs;
+    if (now < mayAt) return mayAt - now;
+    this.#unbought.delete(wish);
+    return 0;
+  }
+}
+
+const wishOf = (buyer: Buyer, saleId: number | "unknown", itemId: number): string =>
+  `${saleId}:${itemId}:${buyerId(buyer)}`;

@@ -1,0 +1,91 @@
+/**
+ * Who sends a request, by what it carries:
+ *
+ * - nothing, or cookies that are not ours: a guest, whose user id is anybody's word;
+ * - `Authorization: Bearer sk_…`: a merchant's server, with a key;
+ * - a login token there, or in our cookie: an account;
+ * - another token there: a customer, for whom the merchant vouches.
+ *
+ * What is carried and does not count makes nobody a guest: it is `unauthenticated`. The header goes
+ * before the cookie, for a request has one sender.
+ *
+ * Guests are most, and told without waiting, by two looks at headers.
+ */
+import type { Account } from "./accounts.ts";
+import { cookieOf, sessionCookie } from "./cookies.ts";
+import { keyPrefix, type ApiKey, type Keys } from "./keys.ts";
+import { isLoginToken } from "./tokens.ts";
+import type { Customer, UserTokens } from "./user-tokens.ts";
+import type { Scope } from "../store/keys.ts";
+
+export type Identity =
+  | { readonly kind: "guest" }
+  | { readonly kind: "account"; readonly account: Account }
+  | { readonly kind: "customer"; readonly customer: Customer }
+  | { readonly kind: "key"; readonly key: ApiKey };
+
+/** Who may buy, claim and make coupons: everybody, or those who are known. */
+export type Access = "open" | "guarded";
+
+/** What a request carries does not count. */
+export type Unauthenticated = "unauthenticated";
+
+/** Whether somebody may do what a scope allows; an administrator may manage and read. */
+export function mayDo(who: Identity, scope: Scope): boolean {
+  switch (who.kind) {
+    case "guest":
+    case "customer":
+      return false;
+    case "account":
+      return who.account.role === "admin" && scope !== "sell";
+    case "key":
+      return who.key.scopes.includes(scope);
+    default:
+      return who satisfies never;
+  }
+}
+
+const guest: Identity = { kind: "guest" };
+
+const bearer = /^bearer +(\S+) *$/i;
+
+export type Proofs = {
+  /** The account of a login token; null for one that does not count. */
+  readonly account: (token: string) => Promise<Account | null>;
+  readonly keys: Pick<Keys, "find">;
+  readonly userTokens: Pick<UserTokens, "find" | "known">;
+};
+
+/** @throws UnavailableError where nobody can tell at the moment */
+export function identify(
+  request: Request,
+  proofs: Proofs,
+): Identity | Unauthenticated | Promise<Identity | Unauthenticated> {
+  const { headers } = request;
+  const authorization = headers.get("Authorization");
+  if (authorization === null) {
+    if (headers.get("Cookie") === null) return guest;
+    const token = cookieOf(request, sessionCookie);
+    return token === null ? guest : proofs.account(token).then(accountIdentity);
+  }
+  const token = bearer.exec(authorization)?.[1];
+  if (token === undefined) return "unauthenticated";
+  if (token.startsWith(keyPrefix)) {
+    const key = proofs.keys.find(token);
+    return key instanceof Promise ? key.then(keyIdentity) : keyIdentity(key);
+  }
+  const known = proofs.userTokens.known(token);
+  if (known !== undefined) return customerIdentity(known);
+  return isLoginToken(token)
+    ? proofs.account(token).then(accountIdentity)
+    : proofs.userTokens.find(token).then(customerIdentity);
+}
+
+const keyIdentity = (key: ApiKey | null): Identity | Unauthenticated =>
+  key === null ? "unauthenticated" : { kind: "key", key };
+
+const customerIdentity = (customer: Customer | null): Identity | Unauthenticated =>
+  customer === null ? "unauthenticated" : { kind: "customer", customer };
+
+const accountIdentity = (account: Account | null): Identity | Unauthenticated =>
+  account === null ? "unauthenticated" : { kind: "account", account };

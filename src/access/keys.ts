@@ -1,0 +1,131 @@
+/**
+ * API keys: for a merchant's servers. A key is 32 random bytes; what is stored of it is its SHA-256,
+ * which for a text that nobody can guess is as good as a slow hash.
+ *
+ * Every process holds the keys that count, and reads them again when a key is used and what it holds
+ * is older than `keysAgeMaxMs`: one that was revoked is dead by then. A key that is made is known
+ * at once where it was made. When it was used is written down at leisure.
+ */
+import { UnavailableError } from "../engine/writer.ts";
+import {
+  insertKey,
+  listKeys,
+  liveKeys,
+  noteUses,
+  revokeKey,
+  type Scope,
+  type StoredKey,
+} from "../store/keys.ts";
+import { isAway } from "../postgres/client.ts";
+import type { Db } from "../store/db.ts";
+
+/** A key that was revoked may be taken for as long, on a process that has not heard of it. */
+const keysAgeMaxMs = 1_000;
+/** How often uses are written down. */
+const usesEveryMs = 10_000;
+const keyText = /^sk_[A-Za-z0-9_-]{43}$/;
+
+/** What a request's key is, to the rest of the program. */
+export type ApiKey = Pick<StoredKey, "id" | "name" | "scopes">;
+
+export const keyPrefix = "sk_";
+
+const hashOf = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
+
+type MadeKey = { readonly key: StoredKey; readonly text: string };
+
+/** Makes a key; null when there is one of this name already, or too many. */
+export async function createKey(
+  db: Db,
+  asked: {
+    readonly name: string;
+    readonly scopes: readonly Scope[];
+    readonly expiresAt: Date | null;
+  },
+): Promise<MadeKey | null> {
+  const random = crypto.getRandomValues(new Uint8Array(32));
+  const text = keyPrefix + Buffer.from(random).toString("base64url");
+  const key = await insertKey(db, { ...asked, hash: hashOf(text) });
+  return key === null ? null : { key, text };
+}
+
+export class Keys {
+  readonly #db: Db;
+  readonly #clock: () => number;
+  #live: ReadonlyMap<string, StoredKey> = new Map();
+  #readAt = -Infinity;
+  #reading: Promise<void> | null = null;
+  readonly #uses = new Map<number, number>();
+  #notedAt = -Infinity;
+
+  constructor(db: Db, clock: () => number) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  /**
+   * The key of a text; null when it does not count.
+   * @throws UnavailableError when nobody can tell at the moment
+   */
+  find(text: string): ApiKey | null | Promise<ApiKey | null> {
+    if (!keyText.test(text)) return null;
+    if (performance.now() - this.#readAt < keysAgeMaxMs) return this.#known(text);
+    return this.#read().then(() => this.#known(text));
+  }
+
+  async create(asked: Parameters<typeof createKey>[1]): Promise<MadeKey | null> {
+    const made = await this.#ask(() => createKey(this.#db, asked));
+    this.#readAt = -Infinity;
+    return made;
+  }
+
+  async revoke(id: number): Promise<StoredKey | null> {
+    const revoked = await this.#ask(() => revokeKey(this.#db, { id }));
+    this.#readAt = -Infinity;
+    return revoked;
+  }
+
+  list(page: Parameters<typeof listKeys>[1]): Promise<StoredKey[]> {
+    return this.#ask(() => listKeys(this.#db, page));
+  }
+
+  #known(text: string): ApiKey | null {
+    const key = this.#live.get(hashOf(text));
+    const now = this.#clock();
+    if (key === undefined || (key.expiresAt !== null && now >= key.expiresAt.getTime()))
+      return null;
+    this.#uses.set(key.id, now);
+    return key;
+  }
+
+  /** However many wait, the keys are read once. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#ask(async () => {
+      const began = performance.now();
+      await this.#noteUses();
+      this.#live = await liveKeys(this.#db);
+      this.#readAt = began;
+    }).finally(() => {
+      this.#reading = null;
+    });
+    return this.#reading;
+  }
+
+  async #noteUses(): Promise<void> {
+    const now = performance.now();
+    if (this.#uses.size === 0 || now - this.#notedAt < usesEveryMs) return;
+    this.#notedAt = now;
+    const uses = new Map(this.#uses);
+    this.#uses.clear();
+    await noteUses(this.#db, uses);
+  }
+
+  async #ask<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (isAway(error)) throw new UnavailableError("PostgreSQL does not answer");
+      throw error;
+    }
+  }
+}

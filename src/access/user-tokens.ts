@@ -1,0 +1,189 @@
+/**
+ * User tokens: JSON Web Tokens by which a merchant's own site vouches for a customer. Signed with a
+ * secret that it shares with us (HS256), or with a key of which it publishes the public half in a
+ * JWKS, in a file or at an address (EdDSA, ES256, RS256).
+ *
+ * A token needs `sub`, the user id, and `exp`, at most a day ahead; `sale` confines it to one sale.
+ * One that was verified is remembered to the letter until it ends. A JWKS is read again for a key
+ * that is not in it, but not more often than `jwksEveryMs`.
+ */
+import { createSecretKey, type KeyObject } from "node:crypto";
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+  type JWTVerifyGetKey,
+} from "jose";
+import { z } from "zod";
+import { UnavailableError } from "../engine/writer.ts";
+import { BoundedMap } from "../bounded.ts";
+import { userIdOf } from "./text.ts";
+
+const lifeMaxMs = 24 * 3_600_000;
+/** Clocks of two machines differ. */
+const leewaySeconds = 5;
+const tokenCharactersMax = 4_096;
+/** About 25 MB with tokens of 300 characters. */
+const rememberedMax = 50_000;
+const jwksEveryMs = 10_000;
+const jwksTimeoutMs = 3_000;
+const jwksAgeMaxMs = 10 * 60_000;
+
+export type Customer = {
+  readonly userId: string;
+  /** The one sale that the token is for; null for any. */
+  readonly saleId: number | null;
+};
+
+type Remembered = { readonly customer: Customer; readonly expiresAt: number };
+
+type UserTokensOptions = {
+  readonly secret: string | undefined;
+  /** A file, or an address that begins with http. */
+  readonly jwks: string | undefined;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+};
+
+const payload = z.object({
+  sub: z.string(),
+  exp: z.number(),
+  sale: z
+    .union([
+      z.int().min(1),
+      z
+        .string()
+        .regex(/^[1-9]\d{0,9}$/)
+        .transform(Number),
+    ])
+    .optional(),
+});
+
+export class UserTokens {
+  readonly #secret: KeyObject | null;
+  readonly #jwks: JWTVerifyGetKey | null;
+  readonly #clock: () => number;
+  readonly #remembered = new BoundedMap<string, Remembered>(rememberedMax);
+
+  constructor({ secret, jwks, clock }: UserTokensOptions) {
+    this.#secret = secret === undefined ? null : createSecretKey(Buffer.from(secret, "utf8"));
+    this.#jwks = jwks === undefined ? null : jwksOf(jwks);
+    this.#clock = clock;
+  }
+
+  get remembered(): number {
+    return this.#remembered.size;
+  }
+
+  /** Whom a token vouches for that was verified before; undefined for one that was not. */
+  known(token: string): Customer | null | undefined {
+    const found = this.#remembered.get(token);
+    if (found === undefined || this.#clock() < found.expiresAt) return found?.customer;
+    this.#remembered.delete(token);
+    return null;
+  }
+
+  /**
+   * Whom a token vouches for; null when it does not count.
+   * @throws UnavailableError when the keys cannot be had
+   */
+  find(token: string): Promise<Customer | null> {
+    return token.length > tokenCharactersMax ? Promise.resolve(null) : this.#verify(token);
+  }
+
+  async #verify(token: string): Promise<Customer | null> {
+    const now = this.#clock();
+    try {
+      const { alg } = decodeProtectedHeader(token);
+      const common = {
+        requiredClaims: ["exp", "sub"],
+        currentDate: new Date(now),
+        clockTolerance: leewaySeconds,
+      };
+      const verified =
+        alg === "HS256"
+          ? this.#secret && (await jwtVerify(token, this.#secret, { ...common, algorithms: [alg] }))
+          : this.#jwks &&
+            (await jwtVerify(token, this.#jwks, {
+              ...common,
+              algorithms: ["EdDSA", "Ed25519", "ES256", "RS256"],
+            }));
+      if (verified === null) return null;
+      return this.#remember(token, payload.parse(verified.payload), now);
+    } catch (error) {
+      if (error instanceof errors.JWKSTimeout || error instanceof JwksError) {
+        throw new UnavailableError(`the keys of user tokens cannot be read: ${String(error)}`);
+      }
+      // jose answers what is no token at all with a TypeError.
+      const isBad =
+        error instanceof errors.JOSEError ||
+        error instanceof z.ZodError ||
+        error instanceof TypeError;
+      if (isBad) return null;
+      throw error;
+    }
+  }
+
+  #remember(
+    token: string,
+    { sub, exp, sale }: z.output<typeof payload>,
+    now: number,
+  ): Customer | null {
+    const expiresAt = exp * 1000;
+    const userId = userIdOf(sub);
+    if (userId === null || expiresAt > now + lifeMaxMs + leewaySeconds * 1000) return null;
+    const customer = { userId, saleId: sale ?? null };
+    this.#remembered.set(token, { customer, expiresAt });
+    return customer;
+  }
+}
+
+/** A set of keys that is not to be had, or none. */
+class JwksError extends Error {}
+
+function jwksOf(where: string): JWTVerifyGetKey {
+  if (!/^https?:/.test(where)) return jwksFile(where);
+  const remote = createRemoteJWKSet(new URL(where), {
+    timeoutDuration: jwksTimeoutMs,
+    cooldownDuration: jwksEveryMs,
+    cacheMaxAge: jwksAgeMaxMs,
+  });
+  return async (header, token) => {
+    try {
+      return await remote(header, token);
+    } catch (error) {
+      // That a key is not in the set is the token's fault; everything else is the set's.
+      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JOSENotSupported) {
+        throw error;
+      }
+      throw new JwksError(String(error), { cause: error });
+    }
+  };
+}
+
+/** A JWKS in a file, which is read again when it is older than `jwksEveryMs`. */
+function jwksFile(path: string): JWTVerifyGetKey {
+  let keys: Promise<JWTVerifyGetKey> | null = null;
+  let readAt = -Infinity;
+  const read = async (): Promise<JWTVerifyGetKey> => {
+    try {
+      return createLocalJWKSet(await Bun.file(path).json());
+    } catch (error) {
+      throw new JwksError(`${path}: ${String(error)}`, { cause: error });
+    }
+  };
+  return async (header, token) => {
+    if (keys === null || performance.now() - readAt >= jwksEveryMs) {
+      readAt = performance.now();
+      const [before, next] = [keys, read()];
+      // A file that is being replaced leaves the keys that were read before.
+      keys = before === null ? next : next.catch(() => before);
+      keys.catch(() => (keys = null));
+    }
+    return await (
+      await keys
+    )(header, token);
+  };
+}
