@@ -10,4 +10,8 @@ CREATE TABLE "api_keys" (
 	CONSTRAINT "api_keys_hash_unique" UNIQUE("hash")
 );
 --> statement-breakpoint
-CREATE UNIQUE INDEX "api_keys_name_once" ON "api_keys" USING btree ("name") WHERE "api_keys"."revoked_at" is null;
+CREATE UNIQUE INDEX "api_keys_name_once" ON "api_keys" USING btree ("name") WHERE "api_keys"."revoked_at" is null;--> statement-breakpoint
+CREATE TABLE "login_limits" (
+	"key" text PRIMARY KEY NOT NULL,
+	"full_at" timestamp (3) with time zone NOT NULL
+);

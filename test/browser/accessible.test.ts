@@ -48,7 +48,7 @@ describe.skipIf(noBrowser)("accessible", () => {
         body: JSON.stringify({ username, password: "Satu123" }),
       });
       accepted(answer, z.object({ token: z.string() }));
-      cookies.set(username, answer.headers.get("Set-Cookie")?.split(";")[0] ?? "");
+      cookies.set(username, answer.headers.getSetCookie()[0]?.split(";")[0] ?? "");
     }
   });
 
