@@ -149,6 +149,7 @@ class Records {
       "Content-Type": "text/csv; charset=utf-8; header=present",
       "Content-Disposition": `attachment; filename="sale-${sale.id}-${which}.csv"`,
       "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
     };
     if (request.method === "HEAD") return new Response(null, { headers });
     if (this.#exports >= exportsMax) return problem("overloaded", { retryAfterMs: 5_000 });
