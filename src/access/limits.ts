@@ -92,7 +92,7 @@ const keptLimits = ["pair", "address", "name", "device"] as const;
 type KeptLimit = (typeof keptLimits)[number];
 
 /** When buckets will be full again (ms since the Unix epoch), by their keys. */
-export type KeptBuckets = ReadonlyMap<string, number>;
+type KeptBuckets = ReadonlyMap<string, number>;
 
 export class AttemptLimits {
   readonly #kept: Readonly<Record<KeptLimit, Limit>> = {

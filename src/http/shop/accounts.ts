@@ -18,7 +18,7 @@ type AccountHandler = (
 ) => Response | Promise<Response>;
 
 /** Lets in whoever is logged in; answers everybody else by itself. */
-export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
+function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
     const who = await accounts.identify(request);
     if (who === "unauthenticated" || who.kind === "guest") {
