@@ -1,5 +1,6 @@
 /** How much one client may ask, on the process itself: as one behind a proxy, for this machine is exempt. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
 import { expectRefusal } from "../support/accounts.ts";
 import type { Answer } from "../support/client.ts";
 import { accepted, reservation } from "../support/contract.ts";
@@ -15,7 +16,7 @@ beforeAll(async () => {
   const environment = {
     DATABASE_URL: await postgres.newDatabase(),
     TRUSTED_PROXIES: "127.0.0.1",
-    RATE_LIMITS: "writes=1/5,reads=1/8",
+    RATE_LIMITS: "writes=1/5,reads=1/8,costly=1/2",
   };
   leader = await startServer(environment);
   standby = await startServer(environment);
@@ -43,6 +44,16 @@ describe.each(["leader", "standby"])("through the %s", (name) => {
     // This machine is not counted.
     const own = await inTurn(upTo(10), (i) => server().client.checkout(`own${i}`, 9_999));
     expect(statuses(own)).not.toContain(429);
+  });
+
+  test("what is costly has a limit of its own, and the document says what is", async () => {
+    const ask = () => server().client.get("/sales/1/audit", from(`${address}9`));
+    expect(statuses(await inTurn(upTo(3), ask))).toEqual([200, 200, 429]);
+    const { text } = await server().client.get("/openapi.json");
+    const { paths } = z
+      .object({ paths: z.record(z.string(), z.record(z.string(), z.looseObject({}))) })
+      .parse(JSON.parse(text));
+    expect(paths["/sales/{sale_id}/audit"]?.["get"]?.["x-cost"]).toBe("costly");
   });
 
   test("an IPv6 network is one address", async () => {

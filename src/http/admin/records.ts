@@ -68,6 +68,7 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
     leaderOnly: true,
     methods: {
       GET: {
+        cost: "costly",
         handle: withScope(accounts, "read", (request, server) =>
           records.csv(request, server, which),
         ),
@@ -86,6 +87,7 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
       leaderOnly: true,
       methods: {
         GET: {
+          cost: "costly",
           handle: withScope(accounts, "read", (request) => records.search(queryOf(request.url))),
           summary:
             "Attempts, newest first. A page looks at a million attempts at most, by their " +
