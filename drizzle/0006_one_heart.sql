@@ -34,6 +34,12 @@ CREATE TABLE "checkpoints" (
 );
 --> statement-breakpoint
 ALTER TABLE "checkpoints" ADD CONSTRAINT "checkpoints_sale_id_sales_id_fk" FOREIGN KEY ("sale_id") REFERENCES "public"."sales"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE TABLE "terms" (
+	"epoch" bigint PRIMARY KEY NOT NULL,
+	"after_seq" bigint NOT NULL,
+	"began_at" timestamp (3) with time zone NOT NULL
+);
+--> statement-breakpoint
 DROP INDEX "attempts_reserved_code";--> statement-breakpoint
 -- What became of a code that the ledger does not hold.
 CREATE INDEX "attempts_by_code" ON "attempts" USING btree ("code") WHERE "attempts"."outcome" in ('reserved', 'released');

@@ -16,7 +16,6 @@ import { CancelledError, readPassword } from "./cli/terminal.ts";
 import { verify } from "./cli/verify.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { LedgerClock } from "./engine/clock.ts";
-import type { PageRoute } from "./http/server.ts";
 import {
   DatabaseError,
   errorCode,
@@ -34,7 +33,7 @@ import type { Announcement } from "./store/records.ts";
 import { openDb, type Db } from "./store/db.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
 import { docsRoutes } from "./web/docs.ts";
-import { pages, servePage } from "./web/pages.ts";
+import { pageRoutes, pages, servePage } from "./web/pages.ts";
 
 /** How long a stop may take before the process ends all the same. */
 const stopMaxMs = 8_000;
@@ -114,7 +113,7 @@ async function runServe(config: Config): Promise<void> {
       database,
       schema: newestMigration(migrationsFolder),
       announce: (port) => announcementOf(config, port),
-      pages: [...pageRoutes(), ...docsRoutes],
+      pages: [...pageRoutes, ...docsRoutes],
       missingPage,
       clock: new LedgerClock(),
       log,
@@ -151,9 +150,6 @@ async function listen<T>(database: Database, port: number, start: () => Promise<
     );
   }
 }
-
-const pageRoutes = (): PageRoute[] =>
-  Array.from(pages, ([path, page]) => ({ path, handle: (request) => servePage(page, request) }));
 
 const missingPage = (request: Request): Response => {
   const page = pages.get("/missing");

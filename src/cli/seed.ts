@@ -107,13 +107,25 @@ async function makeProducts({ db }: SeedOptions): Promise<string[]> {
   return made === 0 ? [] : [`${made} products`];
 }
 
-/** Named after what its picture shows. */
+/** What the demo's shop makes of an animal, and what is said of it. */
+const goods = [
+  { word: "Print", about: "printed on heavy paper, ready for a frame" },
+  { word: "Mask", about: "a mask to fold yourself, with an elastic that holds through a party" },
+  { word: "Lantern", about: "a lantern of translucent paper, for a small light inside" },
+  { word: "Mobile", about: "a mobile that turns in the slightest draught" },
+  { word: "Postcard", about: "a postcard that stands up when it is opened" },
+  { word: "Notebook", about: "a notebook of eighty pages that looks back at you" },
+] as const;
+
+/** Name and text say what its picture shows. */
 function demoProduct(number: number, pictureSeed: string) {
   const faker = new Faker({ locale: [en, base], seed: number });
-  const { coat, animal } = itemTraits(pictureSeed);
+  const { coat, animal, ground, crowned } = itemTraits(pictureSeed);
+  const { word, about } = faker.helpers.arrayElement(goods);
+  const who = `${coat.toLowerCase()} ${animal.toLowerCase()}${crowned ? " with a crown" : ""}`;
   return {
-    name: `${coat} ${animal} ${faker.commerce.product()}`,
-    description: faker.commerce.productDescription(),
+    name: `${coat} ${animal} ${word}`,
+    description: `${/^[aeiou]/.test(who) ? "An" : "A"} ${who} in ${ground.toLowerCase()} light: ${about}.`,
     priceCents: faker.number.int({ min: 20, max: 400 }) * 50 - 1,
   };
 }

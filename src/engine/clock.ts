@@ -4,8 +4,8 @@
  *
  * It flows with the machine's monotonic clock, which nobody can set. The wall clock may differ from
  * it, by a step of NTP or of a hand; a difference that is gone within `keptMs` was nothing, and
- * nobody who buys notices. One that has stayed is followed: forwards at once, backwards by running
- * slowly, and where that would take too long by starting a new term: `isFarBehind`.
+ * nobody who buys notices. One that has stayed is followed: a small one forwards at once, and backwards by
+ * running slowly; a large one by starting a new term with it: `isFarOff`.
  */
 
 /** What time is read from. */
@@ -27,8 +27,8 @@ export const keptMs = 60_000;
 const ignoredMs = 20;
 /** A difference counts as the same while it changes by less than this, or by a tenth. */
 const sameMs = 250;
-/** What a clock is behind by at most for the ledger's to wait for it, at half its pace. */
-export const waitedForMaxMs = 60_000;
+/** A larger difference is followed by a new term; one that is behind is waited for, at half pace. */
+export const smallMaxMs = 60_000;
 /** A difference of more than this is told to people. */
 export const noticedMs = 1_000;
 
@@ -61,9 +61,9 @@ export class LedgerClock {
     return Math.round(this.#source.wall() - this.now());
   }
 
-  /** Whether the wall clock is so far behind, and has been, that only a new term can follow it. */
-  get isFarBehind(): boolean {
-    return this.#hasStayed() && (this.#kept?.ms ?? 0) < -waitedForMaxMs;
+  /** Whether the wall clock is so far off, and has been, that only a new term can follow it. */
+  get isFarOff(): boolean {
+    return this.#hasStayed() && Math.abs(this.#kept?.ms ?? 0) > smallMaxMs;
   }
 
   /**
@@ -80,7 +80,7 @@ export class LedgerClock {
     }
     const at = this.#source.monotonic();
     if (this.#kept === null || !isSame(this.#kept.ms, ms)) this.#kept = { ms, since: at };
-    if (!this.#hasStayed() || this.isFarBehind) return 0;
+    if (!this.#hasStayed() || this.isFarOff) return 0;
     this.#kept = null;
     if (ms > 0) this.#offset += ms;
     else {
@@ -91,15 +91,15 @@ export class LedgerClock {
   }
 
   /**
-   * Begins a term: with the wall clock when that is far behind, and not before `at`, the last time
+   * Begins a term: with the wall clock when that is far off, and not before `at`, the last time
    * in the records, where that is ahead by no more than what is waited for.
    * @param at ms; 0 without records
    * @returns the term's time
    */
   begin(at: number): number {
-    if (this.isFarBehind) this.#reset();
+    if (this.isFarOff) this.#reset();
     const lead = at - this.now();
-    if (lead > 0 && lead <= waitedForMaxMs) this.#offset += lead;
+    if (lead > 0 && lead <= smallMaxMs) this.#offset += lead;
     return this.now();
   }
 

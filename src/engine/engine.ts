@@ -1,7 +1,7 @@
 /**
  * The life of a process: lock, load, sell; and again from the start after anything that
  * leaves the state in doubt. Starting, taking over from a leader that died, recovering from a
- * lost connection and following a clock that was set back are one and the same path.
+ * lost connection and following a clock that was set are one and the same path.
  *
  *   starting ──► standby ──► leader ──► (lost) ──► starting
  *      └────────────────────────▲
@@ -235,17 +235,17 @@ export class Engine<S extends Selling = Selling> {
         log.warn({ differenceMs }, "the machine's clock was set; waiting whether it stays so");
       }
       this.#isClockOff = isOff;
-      if (clock.isFarBehind) this.#beginAnew(differenceMs);
+      if (clock.isFarOff) this.#beginAnew(differenceMs);
       await this.#pause(timers.sleep(tickMs));
     }
   }
 
-  /** Time does not run backwards within a term. */
+  /** Within a term time does not run backwards, nor jump far. */
   #beginAnew(differenceMs: number): void {
     const { clock, log } = this.#options;
-    log.warn({ differenceMs }, "the machine's clock is set back for good; beginning anew with it");
+    log.warn({ differenceMs }, "the machine's clock has stayed far off; beginning anew with it");
     const role = this.#role;
-    if (role.name === "leader") role.writer.end(new Error("the machine's clock was set back"));
+    if (role.name === "leader") role.writer.end(new Error("the machine's clock was set"));
     // Who stands by has nothing to begin but its own time; who is about to lead does it then.
     if (role.name === "standby") clock.begin(0);
   }

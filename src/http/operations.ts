@@ -6,7 +6,8 @@ import { networkOf } from "../access/clients.ts";
 import { noticedMs } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Metrics } from "../engine/metrics.ts";
-import { json, jsonText, problem } from "./problems.ts";
+import { sendCompressed, type Compressed } from "./compressed.ts";
+import { json, problem } from "./problems.ts";
 import { healthShape, readyShape } from "./schemas.ts";
 import type { Handler, Route } from "./server.ts";
 import { withScope } from "./callers.ts";
@@ -17,8 +18,8 @@ export type OperationsContext = {
   readonly metrics: Pick<Metrics, "text" | "contentType">;
   readonly accounts: Accounts;
   readonly access: Access;
-  /** The API's document, as JSON. */
-  readonly document: () => string;
+  /** The API's document. */
+  readonly document: () => Promise<Compressed>;
 };
 
 export function operationRoutes(context: OperationsContext): Route[] {
@@ -73,9 +74,9 @@ export function operationRoutes(context: OperationsContext): Route[] {
       path: "/openapi.json",
       methods: {
         GET: {
-          handle: () => jsonText(document()),
+          handle: async (request) => sendCompressed(request, await document(), "no-cache"),
           summary: "This document",
-          answers: { 200: z.looseObject({ openapi: z.string() }) },
+          answers: { 200: z.looseObject({ openapi: z.string() }), 304: null },
           refusals: [],
         },
       },

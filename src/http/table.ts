@@ -9,6 +9,8 @@ import { accountRoutes } from "./shop/accounts.ts";
 import { checkoutRoutes } from "./sale/checkout.ts";
 import { couponRoutes } from "./coupons/coupons.ts";
 import type { Events } from "./sale/events.ts";
+import { compressed, type Compressed } from "./compressed.ts";
+import { nameRoutes } from "./admin/names.ts";
 import { documentOf } from "./openapi/document.ts";
 import { operationRoutes, type OperationsContext } from "./operations.ts";
 import { platformRoutes } from "./shop/platform.ts";
@@ -45,8 +47,9 @@ export function apiRoutes(context: TableContext): Route[] {
   const { engine, db, accounts, metrics, access, gate } = context;
   const buyers = new Buyers({ accounts, gate, access });
   // Made when it is first asked for: a start does not wait for it.
-  let rendered: string | null = null;
-  const document = (): string => (rendered ??= JSON.stringify(documentOf(routes, context.version)));
+  let rendered: Promise<Compressed> | null = null;
+  const document = (): Promise<Compressed> =>
+    (rendered ??= compressed(documentOf(routes, context.version), "best"));
   const routes: Route[] = [
     ...checkoutRoutes({ ...context, buyers }),
     ...viewRoutes(context),
@@ -62,6 +65,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...accountRoutes(accounts),
     ...platformRoutes(accounts, context),
     ...userRoutes(accounts),
+    ...nameRoutes(accounts, context),
     ...keyRoutes(accounts),
     ...operationRoutes({ engine, metrics, accounts, access, document }),
   ];

@@ -6,9 +6,8 @@
  * The time is not earlier than that of the decision before, and what had run out by it has lapsed
  * in the sale that is asked for.
  */
-import { isProven, sameBuyer, type Buyer } from "./buyers.ts";
+import { isProven, type Buyer } from "./buyers.ts";
 import type {
-  CodeUser,
   ArchivedCode,
   Buy,
   BuyOutcome,
@@ -17,7 +16,6 @@ import type {
   Checkout,
   CheckoutOutcome,
   Command,
-  Lookup,
   Outcome,
   Purchase,
   PurchaseOutcome,
@@ -26,12 +24,12 @@ import type {
   SoldUnit,
   Unit,
 } from "./commands.ts";
+import { knownCode } from "./codes.ts";
 import { decideClaim, decideCreateCoupon } from "./coupons.ts";
+import { buy, end, release, reserve, sell, sellEnded } from "./books.ts";
+import { expire } from "./lapses.ts";
 import {
   advance,
-  buy,
-  end,
-  expire,
   expiresAt,
   holderOf,
   isOpen,
@@ -40,10 +38,6 @@ import {
   lastDeadlineOf,
   lowestFreeItem,
   ownOf,
-  release,
-  reserve,
-  sell,
-  sellEnded,
   usesOf,
   type Holder,
   type KeyUse,
@@ -242,58 +236,6 @@ function limitReached(
     if (left === 0) break;
   }
   return { word: "user_limit_reached", saleId, retryAt: soonest === Infinity ? null : soonest };
-}
-
-/** A code as the ledger or the records know it. */
-type Known =
-  /** On the books, or sold. */
-  | { readonly is: "held"; readonly of: Reservation; readonly sale: SaleState }
-  /** Not on the books any more. `sale`: null when it is settled. */
-  | {
-      readonly is: "past";
-      readonly of: ArchivedCode;
-      readonly sale: SaleState | null;
-      readonly unit: Unit;
-    };
-
-/** What a code is for whoever asks; `null` for none, `look_up` when the records have to be asked. */
-function knownCode(state: LedgerState, asked: Purchase | Release): Known | "look_up" | null {
-  const { code, by, lookup } = asked;
-  const held = state.codes.get(code);
-  if (held !== undefined) {
-    if (!mayUse(held.buyer, by) || !isOf(held.sale.terms.id, asked)) return null;
-    return { is: "held", of: held, sale: held.sale };
-  }
-  const found = pastCode(state, code, lookup);
-  if (found === "look_up" || found === null) return found;
-  if (!mayUse(found.buyer, by) || !isOf(found.saleId, asked)) return null;
-  const sale = state.sales.get(found.saleId) ?? null;
-  const { saleId, itemId, buyer, reservedAt, sold } = found;
-  return {
-    is: "past",
-    of: found,
-    sale,
-    unit: { code, saleId, itemId, buyer, expiresAt: reservedAt, sold },
-  };
-}
-
-/** A code that was proven is its owner's; one that a guest was given is whoever's has it. */
-const mayUse = (buyer: Buyer, by: CodeUser): boolean =>
-  by === "merchant" || !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
-
-/** A code is looked for in the sale that it is said to be of. */
-const isOf = (saleId: number, asked: Purchase | Release): boolean =>
-  asked.kind === "purchase" || asked.saleId === null || asked.saleId === saleId;
-
-function pastCode(
-  state: LedgerState,
-  code: string,
-  lookup: Lookup | null,
-): ArchivedCode | "look_up" | null {
-  const ended = state.ended.get(code);
-  if (ended !== undefined) return ended.of;
-  // What was read before something was forgotten here may not say how it ended.
-  return lookup === null || lookup.upTo < state.endedUpTo ? "look_up" : lookup.found;
 }
 
 function decidePurchase(state: LedgerState, command: Purchase, now: number): PurchaseOutcome {

@@ -3,28 +3,19 @@
  * checkpoint was made, what is sold, and of the journal what changed something since.
  *
  * No clock is asked: the times in the journal may run backwards, as the clocks of its writers did,
- * and the state is the same. Only at the end the time is told, and what has run out by it lapses.
- * Records that contradict themselves throw: the ledger must not sell from them.
+ * and the state is the same, for the records say when each term began. At the end the time of the
+ * new one is told. Records that contradict themselves throw: the ledger must not sell from them.
  */
 import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
+import { buy, end, reserve, sell, sellEnded, type Made } from "./books.ts";
+import { beginTerm, lapse, revive } from "./lapses.ts";
 import {
   addSale,
-  buy,
   emptyState,
-  end,
-  expire,
-  holdFrom,
-  isOver,
-  lapse,
   rememberUse,
-  reserve,
-  revive,
-  sell,
-  sellEnded,
   type LedgerState,
-  type Made,
   type Reservation,
   type SaleState,
 } from "./state.ts";
@@ -45,7 +36,7 @@ export type EffectiveAttempt = {
 };
 
 /** A reservation that was on the books when a checkpoint was made. */
-export type OpenReservation = Made & { readonly deadline: number };
+export type OpenReservation = Made & Pick<Reservation, "due">;
 
 /** A sale as it was on the books at one moment, without what is sold. */
 export type Checkpoint = {
@@ -82,6 +73,9 @@ export type RecordedSale = {
   readonly purchases: readonly StoredPurchase[];
 };
 
+/** When a term began, by its own clock, and after which attempt. */
+export type BegunTerm = { readonly afterSeq: number; readonly at: number };
+
 /** Everything that the records have for a new term. */
 export type Recorded = {
   /** The last attempt's number and time; 0 before the first. */
@@ -90,6 +84,8 @@ export type Recorded = {
   /** Sales that are over and settled: id to number of items. */
   readonly settled: ReadonlyMap<number, number>;
   readonly sales: readonly RecordedSale[];
+  /** The terms since the oldest of the checkpoints, and the one in which that was made, in order. */
+  readonly terms: readonly BegunTerm[];
   /** What changed these sales after their checkpoints, in order, some at a time. */
   readonly effective: AsyncIterable<readonly EffectiveAttempt[]>;
   readonly coupons: AsyncIterable<readonly CouponFigures[]>;
@@ -111,9 +107,14 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
     if (codes === undefined) soldBy.set(seq, [code]);
     else codes.push(code);
   }
+  const terms = new BegunTerms(state, recorded);
   for await (const attempts of recorded.effective) {
-    for (const attempt of attempts) apply(state, attempt, soldBy);
+    for (const attempt of attempts) {
+      terms.beginBefore(attempt.seq);
+      apply(state, attempt, soldBy);
+    }
   }
+  terms.beginBefore(Infinity);
   for (const sale of recorded.sales) compareWithPurchases(state, sale);
   for await (const coupons of recorded.coupons) {
     for (const coupon of coupons) addCoupon(state, { ...coupon, usedAt: 0, claims: null });
@@ -122,8 +123,32 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   state.seq = recorded.seq;
   state.ended.clear();
   state.endedUpTo = recorded.seq;
-  tellTime(state, now);
+  for (const sale of state.sales.values()) {
+    beginTerm(sale, recorded.seq, now);
+    sale.changes = 0;
+  }
   return state;
+}
+
+/** Begins the terms of the past again, each after the attempts that came before it. */
+class BegunTerms {
+  readonly #sales: ReadonlyMap<number, SaleState>;
+  readonly #terms: readonly BegunTerm[];
+  #begun = 0;
+
+  constructor({ sales }: LedgerState, { terms }: Recorded) {
+    this.#sales = sales;
+    this.#terms = terms;
+  }
+
+  beginBefore(seq: number): void {
+    for (;;) {
+      const term = this.#terms[this.#begun];
+      if (term === undefined || term.afterSeq >= seq) return;
+      this.#begun += 1;
+      for (const sale of this.#sales.values()) beginTerm(sale, term.afterSeq, term.at);
+    }
+  }
 }
 
 /** What was on the books at the checkpoint, and what was sold by then. */
@@ -139,8 +164,8 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
     sell(reserve(state, sale, made), seq, at);
   }
   // In the order of their making: of a buyer's the oldest is sold first, and the youngest told again.
-  for (const { deadline, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
-    reserve(state, sale, made, deadline);
+  for (const { due, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
+    reserve(state, sale, made, due);
   }
   if (sale.live.size !== checkpoint.open.length) {
     throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
@@ -159,7 +184,6 @@ function apply(
   state.seq = seq;
   // As it was when this was decided: the first of what had lapsed by then is the one that goes.
   revive(sale, at);
-  holdFrom(sale, at);
   lapse(sale, at);
   const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
   const held = state.codes.get(code);
@@ -169,7 +193,7 @@ function apply(
       return;
     case "purchased":
       if (quantity !== null) {
-        const own = ownAmong(state, sale, made, soldBy.get(seq) ?? []);
+        const own = ownAmong(state, made, soldBy.get(seq) ?? []);
         buy(state, sale, made, own, quantity);
       } else if (held === undefined) sellEnded(state, sale, made, seq, at);
       else sell(held, seq, at);
@@ -185,24 +209,18 @@ function apply(
 
 /**
  * What a buyer had reserved of the units that were bought in one go. Which these are, the purchases
- * say: it hung on what had lapsed by a clock that nobody asks again, and an earlier version left
- * what the buyer had reserved, and sold other units.
+ * say: an earlier version left what the buyer had reserved, and sold other units.
  */
-function ownAmong(
+const ownAmong = (
   state: LedgerState,
-  sale: SaleState,
   { itemId, buyer }: Made,
   codes: readonly string[],
-): Reservation[] {
-  return codes.flatMap((code) => {
-    const held = state.codes.get(code);
-    const of = held ?? state.ended.get(code)?.of;
-    if (of === undefined || of.itemId !== itemId || !sameBuyer(of.buyer, buyer)) return [];
-    if (held !== undefined) return held.status === "sold" ? [] : [held];
-    const { seq, reservedAt, key, request } = of;
-    return [reserve(state, sale, { seq, code, itemId, buyer, reservedAt, key, request })];
+): Reservation[] =>
+  codes.flatMap((code) => {
+    const of = state.codes.get(code);
+    const isOwn = of?.itemId === itemId && sameBuyer(of.buyer, buyer) && of.status !== "sold";
+    return isOwn ? [of] : [];
   });
-}
 
 /** The journal and the purchases are written together; they must agree on what is sold. */
 function compareWithPurchases(state: LedgerState, { terms, purchases }: RecordedSale): void {
@@ -247,15 +265,3 @@ const disagreement = (saleId: number, stored: number, journalled: number): Error
   new Error(
     `sale ${saleId}: ${stored} purchases are stored, the journal says ${journalled}. ${advice}`,
   );
-
-/** What has run out by now lapses; what has not, by this time, lives. */
-function tellTime(state: LedgerState, now: number): void {
-  for (const sale of state.sales.values()) {
-    if (!isOver(sale, now)) {
-      revive(sale, now);
-      holdFrom(sale, now);
-    }
-    expire(sale, now);
-    sale.changes = 0;
-  }
-}

@@ -14,7 +14,7 @@
 import { buyerId, type Buyer, type BuyerKind } from "./buyers.ts";
 import type { ClaimMade, Coupon } from "./coupons.ts";
 import type { ArchivedCode } from "./commands.ts";
-import { Deadlines, runsOutBefore } from "./deadlines.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Sale } from "./sale.ts";
 
 export type Reservation = {
@@ -25,7 +25,9 @@ export type Reservation = {
   readonly itemId: number;
   readonly buyer: Buyer;
   readonly reservedAt: number;
-  /** When it runs out, if the sale does not end before: see `expiresAt`. */
+  /** When it runs out by what was said when it was made. */
+  readonly due: number;
+  /** When it runs out in this term, if the sale does not end before: see `expiresAt`. */
   deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
   readonly key: string | null;
@@ -62,8 +64,6 @@ export type SaleState = {
   readonly live: Deadlines;
   /** Reservations that ran out and whose unit nobody took, by item, the first to run out first. */
   readonly lapsed: Map<number, Set<Reservation>>;
-  /** No deadline of what lives is later. */
-  liveUpTo: number;
   /** No deadline of what has lapsed is later. */
   lapsedUpTo: number;
   readonly soldUnits: Reservation[];
@@ -153,7 +153,6 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
-    liveUpTo: -Infinity,
     lapsedUpTo: -Infinity,
     soldUnits: [],
     available: stock,
@@ -185,12 +184,6 @@ export function* onBooks(sale: SaleState): Generator<Reservation> {
   for (const lapsed of sale.lapsed.values()) yield* lapsed;
 }
 
-function forget(state: LedgerState, reservation: Reservation): void {
-  state.codes.delete(reservation.code);
-  if (reservation.key === null) return;
-  dropUses(state, keyOf(reservation.buyer, reservation.key), ({ of }) => of === reservation);
-}
-
 /** What a key was used for, the last use first. */
 export function* usesOf(state: LedgerState, name: string): Generator<KeyUse> {
   for (let use = state.keys.get(name) ?? null; use !== null; use = use.next) yield use;
@@ -209,7 +202,11 @@ export function rememberUse(
   state.keys.set(name, { request: asked, of, next: state.keys.get(name) ?? null });
 }
 
-function dropUses(state: LedgerState, name: string, isDropped: (use: KeyUse) => boolean): void {
+export function dropUses(
+  state: LedgerState,
+  name: string,
+  isDropped: (use: KeyUse) => boolean,
+): void {
   const uses = Array.from(usesOf(state, name));
   if (!uses.some(isDropped)) return;
   const kept = uses.filter((use) => !isDropped(use));
@@ -231,7 +228,7 @@ export const expiresAt = ({ deadline, sale }: Reservation): number =>
 export const holderOf = (sale: SaleState, { kind, userId }: Buyer): Holder | undefined =>
   sale.holders[kind].get(userId);
 
-function holderFor(sale: SaleState, { kind, userId }: Buyer): Holder {
+export function holderFor(sale: SaleState, { kind, userId }: Buyer): Holder {
   const holders = sale.holders[kind];
   let holder = holders.get(userId);
   if (holder === undefined) {
@@ -251,11 +248,12 @@ export function lowestFreeItem(sale: SaleState): number {
 
 /**
  * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
- * time may be past, for it was sold late: then those that live are looked through, and it is kept.
+ * time may be past, or that of a clock that was ahead, for it was sold late: then those that live
+ * are looked through, and it is kept.
  */
 export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
   const kept = sale.lastDeadline[index] ?? now;
-  if (kept > now) return kept;
+  if (kept > now && kept <= now + sale.terms.reservationTtlMs) return kept;
   let last = now;
   for (const { itemId, deadline } of sale.live) {
     if (itemId === index + 1) last = Math.max(last, deadline);
@@ -265,190 +263,8 @@ export function lastDeadlineOf(sale: SaleState, index: number, now: number): num
 }
 
 /** Units of an item that no reservation on the books has. */
-const untaken = (sale: SaleState, itemId: number): number =>
+export const untaken = (sale: SaleState, itemId: number): number =>
   (sale.free[itemId - 1] ?? 0) - (sale.lapsed.get(itemId)?.size ?? 0);
-
-/** What a reservation is made of. */
-export type Made = Pick<
-  Reservation,
-  "seq" | "code" | "itemId" | "buyer" | "reservedAt" | "key" | "request"
->;
-
-/**
- * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
- * within their limit or of the item's units, that one has lapsed: the first to run out. The same
- * rule reads the journal, without asking what the time was, or what became of other sales.
- * @param deadline the TTL after its making, unless the journal says otherwise
- */
-export function reserve(
-  state: LedgerState,
-  sale: SaleState,
-  made: Made,
-  deadline = made.reservedAt + sale.terms.reservationTtlMs,
-): Reservation {
-  const { itemId, buyer, key, request } = made;
-  const holder = holderFor(sale, buyer);
-  if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
-    end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
-    // It may have been all that they had.
-    return reserve(state, sale, made, deadline);
-  }
-  if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
-  // Ending another one of theirs may have left the buyer with nothing.
-  const of = holderFor(sale, buyer);
-  const reservation: Reservation = {
-    ...made,
-    sale,
-    deadline,
-    status: "live",
-    place: -1,
-    sold: null,
-  };
-  take(sale, itemId);
-  of.open.add(reservation);
-  of.live += 1;
-  sale.live.add(reservation);
-  sale.changes += 1;
-  sale.liveUpTo = Math.max(sale.liveUpTo, deadline);
-  sale.lastDeadline[itemId - 1] = deadline;
-  state.codes.set(made.code, reservation);
-  if (key !== null) rememberUse(state, reservation, key, request);
-  return reservation;
-}
-
-/** The reservation of an item that ran out first, or will. */
-function firstOfItem(sale: SaleState, { itemId, code }: Made): Reservation {
-  const [lapsed] = sale.lapsed.get(itemId) ?? [];
-  if (lapsed !== undefined) return lapsed;
-  const live = Array.from(sale.live).filter((other) => other.itemId === itemId);
-  return firstToRunOut(live, `${code}: no unit of item ${itemId} is left`);
-}
-
-function firstToRunOut(of: Iterable<Reservation>, complaint: string): Reservation {
-  let first: Reservation | null = null;
-  for (const one of of) if (first === null || runsOutBefore(one, first)) first = one;
-  if (first === null) throw new Error(complaint);
-  return first;
-}
-
-/**
- * Takes a reservation off the books and puts its unit back on sale.
- * @param released whether it was given back; else its unit or its place went to somebody else
- */
-export function end(state: LedgerState, reservation: Reservation, released: boolean): void {
-  const { sale, itemId, buyer } = reservation;
-  const holder = holderFor(sale, buyer);
-  if (reservation.status === "live") {
-    sale.live.remove(reservation);
-    putBack(sale, itemId);
-    holder.live -= 1;
-  } else if (!dropLapsed(reservation)) {
-    throw new Error(`${reservation.code}: what is not on the books cannot end`);
-  }
-  holder.open.delete(reservation);
-  if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
-  reservation.status = "ended";
-  sale.changes += 1;
-  forget(state, reservation);
-  const { seq, code, reservedAt, key, request } = reservation;
-  const made = { seq, code, itemId, buyer, reservedAt, key, request };
-  rememberEnded(state, { ...made, saleId: sale.terms.id, released, sold: null });
-}
-
-function rememberEnded(state: LedgerState, of: ArchivedCode): void {
-  state.ended.delete(of.code);
-  state.ended.set(of.code, { of, seq: state.seq });
-  if (state.ended.size <= endedMax) return;
-  for (const [oldest, { seq }] of state.ended) {
-    state.ended.delete(oldest);
-    state.endedUpTo = seq;
-    return;
-  }
-}
-
-/** Notes that a code which is not on the books any more was given back: it is not sold late. */
-export function release(state: LedgerState, sale: SaleState, ended: ArchivedCode): void {
-  sale.changes += 1;
-  rememberEnded(state, { ...ended, released: true });
-}
-
-function dropLapsed(reservation: Reservation): boolean {
-  const { sale, itemId } = reservation;
-  const lapsed = sale.lapsed.get(itemId);
-  if (lapsed?.delete(reservation) !== true) return false;
-  if (lapsed.size === 0) sale.lapsed.delete(itemId);
-  return true;
-}
-
-/** Sells the unit of a reservation that is on the books. */
-export function sell(reservation: Reservation, seq: number, at: number): void {
-  const { sale, itemId, buyer } = reservation;
-  const holder = holderFor(sale, buyer);
-  if (reservation.status === "live") {
-    sale.live.remove(reservation);
-    holder.live -= 1;
-  } else {
-    if (!dropLapsed(reservation)) throw new Error(`${reservation.code} is not on the books`);
-    take(sale, itemId);
-  }
-  holder.open.delete(reservation);
-  holder.bought += 1;
-  const unit = (sale.soldOf[itemId - 1] ?? 0) + 1;
-  sale.soldOf[itemId - 1] = unit;
-  sale.soldUnits.push(reservation);
-  sale.changes += 1;
-  reservation.status = "sold";
-  reservation.sold = { seq, at, unit, userOrdinal: holder.bought };
-}
-
-/** A reservation that had left the books, whose unit is sold after all. */
-export function sellEnded(
-  state: LedgerState,
-  sale: SaleState,
-  made: Made,
-  seq: number,
-  at: number,
-): Reservation {
-  state.ended.delete(made.code);
-  const { code, itemId, buyer, reservedAt, key, request } = made;
-  const back = reserve(state, sale, {
-    seq: made.seq,
-    code,
-    itemId,
-    buyer,
-    reservedAt,
-    key,
-    request,
-  });
-  sell(back, seq, at);
-  return back;
-}
-
-/**
- * Sells units in one go: those that the buyer has reserved of the item first, then others.
- * @param made as of the first unit that was not reserved before
- * @param own those that were: see `ownOf`
- */
-export function buy(
-  state: LedgerState,
-  sale: SaleState,
-  made: Made,
-  own: readonly Reservation[],
-  quantity: number,
-): readonly Reservation[] {
-  const units = own.slice(0, quantity);
-  const reserved = units.length;
-  for (const unit of units) sell(unit, made.seq, made.reservedAt);
-  for (let index = 0; index < quantity - reserved; index += 1) {
-    const code = unitCode(made.code, index);
-    const unit = reserve(state, sale, { ...made, code, key: null, request: null });
-    sell(unit, made.seq, made.reservedAt);
-    units.push(unit);
-  }
-  const [first] = units;
-  if (first !== undefined && made.key !== null) rememberUse(state, first, made.key, made.request);
-  return units;
-}
 
 /** What a buyer has on the books of an item: what lives, and then what has lapsed, oldest first. */
 export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservation[] {
@@ -456,17 +272,6 @@ export function ownOf(sale: SaleState, buyer: Buyer, itemId: number): Reservatio
   const own = open.filter((reservation) => reservation.itemId === itemId);
   const live = own.filter(({ status }) => status === "live");
   return [...live, ...own.filter(({ status }) => status !== "live")];
-}
-
-/** The code of the unit that follows `index` others in one purchase: counted on at its end. */
-export function unitCode(code: string, index: number): string {
-  if (index === 0) return code;
-  const digits = 12;
-  const last = BigInt(`0x${code.slice(-digits)}`) + BigInt(index);
-  const wrapped = BigInt.asUintN(4 * digits, last)
-    .toString(16)
-    .padStart(digits, "0");
-  return code.slice(0, -digits) + wrapped;
 }
 
 /**
@@ -478,70 +283,12 @@ export function advance(state: LedgerState, now: number): number {
   return state.now;
 }
 
-/** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
-export function expire(sale: SaleState, now: number): void {
-  lapse(sale, isOver(sale, now) ? Infinity : now);
-}
-
-/** Lets what runs out by `time` lapse, the first to run out first. */
-export function lapse(sale: SaleState, time: number): void {
-  const { live } = sale;
-  for (let next = live.first(); next !== undefined; next = live.first()) {
-    if (next.deadline > time) return;
-    live.remove(next);
-    sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
-    next.status = "lapsed";
-    holderFor(sale, next.buyer).live -= 1;
-    putBack(sale, next.itemId);
-    const lapsed = sale.lapsed.get(next.itemId);
-    if (lapsed === undefined) sale.lapsed.set(next.itemId, new Set([next]));
-    else lapsed.add(next);
-  }
-}
-
-/** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
-export function revive(sale: SaleState, time: number): void {
-  if (sale.lapsedUpTo <= time) return;
-  sale.lapsedUpTo = time;
-  for (const [itemId, lapsed] of sale.lapsed) {
-    for (const reservation of lapsed) {
-      if (reservation.deadline <= time) continue;
-      lapsed.delete(reservation);
-      take(sale, itemId);
-      reservation.status = "live";
-      sale.live.add(reservation);
-      sale.liveUpTo = Math.max(sale.liveUpTo, reservation.deadline);
-      holderFor(sale, reservation.buyer).live += 1;
-    }
-    if (lapsed.size === 0) sale.lapsed.delete(itemId);
-  }
-}
-
-/**
- * Nobody holds a unit for longer than the TTL from `time` on: neither does who reserved it by a
- * clock that was ahead.
- */
-export function holdFrom(sale: SaleState, time: number): void {
-  const latest = time + sale.terms.reservationTtlMs;
-  if (sale.liveUpTo <= latest) return;
-  sale.liveUpTo = latest;
-  for (const reservation of Array.from(sale.live)) {
-    if (reservation.deadline <= latest) continue;
-    sale.live.remove(reservation);
-    reservation.deadline = latest;
-    sale.live.add(reservation);
-  }
-  sale.lastDeadline.forEach((deadline, index) => {
-    sale.lastDeadline[index] = Math.min(deadline, latest);
-  });
-}
-
-function take(sale: SaleState, itemId: number): void {
+export function take(sale: SaleState, itemId: number): void {
   sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) - 1;
   sale.available -= 1;
 }
 
-function putBack(sale: SaleState, itemId: number): void {
+export function putBack(sale: SaleState, itemId: number): void {
   sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) + 1;
   sale.available += 1;
   sale.freeHint = Math.min(sale.freeHint, itemId - 1);

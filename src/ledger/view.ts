@@ -5,7 +5,8 @@
  * anything. The view itself is good for as long as nothing else is decided, and refuses after.
  */
 import type { Sale } from "./sale.ts";
-import { holderOf, expire, onBooks, type LedgerState } from "./state.ts";
+import { expire } from "./lapses.ts";
+import { holderOf, onBooks, type LedgerState } from "./state.ts";
 import type { Reservation, SaleState } from "./state.ts";
 import { figuresOf, type CouponFigures } from "./coupons.ts";
 import { currentSale, unitOf } from "./decide.ts";
@@ -139,13 +140,13 @@ export class LedgerView {
     if (sale === undefined) return null;
     const open = Array.from(
       onBooks(sale),
-      ({ seq, code, itemId, buyer, reservedAt, deadline, key, request }) => ({
+      ({ seq, code, itemId, buyer, reservedAt, due, key, request }) => ({
         seq,
         code,
         itemId,
         buyer,
         reservedAt,
-        deadline,
+        due,
         key,
         request,
       }),

@@ -25,7 +25,7 @@ const storedList = z.array(stored);
 
 async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
   const lines: string[] = [];
-  for (const { seq, code, itemId, buyer, reservedAt, deadline, key, request } of open) {
+  for (const { seq, code, itemId, buyer, reservedAt, due, key, request } of open) {
     const row: z.input<typeof stored> = [
       seq,
       code,
@@ -33,7 +33,7 @@ async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
       buyer.kind,
       buyer.userId,
       reservedAt,
-      deadline,
+      due,
       key,
       request,
     ];
@@ -47,13 +47,13 @@ async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
 export const parseOpen = (text: string): OpenReservation[] =>
   storedList
     .parse(JSON.parse(text))
-    .map(([seq, code, itemId, kind, userId, reservedAt, deadline, key, request]) => ({
+    .map(([seq, code, itemId, kind, userId, reservedAt, due, key, request]) => ({
       seq,
       code,
       itemId,
       buyer: { kind, userId },
       reservedAt,
-      deadline,
+      due,
       key,
       request,
     }));

@@ -4,7 +4,7 @@ import type { Connection } from "../postgres/client.ts";
 import { saveCheckpoint } from "./checkpoints.ts";
 import { loadClaims } from "./coupons.ts";
 import { Journal } from "./journal.ts";
-import { lead } from "./leadership.ts";
+import { beginTerm, lead } from "./leadership.ts";
 import { Partitions } from "./partitions.ts";
 import {
   deleteProduct,
@@ -41,6 +41,7 @@ export function databaseRecords(options: {
           end,
           lastAt: last.at,
           recover: async (now) => {
+            await beginTerm(session, epoch, last.seq, now);
             await settleByTime(sql, now, last);
             return await recover(sql, now, last);
           },

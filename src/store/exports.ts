@@ -33,6 +33,7 @@ export type FoundAttempt = {
 };
 
 export type Search = {
+  /** What the user's id begins with. */
   readonly user: string | null;
   readonly outcome: OutcomeWord | null;
   readonly saleId: number | null;
@@ -65,7 +66,7 @@ export async function searchAttempts(sql: Sql, search: Search): Promise<Found> {
   const from = Math.max(lowest, to - searchRowsMax + 1);
   if (to < from) return { attempts: [], scanned: null, nextBefore: null };
   const conditions = [
-    search.user === null ? sql`` : sql`and user_id = ${search.user}`,
+    search.user === null ? sql`` : sql`and starts_with(user_id, ${search.user})`,
     search.outcome === null ? sql`` : sql`and outcome = ${search.outcome}`,
     search.saleId === null ? sql`` : sql`and sale_id = ${search.saleId}`,
   ];

@@ -35,106 +35,22 @@ import type {
 import { requestOf } from "../ledger/decide.ts";
 import { isoTime } from "../time.ts";
 import { integerMax } from "./integer.ts";
+import {
+  refusal,
+  attempt,
+  bulk,
+  couponAttempt,
+  purchase,
+  coupon,
+  claim,
+  saleEnd,
+  couponFigure,
+} from "./journal-rows.ts";
 import { DeposedError, type Batch } from "./records.ts";
 import { Rows, quote, type Element } from "./rows.ts";
 
 /** The session that holds the leader's lock; nothing is written by any other. */
 export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
-
-/** Of the batch, in every kind of row: its first number is $1, its time $2, its session $3. */
-const ofAttempt = { seq: "$1::bigint + nth", at: "$2::timestamptz" };
-
-/** Refused checkouts of guests: most rows of a flood. */
-const refusal = {
-  into: "attempts",
-  columns: { nth: "int", outcome: "outcome_word", sale_id: "int", item_id: "int", user_id: "text" },
-  derived: { ...ofAttempt, kind: "'checkout'", buyer: "'guest'" },
-} as const;
-/** Attempts that have to do with a code, or with a buyer who is none of the guests. */
-const attempt = {
-  into: "attempts",
-  columns: {
-    nth: "int",
-    kind: "attempt_kind",
-    outcome: "outcome_word",
-    sale_id: "int",
-    item_id: "int",
-    buyer: "buyer_kind",
-    user_id: "text",
-    code: "uuid",
-    idempotency_key: "text",
-    request: "text",
-  },
-  derived: ofAttempt,
-} as const;
-/** Attempts of which the number of units is part. */
-const bulk = {
-  into: "attempts",
-  columns: { ...attempt.columns, quantity: "int" },
-  derived: ofAttempt,
-} as const;
-/** Attempts that have to do with a coupon. */
-const couponAttempt = {
-  into: "attempts",
-  columns: {
-    nth: "int",
-    kind: "attempt_kind",
-    outcome: "outcome_word",
-    buyer: "buyer_kind",
-    user_id: "text",
-    coupon_name: "text",
-    idempotency_key: "text",
-  },
-  derived: ofAttempt,
-} as const;
-const purchase = {
-  into: "purchases",
-  columns: {
-    nth: "int",
-    sale_id: "int",
-    item_id: "int",
-    unit: "int",
-    item_stock: "int",
-    buyer: "buyer_kind",
-    user_id: "text",
-    user_ordinal: "int",
-    user_limit: "int",
-    code: "uuid",
-    idempotency_key: "text",
-    request: "text",
-    order_key: "text",
-    order_request: "text",
-  },
-  derived: { seq: ofAttempt.seq, purchased_at: ofAttempt.at },
-} as const;
-const coupon = {
-  into: "coupons",
-  columns: { nth: "int", id: "int", name: "text", amount: "int", remaining_amount: "int" },
-  derived: { seq: ofAttempt.seq, created_at: ofAttempt.at },
-} as const;
-const claim = {
-  into: "claims",
-  columns: {
-    nth: "int",
-    buyer: "buyer_kind",
-    user_id: "text",
-    coupon_name: "text",
-    ordinal: "int",
-    coupon_amount: "int",
-    idempotency_key: "text",
-  },
-  derived: { seq: ofAttempt.seq, claimed_at: ofAttempt.at },
-} as const;
-const saleEnd = {
-  update: "sales",
-  key: "id",
-  columns: { id: "int", ends_at: "timestamptz", closed: "boolean" },
-} as const;
-const couponFigure = {
-  update: "coupons",
-  key: "id",
-  columns: { id: "int", remaining_amount: "int" },
-} as const;
 
 const none = "NULL";
 

@@ -15,7 +15,8 @@
 import type { Sql } from "postgres";
 import { connect, type Connection } from "../postgres/client.ts";
 import type { WriterSession } from "./journal.ts";
-import { SchemaError, type Announcement, type LeaderRecord } from "./records.ts";
+import { isoTime } from "../time.ts";
+import { DeposedError, SchemaError, type Announcement, type LeaderRecord } from "./records.ts";
 
 /** "leader" in ASCII, cut to four bytes; any constant would do. */
 const leaderLockKey = 0x6c656164;
@@ -150,6 +151,26 @@ async function beginEpoch(sql: Sql, schema: number, { url, port }: Announcement)
     returning epoch::float8 as epoch`;
   if (row === undefined) throw new SchemaError(migrated);
   return row.epoch;
+}
+
+/**
+ * Notes when a term began, before anything is written in it.
+ * @param afterSeq the last attempt of the terms before
+ * @param now ms
+ * @throws DeposedError when this session does not hold the lock any more
+ */
+export async function beginTerm(
+  { sql, backendPid }: WriterSession,
+  epoch: number,
+  afterSeq: number,
+  now: number,
+): Promise<void> {
+  const { count } = await sql`
+    insert into terms (epoch, after_seq, began_at)
+    select ${epoch}::bigint, ${afterSeq}::bigint, ${isoTime(now)}::timestamptz
+    where pg_backend_pid() = ${backendPid}::int`;
+  if (count !== 1)
+    throw new DeposedError("the connection that holds the leader's lock was replaced");
 }
 
 async function readLeader(sql: Sql): Promise<LeaderRecord | null> {

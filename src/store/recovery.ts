@@ -6,6 +6,7 @@
 import type { ISql, Sql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type {
+  BegunTerm,
   Checkpoint,
   EffectiveAttempt,
   RecordedSale,
@@ -48,6 +49,7 @@ export async function recover(sql: ISql, now: number, last: LastAttempt): Promis
     settled: new Map(known.filter(({ over }) => over).map((row) => [row.id, row.item_count])),
     sales,
     catalogues,
+    terms: await begunTerms(sql, sales),
     effective: effectiveAttempts(sql, sales),
     coupons: couponPages(sql),
     keyedClaims: await keyedClaims(sql, last.at),
@@ -150,6 +152,18 @@ async function readPurchases(
     }
   }
   return found;
+}
+
+/** The terms since the oldest checkpoint, and the one in which that was made. */
+async function begunTerms(sql: ISql, sales: readonly RecordedSale[]): Promise<BegunTerm[]> {
+  const since = Math.min(...sales.map(({ checkpoint }) => checkpoint.seq));
+  if (!Number.isFinite(since)) return [];
+  const rows = await sql<{ after_seq: number; at: number }[]>`
+    select after_seq::float8 as after_seq, (extract(epoch from began_at) * 1000)::float8 as at
+    from terms where epoch >= (
+      select coalesce(max(epoch), 0) from terms where after_seq < ${since})
+    order by terms.epoch`;
+  return rows.map(({ after_seq: afterSeq, at }) => ({ afterSeq, at: Math.round(at) }));
 }
 
 type EffectiveRow = {

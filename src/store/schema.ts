@@ -85,6 +85,16 @@ export const leader = pgTable(
   (t) => [check("leader_is_one_row", sql`${t.id} = 1`)],
 );
 
+/**
+ * When each term began, by the clock of its leader, and after which attempt. Time does not run
+ * backwards within a term, but may from one to the next.
+ */
+export const terms = pgTable("terms", {
+  epoch: bigint("epoch", { mode: "number" }).primaryKey(),
+  afterSeq: bigint("after_seq", { mode: "number" }).notNull(),
+  beganAt: time("began_at").notNull(),
+});
+
 export const sales = pgTable(
   "sales",
   {

@@ -4,10 +4,11 @@
  * What may be asked twice is asked again by itself when no answer comes, or one that says to try
  * later: reading, deleting, and posting under an idempotency key or what is idempotent by nature
  * (`again: true`, as buying by a code). Other requests are sent once. `connection` says whether the
- * last request got an answer.
+ * last request got an answer. Answers tell the time, and that nobody is logged in any more.
  */
 import { signal } from "@preact/signals";
 import { lost, Problem } from "./problems.ts";
+import { setServerTime, steadyNow } from "./time.tsx";
 
 export const connection = signal<"ok" | "lost">("ok");
 
@@ -24,6 +25,8 @@ type Ask = {
   /** A post that may be repeated without a key. */
   readonly again?: boolean;
   readonly signal?: AbortSignal;
+  /** May come from the browser's store, with the time of long ago. */
+  readonly stored?: boolean;
 };
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -62,6 +65,7 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   const timeout = AbortSignal.timeout(answerMsMax);
   let response: Response;
   let text: string;
+  const sentAt = steadyNow();
   try {
     response = await fetch(path, {
       method,
@@ -69,6 +73,7 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
       body: ask.body === undefined ? null : JSON.stringify(ask.body),
       signal: ask.signal ? AbortSignal.any([ask.signal, timeout]) : timeout,
     });
+    if (ask.stored !== true) noteTime(response.headers.get("Date"), sentAt);
     text = await response.text();
   } catch {
     throw lost();
@@ -76,7 +81,21 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   const parsed = parse(text);
   if (response.ok) return parsed as T;
   const body = typeof parsed === "object" && parsed !== null ? parsed : {};
-  throw new Problem(response.status, { ...body });
+  const refusal = new Problem(response.status, { ...body });
+  if (refusal.isUnauthenticated) unauthenticated();
+  throw refusal;
+}
+
+/** The Date header has whole seconds. */
+function noteTime(date: string | null, sentAt: number): void {
+  const at = date === null ? Number.NaN : Date.parse(date);
+  if (!Number.isNaN(at)) setServerTime(at, sentAt, steadyNow(), 1_000);
+}
+
+let unauthenticated = (): void => undefined;
+/** Told of every answer that says that nobody is logged in. */
+export function onUnauthenticated(tell: () => void): void {
+  unauthenticated = tell;
 }
 
 function parse(text: string): unknown {
@@ -92,21 +111,38 @@ function parse(text: string): unknown {
 export const randomWord = (): string =>
   Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("");
 
-/** localStorage may be full or forbidden; then a page forgets on reload, and works. */
-export const storage = {
-  get(key: string): string | null {
+type Store = {
+  readonly get: (key: string) => string | null;
+  readonly set: (key: string, value: string | null) => void;
+  /** Forgets all that these pages have stored there. */
+  readonly clear: () => void;
+};
+
+const prefix = "stampede.";
+
+/** A browser's storage may be full or forbidden; then a page forgets on reload, and works. */
+function storeIn(place: () => Storage): Store {
+  const quietly = <T>(use: (store: Storage) => T): T | null => {
     try {
-      return localStorage.getItem(`stampede.${key}`);
+      return use(place());
     } catch {
       return null;
     }
-  },
-  set(key: string, value: string | null): void {
-    try {
-      if (value === null) localStorage.removeItem(`stampede.${key}`);
-      else localStorage.setItem(`stampede.${key}`, value);
-    } catch {
-      // Forgotten on reload, then.
-    }
-  },
-};
+  };
+  return {
+    get: (key) => quietly((store) => store.getItem(prefix + key)),
+    set: (key, value) =>
+      quietly((store) =>
+        value === null ? store.removeItem(prefix + key) : store.setItem(prefix + key, value),
+      ),
+    clear: () =>
+      quietly((store) => {
+        for (const key of Object.keys(store)) if (key.startsWith(prefix)) store.removeItem(key);
+      }),
+  };
+}
+
+/** Of the browser, shared by its tabs. */
+export const storage: Store = storeIn(() => localStorage);
+/** Of this tab, which a reload keeps. */
+export const tabStorage: Store = storeIn(() => sessionStorage);

@@ -79,7 +79,7 @@ function scripts(names: readonly string[]): Record<string, string> {
         ...options,
         "--outdir",
         out,
-        join(folder, "theme.ts"),
+        join(folder, "early.ts"),
         ...entries,
       ],
       { stdout: "ignore", stderr: "pipe", env: { ...process.env, NODE_ENV: "production" } },

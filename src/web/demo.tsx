@@ -1,54 +1,36 @@
 /**
- * Says on a page that this is a demo, whose accounts have passwords that anybody knows.
- *
- * The strip lies on the window's lower edge, outside of the page's flow, so that it moves nothing when
- * the answer comes. What was answered last is remembered, so that it stands there at once on the next page.
+ * Says on a page that this is a demo, whose accounts have passwords that anybody knows: a word beside
+ * the brand, where it covers nothing and moves nothing, and a sentence at the page's end and where
+ * somebody logs in. What was answered last is remembered, so that it stands there at once.
  */
-import { signal } from "@preact/signals";
-import { render } from "preact";
+import { effect, signal } from "@preact/signals";
 import { get, storage } from "./api.ts";
-import { setServerTime } from "./time.tsx";
+import { onDoubt, setServerTime, steadyNow } from "./time.tsx";
 
 type Meta = { readonly demo: boolean; readonly server_time: string };
 
 /** Null until the server has said. */
 export const isDemo = signal<boolean | null>(storage.get("demo") === null ? null : true);
 
-const place = "demo";
-
-/** Asks once a page, and takes the server's time from the answer. */
+/** Asks once a page, and takes the server's time from the answer; and the time again where it is in doubt. */
 export function tellOfDemo(): void {
-  if (document.getElementById(place) !== null) return;
-  const strip = document.createElement("div");
-  strip.id = place;
-  Object.assign(strip.style, { position: "sticky", bottom: "0", zIndex: "4" });
-  document.body.append(strip);
-  render(<Strip />, strip);
-  // Without an answer the page itself says that there is no connection.
-  ask().catch(() => undefined);
+  effect(() => {
+    const shown = isDemo.value === true;
+    for (const one of document.querySelectorAll<HTMLElement>(".demo")) one.hidden = !shown;
+  });
+  onDoubt(ask);
+  ask();
 }
 
-async function ask(): Promise<void> {
-  const sentAt = Date.now();
+function ask(): void {
+  // Without an answer the page itself says that there is no connection.
+  readMeta().catch(() => undefined);
+}
+
+async function readMeta(): Promise<void> {
+  const sentAt = steadyNow();
   const { demo, server_time } = await get<Meta>("/api/meta");
-  setServerTime(server_time, sentAt, Date.now());
+  setServerTime(server_time, sentAt, steadyNow());
   isDemo.value = demo;
   storage.set("demo", demo ? "1" : null);
 }
-
-const Strip = () =>
-  isDemo.value === true ? (
-    <aside
-      aria-label="Demo"
-      style={{
-        padding: "6px 16px",
-        background: "var(--sun)",
-        color: "#1c1530",
-        fontSize: "var(--text-small)",
-        fontWeight: "650",
-        textAlign: "center",
-      }}
-    >
-      A demo: anybody knows its passwords.
-    </aside>
-  ) : null;

@@ -4,7 +4,8 @@
  *
  * Its policy is that of the other pages but for `style-src 'unsafe-inline'`: the library puts
  * its styles into the page by itself. Scripts are this origin's files here too, none inline.
- * The script is some megabytes: it stays in its file, compressed, until somebody asks for it.
+ * The script is some megabytes: it stays in its file, compressed, until somebody asks for it, and
+ * the page has its way back and its first words before that is here.
  */
 import packageJson from "../../package.json" with { type: "json" };
 import { takesGzip } from "../http/compressed.ts";
@@ -35,12 +36,20 @@ const page = `<!doctype html>
 <meta name="description" content="Stampede's HTTP API, to read and to try" />
 <title>API · Stampede</title>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+<link rel="stylesheet" href="/docs/docs.css" />
+<script src="${script}" defer></script>
+<script src="/docs/start.js" defer></script>
 </head>
 <body>
-<div id="app"></div>
-<noscript><p>This page needs JavaScript; <a href="/openapi.json">its content</a> does not.</p></noscript>
-<script src="${script}"></script>
-<script src="/docs/start.js"></script>
+<header class="docs-top"><a href="/"><img src="/favicon.svg" width="32" height="32" alt="" />Stampede</a><a href="/openapi.json">openapi.json</a></header>
+<div id="app">
+<div class="docs-first">
+<h1>The API</h1>
+<p>All that the pages do can be done over HTTP: reserve, buy, give back, claim, and run the shop.</p>
+<p class="docs-wait">The reference is on its way, some megabytes of it. For programs it is in <a href="/openapi.json">openapi.json</a>.</p>
+</div>
+</div>
+<noscript><p class="docs-first">The reference needs JavaScript; <a href="/openapi.json">its content</a> does not.</p></noscript>
 </body>
 </html>
 `;
@@ -58,7 +67,17 @@ const options = {
   documentDownloadType: "direct",
   defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
 };
-const start = `Scalar.createApiReference("#app", ${JSON.stringify(options)});\n`;
+const style = `
+:root { color-scheme: light dark; }
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; background: light-dark(#fff, #0f0f0f); color: light-dark(#1c1530, #f7f0e2); }
+.docs-top { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 24px; padding: 10px clamp(16px, 3vw, 40px); background: light-dark(#f5eedf, #131029); }
+.docs-top a { display: flex; align-items: center; gap: 8px; min-height: 32px; color: inherit; font-weight: 700; }
+.docs-top img { border-radius: 8px 8px 8px 2px; }
+.docs-first { max-width: 60ch; padding: 24px clamp(16px, 3vw, 40px); }
+.docs-first a { color: inherit; }
+@media (scripting: none) { .docs-wait { display: none; } }
+`;
+const start = `document.querySelector(".docs-first")?.remove();\nScalar.createApiReference("#app", ${JSON.stringify(options)});\n`;
 
 const headersOf = (type: string, caching: string): Record<string, string> => ({
   "Content-Type": `${type}; charset=utf-8`,
@@ -70,6 +89,7 @@ const headersOf = (type: string, caching: string): Record<string, string> => ({
 
 export const docsRoutes: readonly PageRoute[] = [
   { path: "/docs", handle: () => small(page, "text/html") },
+  { path: "/docs/docs.css", handle: () => small(style, "text/css") },
   { path: "/docs/start.js", handle: () => small(start, "text/javascript") },
   { path: script, handle: serveReference },
 ];

@@ -1,6 +1,6 @@
 /**
  * Brings a page to life: renders it over its first paint, and with it what every page has: who is
- * logged in, the theme, the state of the line, notices.
+ * logged in, the theme, the state of the line, notices, and the bar of what the visitor holds.
  */
 import { effect } from "@preact/signals";
 import { type ComponentChild, render } from "preact";
@@ -9,6 +9,7 @@ import { line } from "./live.ts";
 import { notice, Notices } from "./notice.tsx";
 import { sentenceOf } from "./problems.ts";
 import { tellOfDemo } from "./demo.tsx";
+import { mountBar } from "./holding/bar.tsx";
 import { isAdmin, loadKnownUser, logOut, theme, toggleTheme, user } from "./session.ts";
 
 /** Logs in and comes back to this page. */
@@ -37,16 +38,22 @@ function Session() {
         onClick={toggleTheme}
       />
       {known ? (
-        <button
-          class="button quiet small"
-          type="button"
-          aria-label={`Log out ${known.username}`}
-          onClick={() => {
-            logOut().catch((error: unknown) => notice(sentenceOf(error), "bad"));
-          }}
-        >
-          Log out
-        </button>
+        <>
+          <a class="who" href="/account" title={`Logged in as ${known.username}`}>
+            <span class="sr">Logged in as </span>
+            {known.username}
+          </a>
+          <button
+            class="button quiet small"
+            type="button"
+            aria-label={`Log out ${known.username}`}
+            onClick={() => {
+              logOut().catch((error: unknown) => notice(sentenceOf(error), "bad"));
+            }}
+          >
+            Log out
+          </button>
+        </>
       ) : (
         <a class="button quiet small" href={loginAddress}>
           Log in
@@ -69,6 +76,7 @@ export function mount(page: ComponentChild): void {
   render(<Session />, session);
   render(<Notices />, place("notices"));
   render(page, place("app"));
+  mountBar();
   effect(() => {
     for (const item of document.querySelectorAll<HTMLElement>(".nav-admin"))
       item.hidden = !isAdmin.value;

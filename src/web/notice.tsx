@@ -50,13 +50,18 @@ export function confirm(asked: Question): Promise<boolean> {
   });
 }
 
-/** A modal sheet: the browser keeps the focus in it and gives it back. */
+/**
+ * A modal sheet: the browser keeps the focus in it and gives it back. A click beside it closes it,
+ * unless there is something in it to lose (`keeps`).
+ */
 export function Dialog({
   title,
+  keeps = false,
   onClose,
   children,
 }: {
   readonly title: string;
+  readonly keeps?: boolean;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
 }) {
@@ -73,7 +78,7 @@ export function Dialog({
       onClose={onClose}
       onClick={(event) => {
         // The backdrop belongs to the dialog element itself; everything else lies in its child.
-        if (event.target === dialog.current) dialog.current?.close();
+        if (!keeps && event.target === dialog.current) dialog.current?.close();
       }}
     >
       <div class="dialog-body">

@@ -2,12 +2,19 @@
  * The pages and what they need, ready to send: text, gzip, entity tag and headers made once at start.
  *
  * The policy allows this origin alone and no inline script or style. Nothing here can fail at runtime.
+ * What other programs show of a page (a link's picture, an app's icon) they ask for by whole addresses:
+ * a page names the origin that it is asked for at, and is made once for each.
  */
+import type { PageRoute } from "../http/server.ts";
+import card from "./pictures/card.jpg" with { type: "file" };
+import icon180 from "./pictures/icon-180.png" with { type: "file" };
+import icon192 from "./pictures/icon-192.png" with { type: "file" };
+import icon512 from "./pictures/icon-512.png" with { type: "file" };
 
 import { takesGzip } from "../http/compressed.ts";
 import { itemPicture } from "../art/pictures.ts";
 import { bundle } from "./bundle.ts" with { type: "macro" };
-import { shell } from "./shell.ts";
+import { originMark, shell } from "./shell.ts";
 
 const policy = [
   "default-src 'none'",
@@ -16,6 +23,7 @@ const policy = [
   "img-src 'self' data:",
   "connect-src 'self'",
   "font-src 'none'",
+  "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
@@ -37,6 +45,7 @@ const types = {
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
   svg: "image/svg+xml",
+  manifest: "application/manifest+json; charset=utf-8",
 };
 
 function page(body: string, type: keyof typeof types, caching: string): Page {
@@ -68,18 +77,33 @@ export function importsOf(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-const theme = Object.keys(bundled.files).find((file) => file.startsWith("theme-")) ?? "";
+const early = Object.keys(bundled.files).find((file) => file.startsWith("early-")) ?? "";
 
 const shells = bundled.pages.map(({ name, html, script, styles }) =>
   shell({
     name,
     html,
-    theme: asset(theme),
+    early: asset(early),
     script: asset(script),
     preload: Array.from(importsOf(script), asset),
     styles: styles.map(asset),
   }),
 );
+
+const manifest = {
+  name: "Stampede",
+  short_name: "Stampede",
+  description: "Flash sales: what there is, to nobody twice.",
+  start_url: "/",
+  display: "standalone",
+  background_color: "#f5eedf",
+  theme_color: "#1d1a4b",
+  icons: [
+    { src: "/favicon.svg", sizes: "any", type: "image/svg+xml" },
+    { src: "/icon-192.png", sizes: "192x192", type: "image/png" },
+    { src: "/icon-512.png", sizes: "512x512", type: "image/png" },
+  ],
+};
 
 /** The brand's own animals: seeds chosen for how they look side by side. */
 const herd = [2137, 12, 26, 34, 6, 23, 31, 11, 21, 8, 37, 39].map((n) =>
@@ -93,6 +117,7 @@ export const pages: ReadonlyMap<string, Page> = new Map([
     asset(file),
     page(text, file.endsWith(".css") ? "css" : "js", forEver),
   ]),
+  ["/manifest.webmanifest", page(JSON.stringify(manifest), "manifest", revisited)],
   ["/favicon.svg", page(itemPicture("stampede-2137", "Stampede"), "svg", revisited)],
   ...herd.map((seed, i): [string, Page] => [
     `/herd/${i}.svg`,
@@ -100,11 +125,60 @@ export const pages: ReadonlyMap<string, Page> = new Map([
   ]),
 ]);
 
+/** Origins that pages are kept for; asked for at others, they name none. */
+export const originsMax = 8;
+const madeFor = new Map<string, Map<Page, Page>>();
+
+/** The origin in the visitor's address bar, as far as the request tells. */
+function originOf(request: Request): string {
+  const { protocol, host } = new URL(request.url);
+  const isSecure = request.headers.get("X-Forwarded-Proto") === "https";
+  const origin = `${isSecure ? "https:" : protocol}//${host}`;
+  if (!/^https?:\/\/[\w.:[\]-]+$/.test(origin)) return "";
+  if (madeFor.has(origin)) return origin;
+  return madeFor.size < originsMax ? origin : "";
+}
+
+function forOrigin(one: Page, request: Request): Page {
+  if (!one.body.includes(originMark)) return one;
+  const origin = originOf(request);
+  const kept = madeFor.get(origin) ?? new Map<Page, Page>();
+  madeFor.set(origin, kept);
+  const made = kept.get(one) ?? page(one.body.replaceAll(originMark, origin), "html", revisited);
+  kept.set(one, made);
+  return made;
+}
+
 /** The answer to GET or HEAD of a page. */
-export function servePage({ body, gzip, headers }: Page, request: Request, status = 200): Response {
+export function servePage(one: Page, request: Request, status = 200): Response {
+  const { body, gzip, headers } = forOrigin(one, request);
   if (status === 200 && request.headers.get("If-None-Match") === headers["ETag"])
     return new Response(null, { status: 304, headers });
   if (takesGzip(request.headers.get("Accept-Encoding")))
     return new Response(gzip, { status, headers: { ...headers, "Content-Encoding": "gzip" } });
   return new Response(body, { status, headers });
 }
+
+/** Pictures that are no text. */
+const pictures = [
+  ["/card.jpg", card, "image/jpeg"],
+  ["/icon-180.png", icon180, "image/png"],
+  ["/icon-192.png", icon192, "image/png"],
+  ["/icon-512.png", icon512, "image/png"],
+] as const;
+const pictureHeaders = {
+  "X-Content-Type-Options": "nosniff",
+  "Cache-Control": "public, max-age=86400",
+};
+
+export const pageRoutes: readonly PageRoute[] = [
+  ...Array.from(pages, ([path, one]): PageRoute => ({
+    path,
+    handle: (request) => servePage(one, request),
+  })),
+  ...pictures.map(([path, file, type]): PageRoute => ({
+    path,
+    handle: () =>
+      new Response(Bun.file(file), { headers: { ...pictureHeaders, "Content-Type": type } }),
+  })),
+];

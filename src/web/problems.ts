@@ -19,6 +19,16 @@ export class Problem extends Error {
     this.retryAfterMs = typeof wait === "number" ? wait : null;
     this.body = body;
   }
+
+  /** Nobody is logged in, or not any more. */
+  get isUnauthenticated(): boolean {
+    return this.status === 401 && this.code !== "invalid_credentials";
+  }
+
+  /** Whether the request may have been carried out all the same: no answer says that it was not. */
+  get isOpen(): boolean {
+    return this.code === "lost" || this.status >= 500;
+  }
 }
 
 export const lost = (): Problem => new Problem(0, { code: "lost" });
@@ -35,7 +45,7 @@ const sentences: Readonly<Record<string, string>> = {
   item_sold_out: "Too late: this one is sold.",
   sold_out: "Sold out: every one is gone.",
   item_reserved: "Somebody is holding this one. It may come free in a moment.",
-  user_limit_reached: "You have as many as one person may have in this sale.",
+  user_limit_reached: "You hold or have bought as many as one person may have in this sale.",
   idempotency_key_reused:
     "This was already asked for in another way. Reload the page and try again.",
   code_not_found: "This reservation is not known.",
@@ -47,19 +57,61 @@ const sentences: Readonly<Record<string, string>> = {
   coupon_exists: "There is a coupon of this name already.",
   invalid_credentials: "That user name and password do not go together.",
   unauthenticated: "Log in first.",
-  user_mismatch: "You are logged in as somebody else. Reload the page.",
-  price_changed: "The price has changed. Look at it again before you buy.",
   forbidden: "Your account may not do this.",
   user_exists: "This user name is taken.",
-  username_taken: "This user name is taken.",
+  user_mismatch: "Somebody has logged in here meanwhile. Look who it is, and try again.",
+  price_changed: "The price has changed. Look at it again before you take it.",
+  not_admitted: "It is not your turn yet.",
+  product_not_found: "There is no such product in the shop.",
+  rate_limited: "That was too often.",
+  too_many_attempts: "That was too often.",
+  coupon_not_active: "This coupon cannot be claimed at this time.",
   payload_too_large: "That is too long.",
 };
 
 /** Codes whose own detail says more than any sentence made in advance. */
 const detailed = new Set(["invalid_request"]);
 
+/** What the API calls a field, and what a person does. */
+const fields: Readonly<Record<string, string>> = {
+  starts_at: "The opening",
+  ends_at: "The end",
+  per_user_limit: "The limit a person",
+  price_cents: "The price",
+  product_id: "The product",
+  user_id: "The name",
+  coupon_name: "The coupon",
+  username: "The user name",
+};
+
+/** "starts_at is more than a minute ago" as a person would say it. */
+function worded(detail: string): string {
+  const [, field = "", rest = ""] = /^([\w.[\]]+)(?=\s)([\s\S]*)$/.exec(detail) ?? [];
+  const [, line, last = field] = /^items[.[](\d+)\]?\.(\w+)$/.exec(field) ?? [];
+  const known =
+    fields[last] ?? (/^[a-z_]+$/.test(last) ? capital(last.replaceAll("_", " ")) : last);
+  const words = Object.entries(fields).reduce(
+    (text, [name, said]) => text.replaceAll(name, said.toLowerCase()),
+    rest,
+  );
+  if (field === "") return detail;
+  return `${line === undefined ? known : `Line ${Number(line) + 1}: ${known.toLowerCase()}`}${words}${words.endsWith(".") ? "" : "."}`;
+}
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** A refusal in a sentence or two: what is wrong, and when it may be otherwise. */
 export function sentenceOf(error: unknown): string {
   if (!(error instanceof Problem)) return sentences["internal"] ?? "";
-  if (detailed.has(error.code) && error.message !== "") return error.message;
-  return sentences[error.code] ?? (error.message || (sentences["internal"] ?? ""));
+  if (detailed.has(error.code) && error.message !== "") return worded(error.message);
+  const said = sentences[error.code] ?? (error.message || (sentences["internal"] ?? ""));
+  const { retryAfterMs } = error;
+  if (error.status !== 429 || retryAfterMs === null) return said;
+  return `${said} Try again in ${waitText(retryAfterMs)}.`;
+}
+
+/** "45 seconds", "3 minutes". */
+function waitText(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  if (seconds < 120) return seconds === 1 ? "a second" : `${seconds} seconds`;
+  return `${Math.ceil(seconds / 60)} minutes`;
 }

@@ -6,7 +6,8 @@
  * guests, who are most, need not ask the server who they are. What an account may do the server decides.
  */
 import { computed, signal } from "@preact/signals";
-import { get, randomWord, send, storage } from "./api.ts";
+import { get, onUnauthenticated, randomWord, send, storage, tabStorage } from "./api.ts";
+import { notice } from "./notice.tsx";
 import { Problem } from "./problems.ts";
 
 type User = {
@@ -15,13 +16,14 @@ type User = {
   readonly role: "user" | "admin";
 };
 
-const remembered = ((): User | null => {
+function readRemembered(): User | null {
   try {
     return parseUser(JSON.parse(storage.get("account") ?? "null"));
   } catch {
     return null;
   }
-})();
+}
+const remembered = readRemembered();
 
 export const user = signal<User | null | undefined>(remembered ?? undefined);
 
@@ -75,9 +77,58 @@ export function loggedIn(body: unknown): void {
   asked = Promise.resolve(know(parseUser(body)));
 }
 
+/** Another tab of this browser has logged somebody in or out. */
+addEventListener("storage", (event: StorageEvent) => {
+  if (event.key !== null && !event.key.endsWith(".account")) return;
+  const found = readRemembered();
+  if (found?.id === user.value?.id) return;
+  asked = Promise.resolve(found);
+  user.value = found;
+});
+
+/** A session that has ended, or an account that was disabled: its cookie only gets refusals. */
+const dropSession = (): Promise<unknown> =>
+  send("POST", "/api/auth/logout", { again: true }).catch(() => undefined);
+
+onUnauthenticated(() => {
+  if (!user.value) return;
+  const { username } = user.value;
+  loggedIn(null);
+  forgetAccount();
+  void dropSession();
+  notice(`${username} is not logged in any more: the session has ended. Log in to go on.`, "bad");
+});
+
+/**
+ * Does what a buyer asks for, as whoever is logged in. A guest's browser may still carry the cookie of
+ * an ended session, or one of an account that this page does not know of: the first is dropped and the
+ * request sent again, the second is told.
+ */
+export async function asBuyer<T>(does: () => Promise<T>): Promise<T> {
+  try {
+    return await does();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.code === "user_mismatch") {
+      asked = null;
+      await loadUser();
+    }
+    if (!error.isUnauthenticated || user.value) throw error;
+    await dropSession();
+    return await does();
+  }
+}
+
+/** What pages have kept of an account: drafts, keys, claims. */
+function forgetAccount(): void {
+  tabStorage.clear();
+  storage.set("claims", null);
+}
+
 export async function logOut(): Promise<void> {
   await send("POST", "/api/auth/logout", { again: true });
   loggedIn(null);
+  forgetAccount();
   location.assign("/");
 }
 

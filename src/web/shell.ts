@@ -19,16 +19,19 @@ type ShellParts = {
   /** The page's file. */
   readonly html: string;
   /** Addresses. */
-  readonly theme: string;
+  readonly early: string;
   readonly script: string;
   /** What the script will ask for next. */
   readonly preload: readonly string[];
   readonly styles: readonly string[];
 };
 
+/** Stands for the origin that a page is asked for at: pictures of links have to have whole addresses. */
+export const originMark = "{origin}";
+
 /** Throws on a page without a title: that is a mistake in the page. */
 export function shell(parts: ShellParts): { readonly path: string; readonly html: string } {
-  const { name, html, theme, script, preload, styles } = parts;
+  const { name, html, early, script, preload, styles } = parts;
   const [, front = "", body = ""] = /^<!--([\s\S]*?)-->\s*([\s\S]*)$/.exec(html) ?? [];
   const field = (key: string) => new RegExp(`^\\s*${key}:\\s*(.+?)\\s*$`, "m").exec(front)?.[1];
   const title = field("title");
@@ -36,9 +39,10 @@ export function shell(parts: ShellParts): { readonly path: string; readonly html
   const path = field("path") ?? `/${name}`;
   const head = [
     ...styles.map((href) => `<link rel="stylesheet" href="${href}" />`),
-    `<script src="${theme}"></script>`,
-    ...preload.map((href) => `<link rel="modulepreload" href="${href}" />`),
-    `<script src="${script}" type="module"></script>`,
+    `<script src="${early}"></script>`,
+    // What is needed for the first paint goes first.
+    ...preload.map((href) => `<link rel="modulepreload" fetchpriority="low" href="${href}" />`),
+    `<link rel="modulepreload" fetchpriority="low" data-entry href="${script}" />`,
   ];
   const at = field("under") ?? path;
   return { path, html: page(path, at, title, field("description") ?? title, head, body) };
@@ -63,29 +67,44 @@ const page = (
 <html lang="en">
 <head>
 <meta charset="utf-8" />
-<meta name="viewport" content="width=device-width, initial-scale=1" />
+<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
 <meta name="color-scheme" content="light dark" />
+<meta name="theme-color" media="(prefers-color-scheme: light)" content="#f5eedf" />
+<meta name="theme-color" media="(prefers-color-scheme: dark)" content="#131029" />
 <meta name="description" content="${description}" />
 <title>${title} · Stampede</title>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+<link rel="apple-touch-icon" href="/icon-180.png" />
+<link rel="manifest" href="/manifest.webmanifest" />
+<meta property="og:type" content="website" />
+<meta property="og:site_name" content="Stampede" />
+<meta property="og:title" content="${title} · Stampede" />
+<meta property="og:description" content="${description}" />
+<meta property="og:image" content="${originMark}/card.jpg" />
+<meta property="og:image:width" content="1200" />
+<meta property="og:image:height" content="630" />
+<meta property="og:image:alt" content="Paper animals over a countdown: ten thousand, one hour" />
+<meta name="twitter:card" content="summary_large_image" />
 ${head.join("\n")}
 </head>
 <body>
 <a class="skip" href="#app">Skip to the content</a>
 <header class="top">
-<a class="brand" href="/"><img src="/favicon.svg" width="36" height="36" alt="" /><span>Stampede</span></a>
+<a class="brand" href="/"><img src="/favicon.svg" width="36" height="36" alt="" /><span>Stampede</span><span class="demo" hidden>Demo</span></a>
 <nav aria-label="Pages"><ul class="nav">${links.map(link(path, at)).join("")}<li class="nav-admin" hidden><a href="/admin"${current("/admin", path, at)}>Admin</a></li></ul></nav>
 <div class="top-end" id="session"><span class="line" data-line="idle" role="status"><span></span></span><button class="icon" type="button" aria-label="Theme"></button><a class="button quiet small" href="/login">Log in</a></div>
 </header>
+<noscript><p class="no-script wide">This page needs JavaScript, and the browser has none of it running. From a terminal everything works without: <a href="/docs">the API</a>, or begin with <code>curl /sale</code> at this address.</p></noscript>
 <main id="app" tabindex="-1" data-page="${path}">
 ${body}
 </main>
 <footer class="foot">
 <p><a href="/proof">The proof</a> that nothing is sold twice</p>
 <p><a href="/docs">API</a></p>
+<p class="demo" hidden>A demo: anybody knows its passwords.</p>
 </footer>
+<div id="bar"></div>
 <div id="notices"></div>
-<noscript><p class="notice-bare">These pages need JavaScript; the API does not.</p></noscript>
 </body>
 </html>
 `;

@@ -1,30 +1,68 @@
 /**
- * The server's clock in the page, and what shows it: countdown and ring.
+ * The server's clock in the page, and what shows it: countdown, ring, moments.
  *
- * The offset is taken from answers that carry the server's time; of several the one with the shortest
- * round trip is believed. Until there is one, the visitor's own clock has to do.
+ * The visitor's own clock has no say: it may be an hour off, or be set while the page is open. Time
+ * runs here by the browser's steady clock, from what answers say of the server's: the one that leaves
+ * the least doubt is believed, until another contradicts it. A machine that slept is found out by its
+ * two clocks having gone apart, and the server is asked again. Until the first answer the visitor's
+ * clock has to do, and nothing is forgotten by it (`isTimeKnown`).
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
-let ahead = 0;
-let trustMs = Infinity;
+/** The steady clock: what `setServerTime` takes as the times of sending and receiving. */
+export const steadyNow = (): number => performance.now();
 
-/** `sentAt` and `receivedAt` by the visitor's clock: the server's moment lies between them. */
-export function setServerTime(serverTime: string, sentAt: number, receivedAt: number): void {
-  const roundTrip = receivedAt - sentAt;
-  if (roundTrip > trustMs * 2) return;
-  trustMs = Math.max(1, Math.min(trustMs * 2, roundTrip));
-  ahead = Date.parse(serverTime) - (sentAt + receivedAt) / 2;
+let ahead = Date.now() - steadyNow();
+let doubtMs = Infinity;
+
+/** Whether an answer has told the server's time. */
+export const isTimeKnown = signal(false);
+
+/**
+ * @param coarseMs how much later it may have been than was said: the Date header leaves out what is
+ * less than a second
+ */
+export function setServerTime(
+  told: string | number,
+  sentAt: number,
+  receivedAt: number,
+  coarseMs = 0,
+): void {
+  const at = typeof told === "string" ? Date.parse(told) : told;
+  if (Number.isNaN(at)) return;
+  const found = at + coarseMs / 2 - (sentAt + receivedAt) / 2;
+  const doubt = (receivedAt - sentAt + coarseMs) / 2;
+  const contradicts = Math.abs(found - ahead) > doubt + doubtMs;
+  if (doubt > doubtMs && !contradicts) return;
+  ahead = found;
+  doubtMs = doubt;
   tick.value = serverNow();
+  isTimeKnown.value = true;
 }
 
-export const serverNow = (): number => Date.now() + ahead;
+export const serverNow = (): number => steadyNow() + ahead;
 
-/** The server's time, four times a second while the page is shown. Read it to be drawn again. */
+/** The server's time, four times a second, less often while the page is hidden. Read it to be drawn again. */
 export const tick = signal(Date.now());
+
+/** Two clocks that have gone apart by more: one was set, or the machine slept. */
+const apartMsMax = 2_000;
+let apart = Date.now() - steadyNow();
+let askTime: (() => void) | null = null;
+/** Told when the server has to be asked for the time again. */
+export function onDoubt(ask: () => void): void {
+  askTime = ask;
+}
+
 setInterval(() => {
-  if (!document.hidden) tick.value = serverNow();
+  const now = Date.now() - steadyNow();
+  if (Math.abs(now - apart) > apartMsMax) {
+    apart = now;
+    doubtMs = Infinity;
+    askTime?.();
+  }
+  tick.value = serverNow();
 }, 250);
 document.addEventListener("visibilitychange", () => (tick.value = serverNow()));
 
@@ -42,16 +80,33 @@ export function clockText(seconds: number): string {
 export const secondsUntil = (time: number): number =>
   Math.max(0, Math.ceil((time - tick.value) / 1000));
 
-const dayTime = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
-const hourTime = new Intl.DateTimeFormat("en", { timeStyle: "short" });
-/** A moment in the visitor's own time zone. */
+const day = { year: "numeric", month: "short", day: "numeric" } as const;
+const clock = { hour: "numeric", minute: "2-digit" } as const;
+const dayTime = new Intl.DateTimeFormat("en", { ...day, ...clock });
+const zonedTime = new Intl.DateTimeFormat("en", { ...day, ...clock, timeZoneName: "short" });
+const hourTime = new Intl.DateTimeFormat("en", clock);
+export const hourText = (at: string | number): string => hourTime.format(new Date(at));
+/** A moment in the visitor's own time zone, which `zoned` names. */
 export const Moment = ({
   at,
   short = false,
+  zoned = false,
 }: {
   readonly at: string;
   readonly short?: boolean;
-}) => <time dateTime={at}>{(short ? hourTime : dayTime).format(new Date(at))}</time>;
+  readonly zoned?: boolean;
+}) => (
+  <time dateTime={at}>{(short ? hourTime : zoned ? zonedTime : dayTime).format(new Date(at))}</time>
+);
+
+/** The visitor's time zone as people call it, and how far it is from UTC now: "Asia/Kathmandu, GMT+5:45". */
+export const zoneText = (): string => {
+  const { timeZone } = hourTime.resolvedOptions();
+  const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
+    .formatToParts(new Date())
+    .find(({ type }) => type === "timeZoneName")?.value;
+  return offset === undefined || offset === timeZone ? timeZone : `${timeZone}, ${offset}`;
+};
 
 /** Minutes and seconds until `to`, as large figures. Screen readers are told the moment instead. */
 export function Countdown({
@@ -88,7 +143,7 @@ export function Countdown({
 
 /** How much is left of `totalMs` until `to`, as a ring with the seconds in it. */
 export function Ring({ to, totalMs }: { readonly to: string; readonly totalMs: number }) {
-  const left = Math.max(0, Date.parse(to) - tick.value);
+  const left = Math.max(0, Math.min(totalMs, Date.parse(to) - tick.value));
   const share = Math.min(1, totalMs > 0 ? left / totalMs : 0);
   const seconds = Math.ceil(left / 1000);
   return (
@@ -96,7 +151,7 @@ export function Ring({ to, totalMs }: { readonly to: string; readonly totalMs: n
       class="ring"
       role="img"
       aria-label={seconds > 0 ? `${clockText(seconds)} left` : "Run out"}
-      data-near={seconds <= 15 ? "" : undefined}
+      data-near={seconds <= 30 ? "" : undefined}
     >
       <svg viewBox="0 0 44 44" aria-hidden="true">
         <circle class="ring-track" cx="22" cy="22" r="19" />

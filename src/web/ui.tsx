@@ -16,9 +16,12 @@
  * - api.ts: `get`, `send` (throw `Problem`), `connection`, `randomWord`, `storage`
  * - problems.ts: `Problem`, `sentenceOf(error)`: what to tell a person
  * - session.ts: `user`, `buyer`, `isAdmin`, `loadUser()` (asks; mount asks only
- *   where an account is remembered), `loggedIn(body)`, `logOut()`, `theme`
+ *   where an account is remembered), `loggedIn(body)`, `logOut()`, `asBuyer`, `theme`
+ * - holding/: what somebody holds, in the bar that every page has: store.ts reserves, buys and gives
+ *   back, act.ts does an act once and says what came of it, buttons.tsx has the buttons for it
  * - live.ts: `listen({onSale, onStock, onGap})` and the signal `line`
- * - time.tsx: `setServerTime`, `serverNow`, `tick`, `secondsUntil`, Countdown, Ring, Moment
+ * - time.tsx: `setServerTime`, `serverNow`, `tick`, `secondsUntil`, Countdown, Ring, Moment. The
+ *   visitor's own clock is never asked.
  * - notice.tsx: `notice(text, tone)`, `await confirm({title, text, yes})`, Dialog
  * - here: Button, LinkButton, Field, Meter, Table, EmptyState, ErrorState, Skeleton, Money, Badge,
  *   Picture, and `load`, which keeps what a question to the server came to in a signal
@@ -46,14 +49,16 @@ type ButtonLook = {
 const buttonClass = ({ look = "strong", small = false }: ButtonLook) =>
   `button ${look}${small ? " small" : ""}`;
 
-/** While busy it keeps its size and the focus, and does nothing. */
+/** While busy it keeps its size and the focus, and does nothing; a key held down presses it once. */
 export function Button({
   busy = false,
   off = false,
+  waits = false,
   look,
   small,
   type = "button",
   onClick,
+  onOff,
   label,
   class: more = "",
   children,
@@ -61,24 +66,33 @@ export function Button({
   readonly busy?: boolean;
   /** Cannot be used now; keeps the focus, unlike `disabled`. */
   readonly off?: boolean;
+  /** Looks as ever, and does nothing for a moment. */
+  readonly waits?: boolean;
   readonly type?: "button" | "submit";
   readonly onClick?: () => void;
+  /** Pressed while it cannot be used: to say why. */
+  readonly onOff?: () => void;
   /** For screen readers, where the words alone do not say of what; those words are in it. */
   readonly label?: string;
   readonly class?: string;
   readonly children: ComponentChildren;
 }) {
-  const idle = busy || off;
+  const idle = busy || off || waits;
   return (
     <button
       type={type}
       class={`${buttonClass({ ...(look && { look }), ...(small && { small }) })} ${more}`}
       aria-disabled={idle ? "true" : undefined}
       aria-busy={busy ? "true" : undefined}
+      data-waits={waits && !off ? "" : undefined}
       aria-label={label}
+      onKeyDown={(event) => {
+        if (event.repeat && event.key === "Enter") event.preventDefault();
+      }}
       onClick={(event) => {
         if (idle) event.preventDefault();
-        else onClick?.();
+        if (off) onOff?.();
+        else if (!idle) onClick?.();
       }}
     >
       {children}
@@ -110,6 +124,7 @@ type Taken =
   | "minLength"
   | "maxLength"
   | "spellcheck"
+  | "enterkeyhint"
   | "onChange"
   | "onKeyDown";
 type FieldProps = Pick<PartialInputHTMLAttributes<HTMLInputElement>, Taken> & {
@@ -209,29 +224,31 @@ export function Table<Row>({
   readonly keyOf: (row: Row) => string | number;
 }) {
   return (
-    <table class="table">
-      <caption class="sr">{caption}</caption>
-      <thead>
-        <tr>
-          {columns.map(({ title, figures }) => (
-            <th key={title} scope="col" class={figures ? "figures" : undefined}>
-              {title}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row) => (
-          <tr key={keyOf(row)}>
-            {columns.map(({ title, of, figures }) => (
-              <td key={title} data-title={title} class={figures ? "figures" : undefined}>
-                {of(row)}
-              </td>
+    <div class="table-box" role="region" aria-label={`Table: ${caption}`} tabIndex={0}>
+      <table class="table">
+        <caption class="sr">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map(({ title, figures }) => (
+              <th key={title} scope="col" class={figures ? "figures" : undefined}>
+                {title}
+              </th>
             ))}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={keyOf(row)}>
+              {columns.map(({ title, of, figures }) => (
+                <td key={title} data-title={title} class={figures ? "figures" : undefined}>
+                  {of(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

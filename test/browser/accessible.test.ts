@@ -1,12 +1,21 @@
 /**
  * The pages by the rules of WCAG 2.2 AA and good practice, as far as a program can judge them
- * (https://github.com/dequelabs/axe-core): names, roles, order, contrast. Each in both themes, with
- * a shop's figures on it, and with an account logged in where it needs one.
+ * (https://github.com/dequelabs/axe-core): names, roles, order, contrast. Each at three widths and in
+ * both themes, with a shop's figures on it, and with an account logged in where it needs one; and the
+ * states of buying: found, held, ended, bought.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import axe from "axe-core";
 import { accepted } from "../support/contract.ts";
-import { narrow, noBrowser, useBrowser, visit } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import {
+  noBrowser,
+  says,
+  useBrowser,
+  visit,
+  type Visit,
+  type VisitOptions,
+} from "../support/browser.ts";
 import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
@@ -14,7 +23,10 @@ import { z } from "zod";
 
 useLeftovers();
 
-type Who = "nobody" | "user1" | "admin";
+type Who = "nobody" | "user1" | "user2" | "admin";
+
+const widths = [360, 768, 1440];
+
 const places: readonly [path: string, who: Who][] = [
   ["/", "nobody"],
   ["/shop", "user1"],
@@ -35,53 +47,124 @@ const places: readonly [path: string, who: Who][] = [
 describe.skipIf(noBrowser)("accessible", () => {
   useBrowser();
   let server: TestServer;
-  const cookies = new Map<Who, string>();
+  const accounts = new Map<Who, { readonly cookie: string; readonly user: string }>();
 
   beforeAll(async () => {
     const env = { STAMPEDE_DATA: newDataFolder(), SALE_ITEMS: "500" };
     server = await startServer(env);
     expect(await runProgram(["seed", "--demo"], env)).toMatchObject({ exitCode: 0 });
-    for (const username of ["user1", "admin"] as const) {
+    for (const username of ["user1", "user2", "admin"] as const) {
       // oxlint-disable-next-line no-await-in-loop
       const answer = await server.client.ask("POST", "/api/auth/login", {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ username, password: "Satu123" }),
       });
-      accepted(answer, z.object({ token: z.string() }));
-      cookies.set(username, answer.headers.getSetCookie()[0]?.split(";")[0] ?? "");
+      const { user } = accepted(answer, z.object({ user: z.looseObject({ id: z.int() }) }));
+      accounts.set(username, {
+        cookie: answer.headers.getSetCookie()[0]?.split(";")[0] ?? "",
+        user: JSON.stringify(user),
+      });
     }
   });
 
   for (const [path, who] of places) {
     for (const colorScheme of ["light", "dark"] as const) {
-      test(`${path} in the ${colorScheme} theme`, async () => {
-        await using visited = await visit(`${server.url}/login`, {
-          colorScheme,
-          bypassCSP: true,
-          ...(colorScheme === "dark" && { viewport: narrow }),
-          refusals: [401, 404],
-        });
+      test(`${path} in the ${colorScheme} theme, at ${widths.join(", ")} px`, async () => {
+        await using visited = await open(who, { colorScheme });
         const { page } = visited;
-        const [name = "", value = ""] = cookies.get(who)?.split("=") ?? [];
-        if (name !== "") await page.context().addCookies([{ name, value, url: server.url }]);
         await page.goto(server.url + path);
-        await until("the page's script", () =>
-          page.evaluate(() => document.querySelector("#session button[title]") !== null),
-        );
-        await until("the figures", () =>
-          page.evaluate(() => document.querySelector("main .skeleton") === null),
-        );
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate(async () => await window.axe.run());
-        const found = violations.flatMap(({ id, help, nodes }) =>
-          nodes.map(({ target, failureSummary }) => ({ id, help, target, failureSummary })),
-        );
-        expect(found).toEqual([]);
+        await judged(page);
         expect(visited.wrong).toEqual([]);
       });
     }
   }
+
+  for (const colorScheme of ["light", "dark"] as const) {
+    test(`the drop and the shop with things held, found and ended, in the ${colorScheme} theme`, async () => {
+      await using visited = await open(colorScheme === "light" ? "user1" : "user2", {
+        colorScheme,
+      });
+      const { page } = visited;
+      await page.goto(`${server.url}/?q=fox`);
+      for (const held of ["Held for you", "2 held for you"]) {
+        // oxlint-disable-next-line no-await-in-loop
+        await page.getByRole("button", { name: "Surprise me" }).click();
+        // oxlint-disable-next-line no-await-in-loop
+        await says(page.locator("#bar"), held);
+      }
+      await page.getByRole("button", { name: "Show", exact: true }).click();
+      await judged(page);
+      await page
+        .locator("#bar")
+        .getByRole("button", { name: /^Give back/ })
+        .first()
+        .click();
+      await says(page.locator("#bar"), "is given back");
+      await page.goto(`${server.url}/product?id=5`);
+      await judged(page);
+      await page.locator("#bar").getByRole("button", { name: /^Buy/ }).click();
+      await says(page.locator("#bar"), "is yours.");
+      await page.goto(`${server.url}/account`);
+      await page.locator(".slip").first().waitFor();
+      await judged(page);
+    });
+  }
+
+  test("the administrator's forms", async () => {
+    await using visited = await open("admin", { colorScheme: "dark" });
+    const { page } = visited;
+    for (const [part, button] of [
+      ["products", "New product"],
+      ["sales", "New sale"],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop
+      await page.goto(`${server.url}/admin#${part}`);
+      // oxlint-disable-next-line no-await-in-loop
+      await page.getByRole("button", { name: button }).click();
+      // oxlint-disable-next-line no-await-in-loop
+      await judged(page);
+      // oxlint-disable-next-line no-await-in-loop
+      await page.keyboard.press("Escape");
+    }
+  });
+
+  /** A page of somebody, whom its script knows. */
+  async function open(who: Who, options: VisitOptions): Promise<Visit> {
+    const visited = await visit(`${server.url}/login`, {
+      bypassCSP: true,
+      refusals: [401, 404],
+      ...options,
+    });
+    const account = accounts.get(who);
+    if (account === undefined) return visited;
+    const { cookie, user } = account;
+    const [name = "", value = ""] = cookie.split("=");
+    await visited.page.context().addCookies([{ name, value, url: server.url }]);
+    await visited.page.evaluate((known) => localStorage.setItem("stampede.account", known), user);
+    return visited;
+  }
 });
+
+/** At each width, as it is now. */
+async function judged(page: Page): Promise<void> {
+  await until("the page's script", () =>
+    page.evaluate(() => document.querySelector("#session button[title]") !== null),
+  );
+  await until("the figures", () =>
+    page.evaluate(() => document.querySelector("main .skeleton") === null),
+  );
+  await page.evaluate(axe.source);
+  for (const width of widths) {
+    // oxlint-disable-next-line no-await-in-loop
+    await page.setViewportSize({ width, height: 900 });
+    // oxlint-disable-next-line no-await-in-loop
+    const { violations } = await page.evaluate(async () => await window.axe.run());
+    const found = violations.flatMap(({ id, help, nodes }) =>
+      nodes.map(({ target, failureSummary }) => ({ id, help, target, failureSummary })),
+    );
+    expect({ width, found }).toEqual({ width, found: [] });
+  }
+}
 
 declare global {
   interface Window {

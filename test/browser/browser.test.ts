@@ -22,13 +22,14 @@ const dropOf = (page: Page) => ({
   wall: page.getByRole("application", { name: /^The wall/ }),
   picked: page.getByRole("region", { name: "The picked item" }),
   mine: page.getByRole("region", { name: "Yours this hour" }),
+  /** What is held, and what came of the last act. */
+  bar: page.getByRole("region", { name: "What you hold" }),
   any: page.getByRole("button", { name: "Surprise me" }),
   /** Where the sale stands. */
   standing: page.getByRole("main").getByRole("status").first(),
   lost: page.getByRole("main").getByRole("alert").first(),
   /** Whether the page is live, in its header. */
   line: page.getByRole("banner").getByRole("status"),
-  notices: page.locator("#notices"),
 });
 type Drop = ReturnType<typeof dropOf>;
 
@@ -97,24 +98,24 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     await says(bertas.picked, "free");
 
     await annas.wall.press("Enter");
-    await says(annas.picked, "reserved for you");
+    await says(annas.picked, "held for you");
     await says(annas.mine, "1 reserved, 0 bought");
     await says(bertas.picked, "taken");
 
-    await says(annas.mine, "Ran out");
+    await says(annas.bar, "has run out");
     await says(annas.mine, "0 reserved, 0 bought");
-    await says(annas.picked, "your reservation ran out");
+    await says(annas.picked, "has run out");
     await says(bertas.picked, "free");
 
-    await button(annas.mine, /^Forget/).click();
-    await says(annas.mine, "What you reserve waits here");
+    await button(annas.bar, /^Dismiss/).click();
+    await until("the bar, empty", async () => (await annas.bar.boundingBox())?.height === 0);
     await button(annas.picked, /^Reserve/).click();
     await says(annas.mine, "1 reserved, 0 bought");
     // On a slow machine it may have run out again, and can be bought all the same.
-    await button(annas.mine, /^(Buy|Try to buy) /).click();
+    await button(annas.bar, /^(Buy|Try to buy) /).click();
     await says(annas.mine, "0 reserved, 1 bought");
     await says(annas.picked, "yours");
-    await says(annas.notices, "is yours.");
+    await says(annas.bar, /is yours\. Order \d+\./);
     await says(bertas.picked, "taken");
     await anna.page.reload();
     await says(annas.mine, "0 reserved, 1 bought");
@@ -131,14 +132,14 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     const drop = dropOf(anna.page);
     await pick(anna.page, drop, 5);
     await drop.wall.press("Enter");
-    await says(drop.mine, "Ran out");
+    await says(drop.bar, "has run out");
     const { code } = await until("the item, free again", async () => {
       const answer = await server.client.checkout("berta", 5);
       return answer.status === 200 && accepted(answer, reservation);
     });
     await server.client.buy(code);
-    await button(drop.mine, /^Try to buy/).click();
-    await says(drop.notices, "Your reservation ran out, and somebody else was quicker.");
+    await button(drop.bar, /^Try to buy/).click();
+    await says(drop.bar, "Your reservation ran out, and somebody else was quicker.");
     await says(drop.mine, "0 reserved, 0 bought");
     await says(drop.picked, "taken");
     await proves(server, 1);
@@ -157,9 +158,9 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     await Promise.all(both.map(({ picked }) => button(picked, /^Reserve/).click()));
 
     const told = await Promise.all(
-      both.map(({ notices }) => says(notices, /is reserved for you\.|Somebody is holding/)),
+      both.map(({ bar }) => says(bar, /is held for you|Somebody is holding/)),
     );
-    const won = told.map((words) => words.includes("is reserved for you."));
+    const won = told.map((words) => words.includes("is held for you"));
     expect(won.toSorted()).toEqual([false, true]);
     const [winner, loser] = won[0] === true ? [annas, bertas] : [bertas, annas];
     await says(winner.mine, "1 reserved, 0 bought");
@@ -167,7 +168,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     await says(loser.picked, "Taken");
     await says(loser.standing, "All that is left is in somebody's hands.");
 
-    await button(winner.mine, /^Buy/).click();
+    await button(winner.bar, /^Buy/).click();
     await says(winner.mine, "0 reserved, 1 bought");
     for (const { standing } of [winner, loser]) await says(standing, "Sold out");
     await says(loser.picked, "Sold");
@@ -274,7 +275,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
       await pick(anna.page, drop, 1);
       await drop.wall.press("Enter");
       await says(drop.mine, "1 reserved, 0 bought");
-      await button(drop.mine, /^Buy/).click();
+      await button(drop.bar, /^Buy/).click();
       await says(drop.mine, "0 reserved, 1 bought");
       await pick(anna.page, drop, 2);
       await drop.wall.press("Enter");
@@ -286,7 +287,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
       await says(drop.line, "Connection lost");
       await says(drop.mine, "1 reserved, 1 bought");
       await drop.wall.press("Enter");
-      await says(drop.notices, refused);
+      await says(drop.bar, refused);
       if (behind === "a proxy") await until("the stream's end", () => isStreamEnded);
 
       await using server = await startServer(env);
@@ -298,12 +299,12 @@ describe.skipIf(noBrowser)("in front of a page", () => {
       await says(drop.mine, "1 reserved, 1 bought");
       await pick(anna.page, drop, 4);
       await says(drop.picked, "taken");
-      await button(drop.mine, /^Buy/).click();
+      await button(drop.bar, /^Buy/).click();
       await says(drop.mine, "0 reserved, 2 bought");
       await pick(anna.page, drop, 3);
       await drop.wall.press("Enter");
       await says(drop.mine, "1 reserved, 2 bought");
-      await button(drop.mine, /^Buy/).click();
+      await button(drop.bar, /^Buy/).click();
       await says(drop.mine, "0 reserved, 3 bought");
       await server.client.checkout("berta", 5);
       await pick(anna.page, drop, 5);

@@ -1,6 +1,6 @@
 /** `/docs`: that it is whole, from this origin alone, and that a browser draws it. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { noBrowser, useBrowser, visit } from "../support/browser.ts";
+import { newPage, noBrowser, useBrowser, visit } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 
@@ -18,7 +18,9 @@ test("every file of it is there, under a policy that allows this origin alone", 
   expect(page.headers.get("Content-Type")).toBe("text/html; charset=utf-8");
   expect(page.text).not.toMatch(/https?:\/\/|<script>|<style| on[a-z]+="/);
   const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
-  expect(files.filter((path) => path.startsWith("/docs/"))).toHaveLength(2);
+  expect(files.filter((path) => path.startsWith("/docs/"))).toHaveLength(3);
+  // The way back.
+  expect(files).toContain("/");
   for (const path of ["/docs", ...files]) {
     const answer = await server.client.get(path);
     expect([path, answer.status]).toEqual([path, 200]);
@@ -31,6 +33,16 @@ test("every file of it is there, under a policy that allows this origin alone", 
   }
 });
 
+test("the document is sent compressed, once", async () => {
+  const headers = { "Accept-Encoding": "gzip" };
+  const answer = await fetch(`${server.url}/openapi.json`, { headers });
+  expect(answer.headers.get("Content-Encoding")).toBe("gzip");
+  expect(await answer.json()).toMatchObject({ openapi: "3.1.0" });
+  const tag = answer.headers.get("ETag") ?? "";
+  const again = await fetch(`${server.url}/openapi.json`, { headers: { "If-None-Match": tag } });
+  expect(again.status).toBe(304);
+});
+
 test("it takes GET alone", async () => {
   const answer = await server.client.ask("POST", "/docs");
   expect([answer.status, answer.headers.get("Allow")]).toEqual([405, "GET, HEAD"]);
@@ -38,6 +50,21 @@ test("it takes GET alone", async () => {
 
 describe.skipIf(noBrowser)("in a browser", () => {
   useBrowser();
+  test("its first words and the way back are there before the reference is", async () => {
+    await using visited = await newPage();
+    const { page } = visited;
+    const gate = Promise.withResolvers<void>();
+    await page.route(/reference/, async (route) => {
+      await gate.promise;
+      await route.continue();
+    });
+    await page.goto(`${server.url}/docs`, { waitUntil: "commit" });
+    await page.getByRole("heading", { name: "The API" }).waitFor();
+    await page.getByRole("link", { name: "Stampede" }).click();
+    await page.waitForURL(`${server.url}/`);
+    gate.resolve();
+  });
+
   test("it is drawn, asks no other host, and a request can be tried", async () => {
     await using visited = await visit(`${server.url}/docs`);
     const { page, wrong } = visited;

@@ -1,6 +1,13 @@
 /** The pages as they are sent. How they look and work in a browser is seen in web.test.ts. */
 import { expect, test } from "bun:test";
-import { importsOf, type Page, pages, servePage } from "../../src/web/pages.ts";
+import {
+  importsOf,
+  originsMax,
+  type Page,
+  pageRoutes,
+  pages,
+  servePage,
+} from "../../src/web/pages.ts";
 
 const scriptBytesMax = 60_000;
 const styleBytesMax = 20_000;
@@ -12,6 +19,10 @@ function pageAt(path: string): Page {
 }
 const get = (path: string, headers: HeadersInit = {}) =>
   servePage(pageAt(path), new Request(`http://host${path}`, { headers }));
+
+const served = new Set(pageRoutes.map(({ path }) => path));
+/** A page as it is sent at one origin. */
+const bodyAt = (path: string): string => pageAt(path).body.replaceAll("{origin}", "http://host");
 
 const isHtml = ([, page]: [string, Page]) =>
   page.headers["Content-Type"]?.startsWith("text/html") === true;
@@ -29,7 +40,9 @@ test("everything names its type and allows this origin alone", () => {
   for (const path of pages.keys()) {
     const answer = get(path);
     expect(answer.status).toBe(200);
-    expect(answer.headers.get("Content-Type")).toMatch(/^(text\/(html|css|javascript)|image\/svg)/);
+    expect(answer.headers.get("Content-Type")).toMatch(
+      /^(text\/(html|css|javascript)|image\/svg|application\/manifest\+json)/,
+    );
     expect(answer.headers.get("X-Content-Type-Options")).toBe("nosniff");
     const policy = answer.headers.get("Content-Security-Policy") ?? "";
     for (const part of [
@@ -48,7 +61,7 @@ test("a page asks for nothing it does not have, and holds no inline script or st
   for (const path of htmls) {
     const wanted = wantedBy(path);
     expect(wanted.length).toBeGreaterThan(4);
-    for (const one of wanted) expect(pages.has(one) ? "here" : one).toBe("here");
+    for (const one of wanted) expect(served.has(one) ? "here" : one).toBe("here");
     expect(pageAt(path).body).not.toMatch(/<style|style="|<script(?![^>]* src=)| on[a-z]+="/);
     expect(pageAt(path).body).toMatch(/<html lang="en">[\s\S]*<main id="app"[\s\S]*<\/main>/);
   }
@@ -68,8 +81,7 @@ test("no page, script or style names another host", () => {
 test(`a page's script is at most ${scriptBytesMax} bytes as sent, its style ${styleBytesMax}`, () => {
   for (const path of htmls) {
     const wanted = wantedBy(path).filter((one) => one.startsWith("/assets/"));
-    const entry =
-      /<script src="\/assets\/([^"]+)" type="module"/.exec(pageAt(path).body)?.[1] ?? "";
+    const entry = /data-entry href="\/assets\/([^"]+)"/.exec(pageAt(path).body)?.[1] ?? "";
     // What a script imports is preloaded, all of it: no round trip waits for another.
     for (const other of importsOf(entry)) expect(wanted).toContain(`/assets/${other}`);
     const bytes = (kind: string) =>
@@ -86,8 +98,8 @@ test("what is sent compressed is what is sent plain", async () => {
     const answer = get(path, { "Accept-Encoding": "gzip, br" });
     expect(answer.headers.get("Content-Encoding")).toBe("gzip");
     const bytes = new Uint8Array(await answer.arrayBuffer());
-    expect(new TextDecoder().decode(Bun.gunzipSync(bytes))).toBe(pageAt(path).body);
-    expect(await get(path).text()).toBe(pageAt(path).body);
+    expect(new TextDecoder().decode(Bun.gunzipSync(bytes))).toBe(bodyAt(path));
+    expect(await get(path).text()).toBe(bodyAt(path));
     const refusing = get(path, { "Accept-Encoding": "gzip;q=0" });
     expect(refusing.headers.get("Content-Encoding")).toBeNull();
   }
@@ -105,4 +117,21 @@ test("a page the browser has is not sent again, and what is named by its content
       path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache",
     );
   }
+});
+
+const pictureAt = async (url: string, headers: HeadersInit = {}) => {
+  const text = await servePage(pageAt("/"), new Request(url, { headers })).text();
+  return /property="og:image" content="([^"]+)"/.exec(text)?.[1];
+};
+
+test("a link's picture has a whole address, at as many origins as are kept, and one that is there", async () => {
+  expect(await pictureAt("http://host/")).toBe("http://host/card.jpg");
+  expect(await pictureAt("http://shop.test/", { "X-Forwarded-Proto": "https" })).toBe(
+    "https://shop.test/card.jpg",
+  );
+  for (let i = 0; i < originsMax; i++) await pictureAt(`http://host-${i}/`);
+  // Whoever asks under ever new names has nothing kept for them.
+  expect(await pictureAt("http://one-too-many/")).toBe("/card.jpg");
+  expect(await pictureAt("http://host/")).toBe("http://host/card.jpg");
+  expect(served).toContain("/card.jpg");
 });

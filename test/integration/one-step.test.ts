@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import { z } from "zod";
 import { orderUnitsMax } from "../../src/http/shop/purchases.ts";
+import { saveCheckpoint } from "../../src/store/checkpoints.ts";
 import { type Answer, Client, withQuery } from "../support/client.ts";
 import { accepted, audit, refused } from "../support/contract.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
@@ -17,7 +18,7 @@ import {
   newProduct,
   newSale,
   orderShape,
-  type Person,
+  Person,
   read,
   told,
 } from "../support/storefront.ts";
@@ -129,6 +130,36 @@ describe("the same one-step purchase with one key", () => {
       expect(read(await ann.purchase(code), orderShape)).toEqual(again);
     });
     await expectSound(sale, 3);
+  });
+
+  test("is remembered beside the purchases, when the journal is not read so far back", async () => {
+    const clock = new Clock(Date.parse("2030-05-05T10:15:00Z"));
+    const records = await postgres.newRecords();
+    const shop = await openShop(records, { clock });
+    const boss = await newPerson(shop.sql, shop.client, "boss", "admin");
+    const ann = await newPerson(shop.sql, shop.client, "ann");
+    const items = [{ product: await newProduct(boss, "Lamp"), stock: 5 }];
+    const window = { startsAt: clock.now, endsAt: clock.now + hourMs };
+    const sale = await newSale(boss, { ...window, limit: 5, items });
+    const held = read(await ann.reserve(sale.id, 1, "first"), z.object({ code: z.string() }));
+    const asked = oneStep(sale, { quantity: 2 });
+    const order = read(await buyWith(ann, "second", asked), orderShape);
+    expect(order.codes[0]).toBe(held.code);
+    const noted = await shop.writer().read((view) => view.checkpoint(sale.id));
+    if (noted === null) throw new Error("the sale is not held");
+    await saveCheckpoint(shop.sql, sale.id, { ...noted, attempts: 2, settled: false });
+    await shop.sql`delete from attempts where seq < ${noted.seq}`;
+    await shop.sql`update attempts set outcome = 'item_sold_out'`;
+    await shop.stop();
+    const again = await openShop(records, { clock });
+    const back = new Person(ann.name, again.client, ann.headers["Authorization"]?.slice(7) ?? "");
+    expect(read(await buyWith(back, "second", asked), orderShape)).toEqual({
+      ...order,
+      replayed: true,
+    });
+    const code = z.object({ code: z.string() });
+    expect(read(await back.reserve(sale.id, 1, "first"), code).code).toBe(held.code);
+    await again.stop();
   });
 
   test("stands for nothing after a refusal", async () => {

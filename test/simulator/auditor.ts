@@ -9,6 +9,7 @@
 import type { Buyer } from "../../src/ledger/buyers.ts";
 import type { Command, Outcome } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
+import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import { settleAfterMs, type Batch } from "../../src/store/records.ts";
 import { History, sum, type KnownSale } from "./history.ts";
@@ -33,6 +34,7 @@ export class Auditor {
     this.#records = records;
     this.history = new History((what) => this.complain(what));
     records.onSale = (stored) => this.history.addSale(stored);
+    records.onRecover = (now) => this.history.tell(now);
     records.onCommit = (batch) => this.#committed(batch);
   }
 
@@ -132,8 +134,10 @@ export class Auditor {
     const { history } = this;
     const shown = view.sale(sale.id);
     if (shown === null) return "it is not shown";
-    if (shown.startsAt !== sale.startsAt || shown.endsAt !== sale.endsAt) return "another window";
-    if (!Bun.deepEquals(Array.from(shown.stock), sale.stock)) return "other units";
+    if (!isShownAs(shown, sale)) {
+      const isAsBefore = sale.previous !== null && isShownAs(shown, sale.previous);
+      return isAsBefore ? null : "it is shown with other terms";
+    }
     const totals = view.totals(sale.id);
     const free = view.free(sale.id);
     const soldOf = view.soldOf(sale.id);
@@ -214,8 +218,14 @@ export class Auditor {
   }
 }
 
+const isShownAs = (shown: Sale, sale: KnownSale): boolean =>
+  shown.startsAt === sale.startsAt &&
+  shown.endsAt === sale.endsAt &&
+  shown.closed === sale.closed &&
+  shown.perUserLimit === sale.limit &&
+  Bun.deepEquals(Array.from(shown.stock), sale.stock) &&
+  Bun.deepEquals(Array.from(shown.priceCents), sale.prices);
+
 /** What is on the books of a sale. */
 export const booksOf = (view: LedgerView, saleId: number) =>
-  (view.checkpoint(saleId)?.open ?? [])
-    .map(({ code, deadline }) => `${code} ${deadline}`)
-    .toSorted();
+  (view.checkpoint(saleId)?.open ?? []).map(({ code, due }) => `${code} ${due}`).toSorted();

@@ -51,6 +51,8 @@ export type KnownSale = {
   isSeen: boolean;
   /** When a sale of it was made last. */
   lastSaleAt: number;
+  /** As it was before it was replaced, until whoever changed it is told. */
+  previous: KnownSale | null;
 };
 
 export type Known = {
@@ -137,7 +139,14 @@ export class History {
       products: items.flatMap(({ productId }) => productId ?? []),
       isSeen: before?.isSeen ?? false,
       lastSaleAt: 0,
+      previous: before ?? null,
     });
+  }
+
+  /** Somebody was told that a sale is what it is now. */
+  settle(saleId: number): void {
+    const sale = this.sales.get(saleId);
+    if (sale !== undefined) sale.previous = null;
   }
 
   /** Every code that was given in a sale. */
@@ -323,6 +332,7 @@ export class History {
     const sale = this.#askedFor(command.sale);
     if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
     this.#rightCheckout(command, asked, sale, right);
+    if (sale?.previous) this.#rightCheckout(command, asked, sale.previous, right);
     const code = "reservation" in outcome ? outcome.reservation.code : null;
     const given = outcome.word === "reserved_again" ? { word: "again", code } : outcome;
     const isRight = right.some(
@@ -525,6 +535,7 @@ export class History {
     if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
     const right: Answer[] = [];
     this.#rightBuy(command, asked, sale, right);
+    if (sale?.previous) this.#rightBuy(command, asked, sale.previous, right);
     const code = outcome.word === "purchased_again" ? outcome.of.code : undefined;
     const word = code === undefined ? outcome.word : "again";
     if (!right.some((one) => one.word === word && (one.code === undefined || one.code === code))) {
@@ -677,7 +688,10 @@ export class History {
     if (wrong !== null || outcome.word !== "sale_changed") return wrong;
     if (outcome.closed !== (endsAt === "now")) return "it was closed, or was not";
     if (endsAt !== "now" && outcome.endsAt !== endsAt) return "it ends at another time";
-    if (sale.lastSaleAt >= outcome.endsAt) return "something was sold after its end";
+    // Before the time was set back it may have been.
+    if (sale.lastSaleAt >= outcome.endsAt && sale.lastSaleAt <= now) {
+      return "something was sold after its end";
+    }
     sale.endsAt = outcome.endsAt;
     sale.closed = outcome.closed;
     return null;

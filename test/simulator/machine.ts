@@ -8,7 +8,14 @@ import { sellingParts } from "../../src/program.ts";
 import type { Random } from "../support/random.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Loop } from "./loop.ts";
-import { ConstraintError, CutError, type Asked, type Line, type MemoryRecords } from "./records.ts";
+import {
+  ConstraintError,
+  CutError,
+  Session,
+  type Asked,
+  type Line,
+  type MemoryRecords,
+} from "./records.ts";
 
 /** What befalls the next thing that is asked of the records. */
 export type Mishap = {
@@ -60,7 +67,13 @@ export type MachineOptions = {
 };
 
 /** The program, from its start to its end. */
-type Run = { readonly engine: SaleEngine; readonly clock: LedgerClock; isAlive: boolean };
+type Run = Life & { readonly engine: SaleEngine; readonly clock: LedgerClock };
+
+type Life = {
+  isAlive: boolean;
+  /** The last that it was given the lock on. */
+  session: Session | null;
+};
 
 export class Machine {
   readonly name: string;
@@ -118,7 +131,7 @@ export class Machine {
     const { loop, records, settings, name, random, auditor } = this.#options;
     const bootedAt = loop.now - random.between(0, 100_000);
     const clock = new LedgerClock({ wall: () => this.wall, monotonic: () => loop.now - bootedAt });
-    const run = { isAlive: true } as { isAlive: boolean };
+    const run: Life = { isAlive: true, session: null };
     const after = (ms: number, what: () => void): void => {
       loop.after(ms, () => {
         if (run.isAlive) what();
@@ -149,7 +162,7 @@ export class Machine {
   }
 
   /** A program says what went wrong: it must have been made to. */
-  #heard(run: { readonly isAlive: boolean }, fields: object, message: string): void {
+  #heard(run: Life, fields: object, message: string): void {
     if (!run.isAlive || !("reason" in fields)) return;
     const reason = String(fields.reason);
     if (expected.some((words) => reason.includes(words))) return;
@@ -161,8 +174,7 @@ export class Machine {
     const { records, loop, random } = this.#options;
     const run = this.#run;
     if (run === null) return;
-    const { holder } = records;
-    const held = this.leads ? holder : null;
+    const held = run.session;
     this.#end(run);
     if (held === null) return;
     loop.after(random.between(0, 100), () => {
@@ -198,7 +210,7 @@ export class Machine {
     }
   }
 
-  #line(run: { readonly isAlive: boolean }): Line {
+  #line(run: Life): Line {
     const { loop } = this.#options;
     return {
       sleep: async (ms) => {
@@ -211,7 +223,7 @@ export class Machine {
   }
 
   /** To the records and back, each taking its time. */
-  #carry<T>(run: { readonly isAlive: boolean }, asked: Asked, work: () => T): Promise<T> {
+  #carry<T>(run: Life, asked: Asked, work: () => T): Promise<T> {
     const { loop, random, latencyMs, auditor } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const mishap = this.#mishapOf(asked);
@@ -231,6 +243,7 @@ export class Machine {
       if (how === "refused") return tell(() => reject(new CutError(`${mishapMark} refused`)));
       try {
         const made = work();
+        if (made instanceof Session) run.session = made;
         if (how === "unknown") tell(() => reject(new CutError(`${mishapMark} unknown`)));
         else tell(() => resolve(made));
       } catch (error) {

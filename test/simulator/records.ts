@@ -10,7 +10,12 @@ import { buyerId, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import type { ArchivedCode, Command, Outcome, SoldUnit } from "../../src/ledger/commands.ts";
 import type { CouponFigures } from "../../src/ledger/coupons.ts";
 import { requestOf } from "../../src/ledger/decide.ts";
-import type { Checkpoint, EffectiveAttempt, StoredPurchase } from "../../src/ledger/restore.ts";
+import type {
+  BegunTerm,
+  Checkpoint,
+  EffectiveAttempt,
+  StoredPurchase,
+} from "../../src/ledger/restore.ts";
 import type { NewProductSale, ProductSaleChange, Written } from "../../src/store/product-sales.ts";
 import {
   DeposedError,
@@ -145,6 +150,8 @@ export class MemoryRecords {
   readonly #effectiveOf = new Map<number, EffectiveAttempt[]>();
   readonly #given = new Map<string, { of: AttemptRow; released: boolean }>();
   readonly #checkpoints = new Map<number, Checkpoint>();
+  /** When each term began, and after which attempt. */
+  readonly #terms: BegunTerm[] = [];
   readonly #products = new Map<number, Product>();
   #lastSeq = 0;
   #leader: LeaderRecord | null = null;
@@ -153,6 +160,8 @@ export class MemoryRecords {
   /** Told of every batch that was committed, and of every sale that was stored or replaced. */
   onCommit: ((batch: Batch) => void) | null = null;
   onSale: ((stored: StoredSale) => void) | null = null;
+  /** Told of the time with which a term begins. */
+  onRecover: ((now: number) => void) | null = null;
 
   get lastSeq(): number {
     return this.#lastSeq;
@@ -391,6 +400,7 @@ export class MemoryRecords {
 
   /** What a new term reads. @param last the last attempt, when its lock was taken */
   recover(now: number, last = this.last): Recovered {
+    this.onRecover?.(now);
     const over = new Map<number, number>();
     const ids: number[] = [];
     for (const sale of this.#sales.values()) {
@@ -405,6 +415,7 @@ export class MemoryRecords {
       sale.attempts += this.#countAttempts(sale, last.seq);
       sale.attemptsSeq = last.seq;
     }
+    this.#terms.push({ afterSeq: last.seq, at: now });
     return this.recorded(ids, over, last, true);
   }
 
@@ -444,6 +455,9 @@ export class MemoryRecords {
       settled,
       sales,
       catalogues,
+      terms: this.#terms.filter(({ afterSeq }) =>
+        sales.some(({ checkpoint }) => checkpoint.seq <= afterSeq),
+      ),
       effective: inPages(effective),
       coupons: inPages(coupons.toSorted((a, b) => a.id - b.id)),
       keyedClaims,

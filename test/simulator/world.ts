@@ -431,6 +431,7 @@ export class World {
             ? await sales.close(saleId)
             : await sales.change(saleId, this.#drawChange(dice));
         this.auditor.count(`${kind}: ${"word" in changed ? changed.word : "changed"}`);
+        if ("sale" in changed) this.auditor.history.settle(saleId);
       }
     };
     void machine.untilKilled(work()).catch((error: unknown) => this.#failed({ kind }, error));

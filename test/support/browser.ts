@@ -49,7 +49,7 @@ export type Visit = {
   readonly wrong: readonly string[];
 } & AsyncDisposable;
 
-type VisitOptions = BrowserContextOptions & {
+export type VisitOptions = BrowserContextOptions & {
   /** Runs in the page before its own scripts. */
   readonly before?: () => void;
   /** Statuses that the page takes care of; the browser prints them as errors. */

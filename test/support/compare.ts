@@ -11,7 +11,7 @@ import {
   type Figures,
   type SaleOutcome,
   type Verdict,
-} from "../unit/model.ts";
+} from "../unit/model-books.ts";
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -141,7 +141,9 @@ export function figuresOf(view: LedgerView, saleId: number): Figures | null {
 export function dumpOf(view: LedgerView): unknown {
   const sales = view.sales().map(({ id, endsAt, closed }) => {
     const books = view.checkpoint(id);
-    const open = books?.open.toSorted((a, b) => a.seq - b.seq);
+    const inOrder = books?.open.toSorted((a, b) => a.seq - b.seq);
+    // Of what was closed by hand nothing can be had any more, whoever lost what to whom.
+    const open = closed ? null : inOrder;
     return { id, endsAt, closed, figures: figuresOf(view, id), sold: books?.sold, open };
   });
   return { seq: view.seq, now: view.now, sales };

@@ -4,7 +4,7 @@
  */
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
 import type { Buy, ChangeSale, Checkout } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SalePlan } from "../unit/model.ts";
+import { momentsAhead, type SaleCommand, type SalePlan } from "../unit/model-books.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
 
@@ -123,7 +123,7 @@ export class Draw {
     if (die < 0.85) return model.now + this.#random.between(1, 2);
     if (die < 0.88) return model.now - this.#random.between(1, 50);
     if (die < 0.885) return model.now + this.#random.between(1, this.#shop.hourMs);
-    const moments = model.momentsAhead().toSorted((a, b) => a - b);
+    const moments = momentsAhead(model.books, model.now).toSorted((a, b) => a - b);
     const moment = this.#random.pick(moments.slice(0, 2)) ?? model.now;
     return moment - (this.#random.chance(0.4) ? 1 : 0);
   }

@@ -10,7 +10,8 @@ import type { Lookup, Outcome } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
-import { Model, type SaleCommand, type SaleOutcome, type SalePlan } from "../unit/model.ts";
+import { Model } from "../unit/model.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model-books.ts";
 import { differ, disagreement, dumpOf, figuresOf, isSaleOutcome } from "./compare.ts";
 import { NaiveRecords, nothingRecorded } from "./naive-records.ts";
 
@@ -209,6 +210,7 @@ export class Run {
   async #crash(at: number): Promise<string | null> {
     const settledBefore = at - settleAfterMs;
     this.model.restart(at, settledBefore);
+    this.records.beginTerm(at);
     this.ledger = await Ledger.restore(this.records.recorded(settledBefore), at);
     const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
     const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;

@@ -5,6 +5,7 @@
 import type { ArchivedCode, Command, Outcome, SoldUnit } from "../../src/ledger/commands.ts";
 import { requestOf } from "../../src/ledger/decide.ts";
 import type {
+  BegunTerm,
   Checkpoint,
   EffectiveAttempt,
   Recorded,
@@ -23,6 +24,7 @@ export class NaiveRecords {
   readonly #attempts: EffectiveAttempt[] = [];
   readonly #purchases: KeptPurchase[] = [];
   readonly #checkpoints = new Map<number, Checkpoint>();
+  readonly #begun: BegunTerm[] = [];
   #seq: number;
   #at: number;
 
@@ -33,6 +35,11 @@ export class NaiveRecords {
 
   addSale(terms: Sale): void {
     this.#terms.set(terms.id, terms);
+  }
+
+  /** @param at by the clock of the leader that begins */
+  beginTerm(at: number): void {
+    this.#begun.push({ afterSeq: this.#seq, at });
   }
 
   /** @param at the time of the decision */
@@ -144,6 +151,7 @@ export class NaiveRecords {
       at: this.#at,
       settled: new Map(terms.filter(isSettled).map(({ id, stock }) => [id, stock.length])),
       sales,
+      terms: this.#begun,
       effective: inPages(attempts),
       coupons: inPages([]),
       keyedClaims: [],

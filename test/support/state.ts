@@ -4,10 +4,10 @@
  */
 import type { Buyer } from "../../src/ledger/buyers.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
+import { reserve } from "../../src/ledger/books.ts";
 import {
   addSale,
   emptyState,
-  reserve,
   type LedgerState,
   type Reservation,
   type SaleState,

@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
 import type { Buy, ChangeSale, Checkout, Purchase, Release } from "../../src/ledger/commands.ts";
-import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model.ts";
+import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model-books.ts";
 import { factsOf } from "./compare.ts";
 import { epoch, Run, type Step } from "./history.ts";
 

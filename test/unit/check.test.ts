@@ -6,12 +6,11 @@
 import { describe, expect, test } from "bun:test";
 import { check } from "../../src/ledger/check.ts";
 import { addCoupon, type Coupon } from "../../src/ledger/coupons.ts";
+import { end, sell } from "../../src/ledger/books.ts";
+import { lapse } from "../../src/ledger/lapses.ts";
 import {
   addSale,
-  end,
   keyOf,
-  lapse,
-  sell,
   type Holder,
   type LedgerState,
   type Reservation,

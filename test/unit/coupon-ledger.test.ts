@@ -8,13 +8,7 @@
 import { describe, expect, test } from "bun:test";
 import { buyerId, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import { check } from "../../src/ledger/check.ts";
-import type {
-  Claim,
-  ClaimOutcome,
-  CreateCouponOutcome,
-  LookUp,
-  Outcome,
-} from "../../src/ledger/commands.ts";
+import type { Claim } from "../../src/ledger/commands.ts";
 import {
   addCoupon,
   checkCoupons,
@@ -31,6 +25,8 @@ import { addSale, emptyState, type LedgerState } from "../../src/ledger/state.ts
 import {
   CouponModel,
   couponWords,
+  isCouponOutcome,
+  told,
   type CouponCommand,
   type CouponVerdict,
 } from "./coupon-model.ts";
@@ -40,39 +36,11 @@ import { upTo } from "../support/wait.ts";
 const timeoutMs = 120_000;
 const begin = 1_900_000_000_000;
 
-type CouponOutcome = Exclude<ClaimOutcome | CreateCouponOutcome, LookUp>;
-
-/** What an answer of the ledger tells, in the words of the model. */
-function told(outcome: CouponOutcome): CouponVerdict {
-  switch (outcome.word) {
-    case "coupon_created":
-    case "coupon_exists": {
-      const { id, name, amount, createdAt } = outcome.coupon;
-      return { word: outcome.word, coupon: { id, name, amount, at: createdAt } };
-    }
-    case "claimed":
-    case "claimed_again": {
-      const { coupon, buyer, ordinal, at } = outcome.claim;
-      return { word: outcome.word, coupon: coupon.name, buyer, at, ordinal };
-    }
-    case "already_claimed":
-      return { word: outcome.word, claimedAt: outcome.claimedAt };
-    case "coupon_sold_out":
-    case "coupon_not_found":
-    case "idempotency_key_reused":
-      return { word: outcome.word };
-    default:
-      return outcome satisfies never;
-  }
-}
-
 function answer(state: LedgerState, command: CouponCommand, now = begin): CouponVerdict {
   const outcome = decide(state, command, now);
   if (isCouponOutcome(outcome)) return told(outcome);
   throw new Error(`a coupon's command got ${outcome.word}`);
 }
-
-const isCouponOutcome = (outcome: Outcome): outcome is CouponOutcome => outcome.word in couponWords;
 
 const guest = (userId: string): Buyer => ({ kind: "guest", userId });
 

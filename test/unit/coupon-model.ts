@@ -7,7 +7,14 @@
  * else is found by looking through them again. It forgets nothing and loads nothing.
  */
 import { sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
-import type { Claim, CreateCoupon } from "../../src/ledger/commands.ts";
+import type {
+  Claim,
+  ClaimOutcome,
+  CreateCoupon,
+  CreateCouponOutcome,
+  LookUp,
+  Outcome,
+} from "../../src/ledger/commands.ts";
 
 export type CouponCommand = CreateCoupon | Claim;
 
@@ -106,3 +113,32 @@ export class CouponModel {
     return { word, coupon, buyer, at, ordinal: this.claimsOf(coupon).indexOf(claim) + 1 };
   }
 }
+
+export type CouponOutcome = Exclude<ClaimOutcome | CreateCouponOutcome, LookUp>;
+
+/** What an answer of the ledger tells, in the words of the model. */
+export function told(outcome: CouponOutcome): CouponVerdict {
+  switch (outcome.word) {
+    case "coupon_created":
+    case "coupon_exists": {
+      const { id, name, amount, createdAt } = outcome.coupon;
+      return { word: outcome.word, coupon: { id, name, amount, at: createdAt } };
+    }
+    case "claimed":
+    case "claimed_again": {
+      const { coupon, buyer, ordinal, at } = outcome.claim;
+      return { word: outcome.word, coupon: coupon.name, buyer, at, ordinal };
+    }
+    case "already_claimed":
+      return { word: outcome.word, claimedAt: outcome.claimedAt };
+    case "coupon_sold_out":
+    case "coupon_not_found":
+    case "idempotency_key_reused":
+      return { word: outcome.word };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+export const isCouponOutcome = (outcome: Outcome): outcome is CouponOutcome =>
+  outcome.word in couponWords;

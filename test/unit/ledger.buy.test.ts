@@ -2,7 +2,7 @@
  * The rules of buying in one step, and of moving a sale's end, one by one.
  */
 import { describe, expect, test } from "bun:test";
-import { unitCode } from "../../src/ledger/state.ts";
+import { unitCode } from "../../src/ledger/books.ts";
 import {
   buy,
   buyNow,

@@ -9,7 +9,6 @@ import {
   endAt,
   ends,
   hour,
-  nextHour,
   opens,
   priceOf,
   product,
@@ -290,150 +289,6 @@ describe("the price that is expected of a code", () => {
   );
 });
 
-describe("an idempotency key", () => {
-  const key = "k";
-  tell(
-    "gives the same code while it lives and once it is sold",
-    [hour({ stock: [9], limit: 1 })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [
-        opens + 99,
-        take("B", "ann", 1, { key }),
-        { word: "reserved_again", code: "A", expiresAt: opens + 100 },
-      ],
-      [opens + 99, buy("A"), "purchased"],
-      [opens + 500, take("C", "ann", 1, { key }), { word: "reserved_again", code: "A", order: 44 }],
-      [ends, take("D", "ann", 1, { key }), { word: "reserved_again", code: "A" }],
-    ],
-  );
-  tell(
-    "tries afresh when its reservation lapsed, at the millisecond",
-    [hour({ stock: [9] })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens + 100, take("B", "ann", 1, { key }), { word: "reserved", code: "B" }],
-      [opens + 100, take("C", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-    ],
-  );
-  tell(
-    "tries afresh when its reservation was given back, with what it likes",
-    [hour({ stock: [9, 9] })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens, drop("A"), "released"],
-      [opens, take("B", "ann", 2, { key }), { word: "reserved", code: "B" }],
-    ],
-  );
-  tell(
-    "tries afresh when its attempt was refused",
-    [hour()],
-    [
-      [opens, take("A", "bob", 1), "reserved"],
-      [opens, take("B", "ann", 1, { key }), "item_reserved"],
-      [opens, take("C", "ann", 2, { key }), "item_not_found"],
-      [opens + 100, take("D", "ann", 1, { key }), { word: "reserved", code: "D" }],
-    ],
-  );
-  tell(
-    "is a user's own",
-    [hour({ stock: [9] })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens, take("B", "bob", 1, { key }), { word: "reserved", code: "B" }],
-    ],
-  );
-  tell(
-    "refuses other parameters, as they were asked",
-    [hour({ stock: [9, 9] }), product()],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens, take("B", "ann", 2, { key }), { word: "idempotency_key_reused", saleId: 1 }],
-      [opens, take("C", "ann", "any", { key }), "idempotency_key_reused"],
-      [opens, take("D", "ann", 1, { key, sale: 1 }), "idempotency_key_reused"],
-      [opens, take("E", "ann", 1, { key, sale: 3 }), { word: "idempotency_key_reused", saleId: 3 }],
-      [
-        opens,
-        take("F", "ann", 1, { key, sale: 77 }),
-        { word: "idempotency_key_reused", saleId: 77 },
-      ],
-      [opens, take("G", "ann", 1, { key, sale: "unknown" }), "idempotency_key_reused"],
-      [opens, take("H", "ann", 1, { key }), { word: "reserved_again", code: "A" }],
-    ],
-  );
-  tell(
-    "remembers across sales: sold in one hour, asked again in the next",
-    [hour(), nextHour()],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens, buy("A"), "purchased"],
-      [ends, take("B", "ann", 1, { key }), { word: "reserved_again", code: "A", saleId: 1 }],
-      ["settle", 1],
-      [ends, take("C", "ann", 1, { key }), { word: "reserved", code: "C", saleId: 2 }],
-    ],
-  );
-  tell(
-    "lapsed in one sale is fresh in another",
-    [hour(), nextHour(), product()],
-    [
-      [opens, take("A", "ann", 1, { key, sale: 3 }), "reserved"],
-      [opens + 99, take("B", "ann", 1, { key }), { word: "idempotency_key_reused", saleId: 1 }],
-      [opens + 100, take("C", "ann", 1, { key }), { word: "reserved", code: "C", saleId: 1 }],
-      [ends, take("D", "ann", 1, { key }), { word: "reserved", code: "D", saleId: 2 }],
-    ],
-  );
-  tell(
-    "used afresh gives what lives, and then the first code when that was bought late",
-    [hour({ stock: [9] })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens + 100, take("B", "ann", 1, { key }), { word: "reserved", code: "B" }],
-      [opens + 100, buy("A"), "purchased"],
-      [opens + 100, take("C", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-      [opens + 200, take("D", "ann", 1, { key }), { word: "reserved_again", code: "A", order: 44 }],
-      [opens + 200, buy("B"), "purchased"],
-      [opens + 200, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-      ["crash", opens + 201],
-      [opens + 201, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-    ],
-  );
-  tell(
-    "used in another sale since leaves the first sale's books alone",
-    [hour(), product()],
-    [
-      [opens, take("A", "ann", 1, { key, sale: 3 }), "reserved"],
-      [opens + 100, take("B", "ann", 1, { key }), "reserved"],
-      ["checkpoint", 1],
-      ["crash", opens + 101],
-      [opens + 101, take("C", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-      [opens + 101, take("C", "bob", 1), "item_reserved"],
-      ["crash", opens + 50],
-      [opens + 50, take("D", "bob", 1, { sale: 3 }), "item_reserved"],
-      [opens + 50, take("D", "ann", 1, { key }), { word: "reserved_again", code: "B" }],
-    ],
-  );
-  tell(
-    "is a user's own in every kind",
-    [hour({ stock: [9] })],
-    [
-      [opens, take("A", "ann", 1, { key }), "reserved"],
-      [opens, take("B", "account:ann", 1, { key }), { word: "reserved", code: "B" }],
-      [opens, take("C", "ann", 1, { key, price: priceOf(1) }), "idempotency_key_reused"],
-    ],
-  );
-  tell(
-    "made afresh in a sale that is settled first still stands for the earlier sale",
-    [product({ stock: [9] }), hour()],
-    [
-      [opens, take("A", "ann", 1, { key, sale: 3 }), "reserved"],
-      [opens + 100, take("B", "ann", 1, { key }), "reserved"],
-      [opens + 200, buy("A"), "purchased"],
-      ["settle", 1],
-      [ends, take("C", "ann", 1, { key, sale: 3 }), { word: "reserved_again", code: "A" }],
-    ],
-  );
-});
-
 describe("a clock that is set back before a restart", () => {
   tell(
     "lets what had lapsed live again, if nobody has taken its unit",
@@ -445,9 +300,21 @@ describe("a clock that is set back before a restart", () => {
       ["crash", opens + 50],
       [opens + 50, buy("A"), "code_expired"],
       [opens + 50, take("D", "bob", 2), { word: "item_reserved", retryAt: opens + 100 }],
-      [opens + 50, take("D", "cyd", 1), { word: "item_reserved", retryAt: opens + 200 }],
+      [opens + 50, take("D", "cyd", 1), { word: "item_reserved", retryAt: opens + 150 }],
       [opens + 50, buy("B"), "purchased"],
       [opens + 50, buy("C"), "purchased"],
+    ],
+  );
+  tell(
+    "tells nobody to wait for a time of that clock, of what was sold late",
+    [hour({ stock: [2] })],
+    [
+      [opens + 500, take("A", "ann", 1), { word: "reserved", expiresAt: opens + 600 }],
+      ["crash", opens + 10],
+      [opens + 20, take("B", "bob", 1), "reserved"],
+      [opens + 110, take("C", "cyd", 1), "reserved"],
+      [opens + 120, buy("A"), "purchased"],
+      [opens + 130, take("D", "dan", 1), { word: "item_reserved", retryAt: opens + 210 }],
     ],
   );
   tell(

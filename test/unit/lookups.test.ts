@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { codeLookupsMax, Lookups } from "../../src/engine/lookups.ts";
 import { OverloadedError, type Writer } from "../../src/engine/writer.ts";
 import type { ArchivedCode, Command, Lookup, Outcome } from "../../src/ledger/commands.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
 import { endedMax } from "../../src/ledger/state.ts";
 import type { Records } from "../../src/store/records.ts";
 import { openTerms } from "../support/state.ts";
@@ -48,12 +49,12 @@ function fakeWriter(answer: (command: Command) => Outcome) {
 const lookupsOf = (asked: Asked, writer: unknown): Lookups =>
   new Lookups(asked as Records, writer as Writer);
 
-const lookup = (command: Command): Lookup | null => ("lookup" in command ? command.lookup : null);
+const lookupOf = (command: Command): Lookup | null => ("lookup" in command ? command.lookup : null);
 
 describe("a code that the ledger does not hold", () => {
   test("is looked up by what was committed before, and told to it", async () => {
     const { asked, writer } = fakeWriter((command) =>
-      lookup(command) === null ? { word: "look_up" } : { word: "code_not_found", of: null },
+      lookupOf(command) === null ? { word: "look_up" } : { word: "code_not_found", of: null },
     );
     const read: number[] = [];
     const records: Asked = {
@@ -70,7 +71,7 @@ describe("a code that the ledger does not hold", () => {
       (await lookups.purchase(purchase("A"))).word,
       (await lookups.release(release("A"))).word,
     ];
-    expect([words, read, asked.map((command) => lookup(command)?.upTo ?? null)]).toEqual([
+    expect([words, read, asked.map((command) => lookupOf(command)?.upTo ?? null)]).toEqual([
       ["code_not_found", "code_not_found"],
       [7, 8],
       [null, 7, null, 8],
@@ -97,7 +98,7 @@ describe("a code that the ledger does not hold", () => {
 
   test("is one of so many looked up at a time; the next is refused, and one after again not", async () => {
     const { writer } = fakeWriter((command) =>
-      lookup(command) === null ? { word: "look_up" } : { word: "code_not_found", of: null },
+      lookupOf(command) === null ? { word: "look_up" } : { word: "code_not_found", of: null },
     );
     const held = Promise.withResolvers<void>();
     let read = 0;
@@ -168,8 +169,8 @@ async function ended(count: number): Promise<ToldLedger> {
   const told = await ToldLedger.with(openTerms([1]));
   for (let n = 1; n <= count; n += 1) {
     const code = `c${n}`;
-    told.ledger.decide({ ...take("A", "ann", 1), code }, n);
-    told.ledger.decide({ ...release("A"), code }, n);
+    told.decide({ ...take("A", "ann", 1), code }, n);
+    told.decide({ ...release("A"), code }, n);
   }
   return told;
 }
@@ -198,6 +199,30 @@ describe("what the ledger remembers of what ended", () => {
       "released_again",
     ]);
     expect(ledger.check()).toEqual([]);
+  });
+
+  test("is nothing after a restart: what was read before it is stale", async () => {
+    const { ledger, records } = await ended(endedMax + 1);
+    const restored = await Ledger.restore(records.recorded(0), 0);
+    const asked = (last: number) => {
+      const lookup = { upTo: last, found: null };
+      return restored.decide({ ...release("B"), lookup }, 0).word;
+    };
+    expect([asked(ledger.seq - 1), asked(ledger.seq)]).toEqual(["look_up", "code_not_found"]);
+  });
+
+  test("is nothing of a sale that is settled: what was read before is stale", async () => {
+    const { ledger } = await ToldLedger.with(openTerms([1], { endsAt: 100 }));
+    ledger.decide({ ...take("A", "ann", 1), code: "c1" }, 1);
+    ledger.decide({ ...purchase("A"), code: "c1" }, 2);
+    ledger.moveOn(100);
+    ledger.settleSale(1);
+    const asked = (last: number, sold: ArchivedCode["sold"]) => {
+      const lookup = { upTo: last, found: { ...archived(false), sold } };
+      return ledger.decide({ ...purchase("A"), code: "c1", lookup }, 100).word;
+    };
+    const words = [asked(1, null), asked(2, { seq: 2, at: 2 })];
+    expect(words).toEqual(["look_up", "purchased_again"]);
   });
 
   test("takes what was read before something was forgotten for stale", async () => {

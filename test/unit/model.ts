@@ -9,78 +9,30 @@
  * contract is silent it follows what was decided for it; the comment at the place says so.
  */
 import { isProven, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
+import type { Buy, ChangeSale, Checkout, Purchase, Release } from "../../src/ledger/commands.ts";
 import {
-  type Buy,
-  type ChangeSale,
-  type Checkout,
-  type CodeUser,
-  type LookUp,
-  type OutcomeOf,
-  type Purchase,
-  type Release,
-} from "../../src/ledger/commands.ts";
-import type { Sale } from "../../src/ledger/sale.ts";
-
-/** What the model knows of: everything that is asked of sales. */
-export type SaleCommand = Checkout | Purchase | Release | Buy | ChangeSale;
-export type SaleOutcome = Exclude<OutcomeOf<SaleCommand>, LookUp>;
-type Word = SaleOutcome["word"];
-
-/** A sale as plain data. Times are milliseconds. */
-export type SalePlan = Omit<Sale, "stock" | "priceCents"> & {
-  readonly stock: readonly number[];
-  readonly priceCents: readonly number[];
-};
-
-/** A sale and every reservation ever made in it, in order. */
-export type Book = { plan: SalePlan; readonly made: Entry[]; settled: boolean };
-
-/** A reservation as the model remembers it, for ever; a unit bought at once is one too. */
-export type Entry = {
-  readonly code: string;
-  readonly book: Book;
-  /** Number of the attempt that made it. */
-  readonly madeBy: number;
-  readonly itemId: number;
-  readonly buyer: Buyer;
-  /** When it runs out, if its sale does not end before. */
-  readonly deadline: number;
-  /** The keys that it goes by, each with what was asked in the words of the request. */
-  readonly keys: { readonly key: string; readonly asked: string }[];
-  givenBack: boolean;
-  /** Somebody else has had its unit since it lapsed, or its buyer its place within the limit. */
-  displaced: boolean;
-  sold: { readonly order: number; readonly at: number; unit: number; ordinal: number } | null;
-};
-
-/** What the ledger has to answer. */
-export type Verdict = {
-  readonly word: Word;
-  /** The reservation that the answer is about. */
-  readonly of: Entry | null;
-  /** What was bought in one step. */
-  readonly units: readonly Entry[] | null;
-  /** The sale of an answer that is about no reservation. */
-  readonly saleId: number | null;
-  /** With `sale_not_open`: when it opens. */
-  readonly opensAt: number | null;
-  /** With `item_reserved`: the answer must name a time between these two. */
-  readonly retry: { readonly soonest: number; readonly latest: number } | null;
-  /** With `user_limit_reached`: when it is worth while to ask again. */
-  readonly retryAt: number | null;
-};
-
-/** What a sale amounts to at one moment. */
-export type Figures = {
-  readonly sold: number;
-  readonly reserved: number;
-  readonly available: number;
-  /** By item index. */
-  readonly free: readonly number[];
-  readonly soldOf: readonly number[];
-};
-
-type Status = "live" | "lapsed" | "displaced" | "released" | "sold";
+  asked,
+  countedOn,
+  expiresAt,
+  hasItem,
+  isOver,
+  isPriceChanged,
+  makeRoom,
+  ofBuyer,
+  ofItem,
+  orderOf,
+  statusOf,
+  sum,
+  verdict,
+  withStatus,
+  type Book,
+  type Entry,
+  type Figures,
+  type SaleCommand,
+  type SalePlan,
+  type Status,
+  type Verdict,
+} from "./model-books.ts";
 
 export class Model {
   readonly books: Book[] = [];
@@ -108,7 +60,13 @@ export class Model {
    */
   restart(now: number, settledBefore: number): void {
     this.now = now;
-    for (const book of this.books) book.settled = book.plan.endsAt <= settledBefore;
+    for (const book of this.books) {
+      book.settled = book.plan.endsAt <= settledBefore;
+      // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
+      const latest = now + book.plan.reservationTtlMs;
+      if (this.isOver(book)) continue;
+      for (const entry of book.made) entry.deadline = Math.min(entry.due, latest);
+    }
   }
 
   /** Every command takes a number, and within a term time never runs backwards. */
@@ -159,19 +117,8 @@ export class Model {
       .map((entry) => ({ code: entry.code, expiresAt: expiresAt(entry) }));
   }
 
-  /** Moments at which the answers change: worth arriving exactly at, and just before. */
-  momentsAhead(): number[] {
-    const held = this.#held();
-    const expiries = held.flatMap((book) => this.#with(book, "live"));
-    const moments = [
-      ...held.flatMap(({ plan }) => [plan.startsAt, plan.endsAt]),
-      ...expiries.map(expiresAt),
-    ];
-    return moments.filter((moment) => moment > this.now);
-  }
-
-  isOver({ plan }: Book): boolean {
-    return plan.closed || this.now >= plan.endsAt;
+  isOver(book: Book): boolean {
+    return isOver(book, this.now);
   }
 
   isOpen(book: Book): boolean {
@@ -262,14 +209,18 @@ export class Model {
     const live = this.#with(book, "live");
     const soonest = Math.min(...(item === "any" ? live : ofItem(live, item)).map(expiresAt));
     if (item === "any" || plan.stock[item - 1] === 1) return { soonest, latest: soonest };
-    const known = [this.now + plan.reservationTtlMs, ...made.map(({ deadline }) => deadline)];
-    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...known)) };
+    // In whatever way a unit was had: by a reservation, or late, or in one step.
+    const had = made.flatMap(({ deadline, sold }) => [
+      deadline,
+      (sold?.at ?? this.now) + plan.reservationTtlMs,
+    ]);
+    return { soonest: this.now + 1, latest: Math.min(plan.endsAt, Math.max(...had)) };
   }
 
   #reserve(book: Book, command: Checkout, itemId: number): Entry {
     const { buyer, code, key } = command;
-    this.#makeRoom(book, buyer, itemId);
-    const keys = key === null ? [] : [{ key, asked: asked(command) }];
+    makeRoom(book, buyer, itemId, this.now);
+    const keys = key === null ? [] : [{ key, asked: asked(command), since: this.seq }];
     return this.#put(book, { code, itemId, buyer, keys });
   }
 
@@ -278,6 +229,7 @@ export class Model {
       ...made,
       book,
       madeBy: this.seq,
+      due: this.now + book.plan.reservationTtlMs,
       deadline: this.now + book.plan.reservationTtlMs,
       givenBack: false,
       displaced: false,
@@ -285,31 +237,6 @@ export class Model {
     };
     book.made.push(entry);
     return entry;
-  }
-
-  /**
-   * Decided: what lapsed keeps its unit and its place within the limit until somebody takes them,
-   * and the first to run out loses them first. It shows when a clock is set back: what is
-   * displaced does not come to life again.
-   */
-  #makeRoom(book: Book, buyer: Buyer, itemId: number): void {
-    const open = (): Entry[] => [...this.#with(book, "live"), ...this.#with(book, "lapsed")];
-    const sold = this.#with(book, "sold");
-    const { stock, perUserLimit } = book.plan;
-    while (ofBuyer([...open(), ...sold], buyer).length >= perUserLimit) {
-      this.#displace(ofBuyer(open(), buyer));
-    }
-    if (ofItem([...open(), ...sold], itemId).length >= (stock[itemId - 1] ?? 0)) {
-      this.#displace(ofItem(open(), itemId));
-    }
-  }
-
-  #displace(entries: readonly Entry[]): void {
-    const [first] = entries.toSorted((a, b) => a.deadline - b.deadline || a.madeBy - b.madeBy);
-    if (first === undefined || this.#status(first) !== "lapsed") {
-      throw new Error("the model: nothing that lapsed makes room");
-    }
-    first.displaced = true;
   }
 
   #purchase(command: Purchase): Verdict {
@@ -321,11 +248,11 @@ export class Model {
     if (isPriceChanged(book, itemId, command)) return { ...verdict("price_changed"), of };
     // Decided: what was given back cannot be bought, even if its unit is free.
     if (of.givenBack) return { ...verdict("code_expired"), of };
-    const late = this.#status(of) !== "live";
+    const late = statusOf(of, this.now) !== "live";
     const unitIsFree = this.#freeItems(book).includes(itemId);
     const underLimit = this.#heldBy(book, buyer) < book.plan.perUserLimit;
     if (late && !(unitIsFree && underLimit)) return { ...verdict("code_expired"), of };
-    if (of.displaced) this.#makeRoom(book, buyer, itemId);
+    if (of.displaced) makeRoom(book, buyer, itemId, this.now);
     this.#sell(of);
     return { ...verdict("purchased"), of };
   }
@@ -394,12 +321,12 @@ export class Model {
     const units = [...own("live"), ...own("lapsed")].slice(0, quantity);
     for (const unit of units) this.#sell(unit);
     for (let index = 0; units.length < quantity; index += 1) {
-      this.#makeRoom(book, buyer, itemId);
+      makeRoom(book, buyer, itemId, this.now);
       const unit = this.#put(book, { code: countedOn(code, index), itemId, buyer, keys: [] });
       this.#sell(unit);
       units.push(unit);
     }
-    if (key !== null) units[0]?.keys.push({ key, asked: asked(command) });
+    if (key !== null) units[0]?.keys.push({ key, asked: asked(command), since: this.seq });
     return units;
   }
 
@@ -415,15 +342,8 @@ export class Model {
     return { ...verdict("sale_changed"), saleId };
   }
 
-  #status(entry: Entry): Status {
-    if (entry.sold !== null) return "sold";
-    if (entry.givenBack) return "released";
-    if (entry.displaced) return "displaced";
-    return this.now >= entry.deadline || this.isOver(entry.book) ? "lapsed" : "live";
-  }
-
   #with(book: Book, status: Status): Entry[] {
-    return book.made.filter((entry) => this.#status(entry) === status);
+    return withStatus(book, status, this.now);
   }
 
   /** Numbers of the items that have a unit neither sold nor reserved. */
@@ -449,13 +369,13 @@ export class Model {
       .flatMap((of) =>
         of.keys
           .filter((use) => use.key === key)
-          .map(({ asked: before }) => ({ asked: before, of })),
+          .map(({ asked: before, since }) => ({ asked: before, of, since })),
       );
-    const live = uses.filter(({ of }) => this.#status(of) === "live");
-    const sold = uses.filter(({ of }) => this.#status(of) === "sold");
+    const live = uses.filter(({ of }) => statusOf(of, this.now) === "live");
+    const sold = uses.filter(({ of }) => statusOf(of, this.now) === "sold");
     return (
       live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
-      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of)).at(-1) ??
+      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
       null
     );
   }
@@ -465,7 +385,7 @@ export class Model {
   }
 
   /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
-  #usable(code: string, by: CodeUser): Entry | null {
+  #usable(code: string, by: Purchase["by"]): Entry | null {
     const entry = this.entryOf(code);
     if (entry === null) return null;
     if (by === "merchant") return entry;
@@ -495,44 +415,3 @@ export class Model {
     return this.books.find(({ plan }) => plan.id === id) ?? null;
   }
 }
-
-/** When a reservation ends: at its own time, or at the sale's. */
-export const expiresAt = ({ deadline, book }: Entry): number =>
-  Math.min(deadline, book.plan.endsAt);
-
-const hasItem = ({ plan }: Book, item: number): boolean => (plan.stock[item - 1] ?? 0) > 0;
-
-const isPriceChanged = (
-  { plan }: Book,
-  item: number,
-  { expectedPriceCents }: Checkout | Purchase | Buy,
-): boolean => expectedPriceCents !== null && expectedPriceCents !== plan.priceCents[item - 1];
-
-const ofItem = (entries: readonly Entry[], item: number): Entry[] =>
-  entries.filter(({ itemId }) => itemId === item);
-
-const ofBuyer = (entries: readonly Entry[], buyer: Buyer): Entry[] =>
-  entries.filter((entry) => sameBuyer(entry.buyer, buyer));
-
-const orderOf = ({ sold }: Entry): number => sold?.order ?? 0;
-
-const asked = (command: Checkout | Buy): string => {
-  const { expectedPriceCents: price } = command;
-  return command.kind === "buy"
-    ? JSON.stringify([command.itemId, command.saleId, command.quantity, price])
-    : JSON.stringify([command.item, command.sale, price]);
-};
-
-/** Codes of units bought together are counted on in their last digits. */
-export const countedOn = (code: string, by: number): string => {
-  const digits = code.slice(-12);
-  const next = (Number.parseInt(digits, 16) + by) % 16 ** 12;
-  return by === 0 ? code : code.slice(0, -12) + next.toString(16).padStart(12, "0");
-};
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-
-const verdict = (word: Word): Verdict => {
-  const none = { of: null, units: null, saleId: null, opensAt: null, retry: null, retryAt: null };
-  return { word, ...none };
-};

@@ -4,12 +4,14 @@
  * What is answered afterwards, the random histories in `ledger.test.ts` compare.
  */
 import { describe, expect, test } from "bun:test";
+import { check } from "../../src/ledger/check.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { EffectiveAttempt, Recorded, StoredPurchase } from "../../src/ledger/restore.ts";
+import { lapse, revive } from "../../src/ledger/lapses.ts";
 import { dumpOf } from "../support/compare.ts";
 import { inPages } from "../support/naive-records.ts";
 import { Random, seeds } from "../support/random.ts";
-import { openTerms } from "../support/state.ts";
+import { openState, openTerms, reserved } from "../support/state.ts";
 import { buy, buyNow, codeOf, drop, take } from "../support/story.ts";
 import { ToldLedger } from "../support/told-ledger.ts";
 
@@ -115,10 +117,10 @@ function reservationOf(
   seq: number,
   itemId: number,
   by: ReturnType<typeof buyer>,
-  [reservedAt, deadline]: readonly [number, number],
+  [reservedAt, due]: readonly [number, number],
 ) {
   const code = `c${seq}`;
-  return { seq: -seq, code, itemId, buyer: by, reservedAt, deadline, key: null, request: null };
+  return { seq: -seq, code, itemId, buyer: by, reservedAt, due, key: null, request: null };
 }
 
 function lastOf<T>(all: readonly T[]): T {
@@ -178,10 +180,10 @@ describe("records that contradict themselves are not sold from: those that", () 
     const recorded = records.recorded(0);
     const sales = recorded.sales.map((sale) => {
       const one = firstOf(sale.checkpoint.open);
-      const { itemId, reservedAt, deadline } = one;
+      const { itemId, reservedAt, due } = one;
       const more = upTo(20).map((seq) => {
         const by = buyer("guest", `user ${seq}`);
-        const times = [reservedAt, deadline] as const;
+        const times = [reservedAt, due] as const;
         return reservationOf(seq, itemId, by, times);
       });
       return {
@@ -224,6 +226,39 @@ describe("a ledger that is restored", () => {
     },
   );
 
+  test("from a checkpoint sells in the same order what a buyer holds", async () => {
+    const told = await ToldLedger.with(openTerms([9]));
+    const letters = ["A", "B", "C", "D", "E"];
+    letters.forEach((letter, index) => told.decide(take(letter, "ann", 1), index));
+    told.decide(drop("A"), 5);
+    told.records.saveCheckpoint(1, told.ledger.view(0));
+    const bought = told.decide(buyNow("F", "ann", 1, { units: 2 }), 5);
+    const codes = "units" in bought ? bought.units.map(({ code }) => code) : [];
+    expect(codes).toEqual([codeOf("B"), codeOf("C")]);
+    const restored = await Ledger.restore(told.records.recorded(0), 5);
+    expect(dumpOf(restored.view(0))).toEqual(dumpOf(told.ledger.view(0)));
+  });
+
+  test("lets what lapsed live again as far as a clock went back, and further", () => {
+    const books = openState([1, 1, 1]);
+    const made = [1, 2, 3].map((item) => reserved(books, item, "ann", { item, at: 100 * item }));
+    const { state, sale } = books;
+    state.now = 500;
+    lapse(sale, 500);
+    const lives = [500, 350, 250, 150].map((time) => {
+      revive(sale, time);
+      state.now = time;
+      return made.map(({ status }) => status === "live");
+    });
+    expect(check(state)).toEqual([]);
+    expect(lives).toEqual([
+      [false, false, false],
+      [false, false, true],
+      [false, true, true],
+      [true, true, true],
+    ]);
+  });
+
   test("asks the records for what ended, and takes what they said before for stale", async () => {
     const { ledger, records } = await aMorning(null);
     const restored = await Ledger.restore(records.recorded(0), begin + 6);
@@ -265,6 +300,7 @@ test("items of several units, displaced in any order by clocks of any kind, are 
         if (!random.chance(0.06)) continue;
         // The next leader's clock says what it likes.
         now += random.pick([0, 40, -40, -300, minute, -minute]) ?? 0;
+        told.records.beginTerm(now);
         // oxlint-disable-next-line no-await-in-loop
         const twins = await Promise.all(
           [true, false].map((whole) => Ledger.restore(told.records.recorded(0, whole), now)),

@@ -50,7 +50,7 @@ const attemptPage = z.object({
 });
 
 const searchQuery = z.object({
-  user: z.string().optional(),
+  user: z.string().optional().describe("A user, whole or its beginning"),
   code: z.uuid().optional().describe("Alone: what this code went through"),
   outcome: z.enum(outcomeWord.enumValues).optional(),
   sale_id: z.int().min(1).optional(),

@@ -10,17 +10,26 @@ import { isAdmin, loadUser, user } from "../session.ts";
 import { EmptyState, LinkButton } from "../ui.tsx";
 import { Attempts, openAttempts } from "./attempts.tsx";
 import { Dashboard } from "./dashboard.tsx";
-import { openProducts, Products } from "./products.tsx";
-import { openSales, Sales } from "./sales.tsx";
+import { openProducts, Products, refreshProducts } from "./products.tsx";
+import { openSales, refreshSales, Sales } from "./sales.tsx";
 import { watch } from "./stats.ts";
-import { openUsers, Users } from "./users.tsx";
+import { openUsers, refreshUsers, Users } from "./users.tsx";
+
+const refreshMs = 10_000;
+const nothing = (): void => undefined;
 
 const parts = [
-  { name: "live", words: "Live", open: () => undefined, of: Dashboard },
-  { name: "products", words: "Products", open: openProducts, of: Products },
-  { name: "sales", words: "Sales", open: openSales, of: Sales },
-  { name: "users", words: "Users", open: openUsers, of: Users },
-  { name: "attempts", words: "Attempts", open: openAttempts, of: Attempts },
+  { name: "live", words: "Live", open: nothing, refresh: nothing, of: Dashboard },
+  {
+    name: "products",
+    words: "Products",
+    open: openProducts,
+    refresh: refreshProducts,
+    of: Products,
+  },
+  { name: "sales", words: "Sales", open: openSales, refresh: refreshSales, of: Sales },
+  { name: "users", words: "Users", open: openUsers, refresh: refreshUsers, of: Users },
+  { name: "attempts", words: "Attempts", open: openAttempts, refresh: nothing, of: Attempts },
 ] as const;
 
 const partNow = () => parts.find(({ name }) => `#${name}` === location.hash) ?? parts[0];
@@ -79,6 +88,13 @@ effect(() => {
   watch(isAdmin.value && name === "live");
   if (isAdmin.value) open();
 });
+
+/** What others change shows without a reload; a form that is open is not disturbed by it. */
+const refresh = (): void => {
+  if (!document.hidden && isAdmin.peek()) part.peek().refresh();
+};
+setInterval(refresh, refreshMs);
+document.addEventListener("visibilitychange", refresh);
 
 void loadUser();
 mount(<Admin />);

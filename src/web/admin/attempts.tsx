@@ -2,8 +2,10 @@
 import { computed, signal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { get } from "../api.ts";
+import { zoneText } from "../time.tsx";
 import { Badge, Button, type Column, count, EmptyState, Field } from "../ui.tsx";
 import { instantOf } from "./forms.tsx";
+import { nameOf } from "./names.ts";
 import { paged, PagedTable } from "./paged.tsx";
 import { outcomeOf, outcomes } from "./words.ts";
 
@@ -64,8 +66,13 @@ const list = paged<Attempt>(async (after) => {
 });
 
 const exact = new Intl.DateTimeFormat("en", {
-  dateStyle: "short",
-  timeStyle: "medium",
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "numeric",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZoneName: "short",
 });
 
 const columns: readonly Column<Attempt>[] = [
@@ -86,7 +93,7 @@ const columns: readonly Column<Attempt>[] = [
       coupon_name ??
       (sale_id === null
         ? "–"
-        : `Sale ${sale_id}${item_id === null ? "" : `, item ${item_id}`}${quantity !== null && quantity > 1 ? ` × ${quantity}` : ""}`),
+        : `${nameOf(sale_id, item_id)}${quantity !== null && quantity > 1 ? ` × ${quantity}` : ""}`),
   },
   { title: "Code", of: (row) => <code class="cell-code">{row.code ?? "–"}</code> },
 ];
@@ -114,7 +121,7 @@ export function Attempts() {
           void list.again();
         }}
       >
-        <Field label="User" value={by.user} maxLength={255} disabled={off} />
+        <Field label="User, or its beginning" value={by.user} maxLength={255} disabled={off} />
         <div class="field">
           <label for={id}>Outcome</label>
           <select
@@ -132,8 +139,8 @@ export function Attempts() {
           </select>
         </div>
         <Field label="Sale number" value={by.sale} inputMode="numeric" disabled={off} />
-        <Field label="From" type="datetime-local" value={by.from} disabled={off} />
-        <Field label="Before" type="datetime-local" value={by.to} disabled={off} />
+        <Field label="From (your time)" type="datetime-local" value={by.from} disabled={off} />
+        <Field label="Before (your time)" type="datetime-local" value={by.to} disabled={off} />
         <Field label="Code, alone" value={by.code} maxLength={36} spellcheck={false} />
         <div class="row">
           <Button type="submit" busy={list.busy.value}>
@@ -144,6 +151,7 @@ export function Attempts() {
           </Button>
         </div>
       </form>
+      <p class="small-text soft">Times are those of your own zone: {zoneText()}.</p>
       <PagedTable
         list={list}
         caption="Attempts, newest first"

@@ -5,6 +5,7 @@ import { useId } from "preact/hooks";
 import { serverNow, tick } from "../time.tsx";
 import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
 import { Chart } from "./chart.tsx";
+import { nameOf } from "./names.ts";
 import { CsvLinks } from "./sales.tsx";
 import {
   askAgain,
@@ -275,9 +276,7 @@ function Expiring({ of }: { readonly of: Stats | null }) {
         {next.map((one) => (
           <li key={`${one.sale_id} ${one.item_id} ${one.user_id} ${one.expires_at}`}>
             <span class="ending-who">{one.user_id}</span>
-            <span class="soft">
-              sale {one.sale_id}, item {one.item_id}
-            </span>
+            <span class="soft ending-what">{nameOf(one.sale_id, one.item_id)}</span>
             <span class="num">
               {Math.max(0, Math.ceil((Date.parse(one.expires_at) - serverNow()) / 1000))} s
             </span>

@@ -1,7 +1,8 @@
 /** What the administrator's forms have in common: prices and times as text, and a form in a sheet. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { tabStorage } from "../api.ts";
 import { Dialog, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { Button } from "../ui.tsx";
@@ -33,13 +34,84 @@ export function instantOf(local: string): string | null {
 /** What is wrong in a form, in words. */
 export class Wrong extends Error {}
 
-/** A form in a modal sheet. `save` throws `Wrong` or a Problem, which is said above the buttons. */
-export function FormSheet({
+// --- Drafts -----------------------------------------------------------------------------------
+
+/** What was typed and not saved, as text in this tab: a form that is closed opens with it again. */
+export type Draft<T> = {
+  readonly key: string;
+  /** What stands in the form, for JSON; reads the form's signals. */
+  readonly now: () => T;
+  /** Puts back what the form began with. */
+  readonly reset: () => void;
+};
+const draftPlace = (key: string): string => `draft.${key}`;
+
+/** Throws nothing away that it does not understand: a draft of another shape is none. */
+export function readDraft<T>(key: string, isOne: (value: unknown) => value is T): T | null {
+  try {
+    const stored: unknown = JSON.parse(tabStorage.get(draftPlace(key)) ?? "null");
+    return isOne(stored) ? stored : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a value has texts by these names. */
+export function hasTexts<K extends string>(
+  value: unknown,
+  names: readonly K[],
+): value is Record<K, string> {
+  if (typeof value !== "object" || value === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  return names.every((name) => typeof fields.get(name) === "string");
+}
+
+/** Keeps what is typed from now on; `isOld`: the form opened with what was typed before. */
+function useDraft<T>(draft: Draft<T>) {
+  const place = draftPlace(draft.key);
+  const [state] = useState(() => ({
+    isOld: signal(tabStorage.get(place) !== null),
+    first: JSON.stringify(draft.now()),
+  }));
+  const { isOld } = state;
+  useEffect(
+    () =>
+      effect(() => {
+        const text = JSON.stringify(draft.now());
+        tabStorage.set(place, isOld.peek() || text !== state.first ? text : null);
+      }),
+    [],
+  );
+  const forget = () => tabStorage.set(place, null);
+  const startOver = () => {
+    isOld.value = false;
+    draft.reset();
+    state.first = JSON.stringify(draft.now());
+    forget();
+  };
+  return { isOld, startOver, forget };
+}
+
+const Old = ({ startOver }: { readonly startOver: () => void }) => (
+  <p class="draft" role="status">
+    This is what you typed before and did not save.{" "}
+    <Button look="quiet" small onClick={startOver}>
+      Start over
+    </Button>
+  </p>
+);
+
+/**
+ * A form in a modal sheet. `save` throws `Wrong` or a Problem, which is said above the buttons. What is
+ * typed is kept until it is saved or begun anew; only a button or Escape closes the sheet.
+ */
+export function FormSheet<T>({
   title,
   yes,
   done,
   save,
   close,
+  draft,
   children,
 }: {
   readonly title: string;
@@ -48,10 +120,11 @@ export function FormSheet({
   readonly done: string;
   readonly save: () => Promise<unknown>;
   readonly close: () => void;
+  readonly draft: Draft<T>;
   readonly children: ComponentChildren;
 }) {
-  const [state] = useState(() => ({ busy: signal(false), wrong: signal("") }));
-  const { busy, wrong } = state;
+  const { isOld, startOver, forget } = useDraft(draft);
+  const [{ busy, wrong }] = useState(() => ({ busy: signal(false), wrong: signal("") }));
   const submit = async () => {
     if (busy.value) return;
     busy.value = true;
@@ -60,6 +133,7 @@ export function FormSheet({
       await save();
       notice(done, "good");
       close();
+      forget();
     } catch (error) {
       wrong.value = error instanceof Wrong ? error.message : sentenceOf(error);
     } finally {
@@ -67,7 +141,7 @@ export function FormSheet({
     }
   };
   return (
-    <Dialog title={title} onClose={close}>
+    <Dialog title={title} onClose={close} keeps>
       <form
         class="stack"
         noValidate
@@ -76,13 +150,14 @@ export function FormSheet({
           void submit();
         }}
       >
+        {isOld.value && <Old startOver={startOver} />}
         {children}
         <p class="form-wrong" role="alert">
           {wrong.value}
         </p>
         <div class="dialog-acts">
           <Button look="quiet" onClick={close}>
-            Cancel
+            Close
           </Button>
           <Button type="submit" busy={busy.value}>
             {yes}

@@ -15,6 +15,8 @@ type Paged<Row> = {
   /** From the start; what is shown stays until the answer is here. */
   readonly again: () => Promise<void>;
   readonly more: () => Promise<void>;
+  /** Asks again while only the first page is shown, and nothing is being asked: others change things too. */
+  readonly refresh: () => void;
 };
 
 export function paged<Row>(ask: (after: number | null) => Promise<Page<Row>>): Paged<Row> {
@@ -23,6 +25,7 @@ export function paged<Row>(ask: (after: number | null) => Promise<Page<Row>>): P
   const failure = signal<unknown>(null);
   const busy = signal(false);
   let asks = 0;
+  let pages = 0;
   const run = async (isMore: boolean): Promise<void> => {
     const mine = ++asks;
     busy.value = true;
@@ -31,6 +34,7 @@ export function paged<Row>(ask: (after: number | null) => Promise<Page<Row>>): P
       if (mine !== asks) return;
       rows.value = [...(isMore ? (rows.peek() ?? []) : []), ...page.rows];
       next.value = page.next;
+      pages = isMore ? pages + 1 : 1;
       failure.value = null;
     } catch (error) {
       if (mine === asks) failure.value = error;
@@ -38,7 +42,10 @@ export function paged<Row>(ask: (after: number | null) => Promise<Page<Row>>): P
       if (mine === asks) busy.value = false;
     }
   };
-  return { rows, next, failure, busy, again: () => run(false), more: () => run(true) };
+  const refresh = () => {
+    if (pages === 1 && !busy.peek()) void run(false);
+  };
+  return { rows, next, failure, busy, again: () => run(false), more: () => run(true), refresh };
 }
 
 const blanks = 6;

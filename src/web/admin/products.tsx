@@ -6,7 +6,7 @@ import { confirm, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { productAddress, type Product, type ProductPage } from "../shop/data.ts";
 import { Badge, Button, type Column, EmptyState, Field, Money, Picture } from "../ui.tsx";
-import { centsOf, FormSheet, priceText, Wrong } from "./forms.tsx";
+import { centsOf, FormSheet, hasTexts, priceText, readDraft, Wrong } from "./forms.tsx";
 import { paged, PagedTable } from "./paged.tsx";
 
 const perPage = 25;
@@ -40,14 +40,36 @@ async function remove(product: Product): Promise<void> {
   }
 }
 
+type ProductDraft = { readonly name: string; readonly description: string; readonly price: string };
+const isProductDraft = (value: unknown): value is ProductDraft =>
+  hasTexts(value, ["name", "description", "price"]);
+
 function ProductForm({ of }: { readonly of: Product | null }) {
   const id = useId();
-  const [fields] = useState(() => ({
-    name: signal(of?.name ?? ""),
-    description: signal(of?.description ?? ""),
-    price: signal(of === null ? "" : priceText(of.price_cents)),
-  }));
+  const key = `product ${of?.id ?? "new"}`;
+  const stored = {
+    name: of?.name ?? "",
+    description: of?.description ?? "",
+    price: of === null ? "" : priceText(of.price_cents),
+  };
+  const [fields] = useState(() => {
+    const first = readDraft(key, isProductDraft) ?? stored;
+    return {
+      name: signal(first.name),
+      description: signal(first.description),
+      price: signal(first.price),
+    };
+  });
   const { name, description, price } = fields;
+  const draft = {
+    key,
+    now: () => ({ name: name.value, description: description.value, price: price.value }),
+    reset: () => {
+      name.value = stored.name;
+      description.value = stored.description;
+      price.value = stored.price;
+    },
+  };
   const save = async () => {
     const cents = centsOf(price.value);
     if (name.value.trim() === "") throw new Wrong("The product needs a name.");
@@ -63,6 +85,7 @@ function ProductForm({ of }: { readonly of: Product | null }) {
       yes={of === null ? "Create" : "Save"}
       done={of === null ? "The product is in the shop." : "Saved."}
       save={save}
+      draft={draft}
       close={() => (editing.value = null)}
     >
       <Field label="Name" value={name} maxLength={255} required />
@@ -120,15 +143,16 @@ const columns: readonly Column<Product>[] = [
   },
 ];
 
+export const refreshProducts = list.refresh;
 export const openProducts = (): void => void list.again();
 
 export function Products() {
   const form = editing.value;
   return (
     <section class="stack" aria-label="Products">
-      <div class="bar">
+      <div class="toolbar">
         <form
-          class="bar-find"
+          class="toolbar-find"
           role="search"
           onSubmit={(event) => {
             event.preventDefault();

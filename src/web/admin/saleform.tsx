@@ -3,9 +3,20 @@ import { type Signal, signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
 import { get, send } from "../api.ts";
 import type { FlashSale, Product, ProductPage } from "../shop/data.ts";
-import { serverNow } from "../time.tsx";
+import { serverNow, zoneText } from "../time.tsx";
 import { Button, Field } from "../ui.tsx";
-import { centsOf, FormSheet, instantOf, localText, priceText, wholeOf, Wrong } from "./forms.tsx";
+import {
+  centsOf,
+  type Draft,
+  FormSheet,
+  hasTexts,
+  instantOf,
+  localText,
+  priceText,
+  readDraft,
+  wholeOf,
+  Wrong,
+} from "./forms.tsx";
 
 const productsPerPage = 100;
 const productsMax = 1_000;
@@ -48,21 +59,70 @@ function blankTimes(): { readonly starts: string; readonly ends: string } {
   return { starts: localText(starts), ends: localText(starts + 60 * minuteMs) };
 }
 
-function fieldsOf(of: FlashSale | null) {
+type LineDraft = { readonly product: string; readonly stock: string; readonly price: string };
+type SaleDraft = {
+  readonly title: string;
+  readonly starts: string;
+  readonly ends: string;
+  readonly limit: string;
+  readonly items: readonly LineDraft[];
+};
+const isSaleDraft = (value: unknown): value is SaleDraft =>
+  hasTexts(value, ["title", "starts", "ends", "limit"]) &&
+  "items" in value &&
+  Array.isArray(value.items) &&
+  value.items.every((line) => hasTexts(line, ["product", "stock", "price"]));
+
+const blankLine: LineDraft = { product: "", stock: "", price: "" };
+
+/** What the form of a sale begins with. */
+function storedOf(of: FlashSale | null): SaleDraft {
   const times =
     of === null ? blankTimes() : { starts: localText(of.starts_at), ends: localText(of.ends_at) };
-  const items = of?.items.map((item) =>
-    lineOf(String(item.product_id), String(item.stock), priceText(item.price_cents)),
-  );
+  const items = of?.items.map((item) => ({
+    product: String(item.product_id),
+    stock: String(item.stock),
+    price: priceText(item.price_cents),
+  }));
+  const limit = String(of?.per_user_limit ?? 1);
+  return { title: of?.title ?? "", ...times, limit, items: items ?? [blankLine] };
+}
+const linesOf = ({ items }: SaleDraft): readonly Line[] =>
+  items.map(({ product, stock, price }) => lineOf(product, stock, price));
+
+const fieldsOf = (draft: SaleDraft) => ({
+  title: signal(draft.title),
+  starts: signal(draft.starts),
+  ends: signal(draft.ends),
+  limit: signal(draft.limit),
+  items: signal<readonly Line[]>(linesOf(draft)),
+});
+type Fields = ReturnType<typeof fieldsOf>;
+
+function draftOf(key: string, fields: Fields, stored: SaleDraft): Draft<SaleDraft> {
+  const { title, starts, ends, limit, items } = fields;
   return {
-    title: signal(of?.title ?? ""),
-    starts: signal(times.starts),
-    ends: signal(times.ends),
-    limit: signal(String(of?.per_user_limit ?? 1)),
-    items: signal<readonly Line[]>(items ?? [lineOf("", "", "")]),
+    key,
+    now: () => ({
+      title: title.value,
+      starts: starts.value,
+      ends: ends.value,
+      limit: limit.value,
+      items: items.value.map(({ product, stock, price }) => ({
+        product: product.value,
+        stock: stock.value,
+        price: price.value,
+      })),
+    }),
+    reset: () => {
+      title.value = stored.title;
+      starts.value = stored.starts;
+      ends.value = stored.ends;
+      limit.value = stored.limit;
+      items.value = linesOf(stored);
+    },
   };
 }
-type Fields = ReturnType<typeof fieldsOf>;
 
 /** An untouched time keeps its seconds, which the input does not show. */
 const timeOf = (text: string, before: string | undefined): string | null =>
@@ -74,6 +134,9 @@ function bodyOf({ title, starts, ends, limit, items }: Fields, of: FlashSale | n
   const perUser = wholeOf(limit.value);
   if (title.value.trim() === "") throw new Wrong("The sale needs a title.");
   if (from === null || to === null) throw new Wrong("Say when it opens and when it closes.");
+  if (from !== of?.starts_at && Date.parse(from) < serverNow() - minuteMs)
+    throw new Wrong("It cannot open in the past: take the present minute, or a later one.");
+  if (Date.parse(to) <= serverNow()) throw new Wrong("Its end has passed already.");
   if (Date.parse(from) >= Date.parse(to)) throw new Wrong("It has to close after it opens.");
   if (perUser === null) throw new Wrong("The limit a person is a whole number from 1.");
   return {
@@ -148,7 +211,11 @@ type FormProps = { readonly done: () => Promise<void>; readonly close: () => voi
 
 /** A new sale, or one that has not opened yet. */
 export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSale | null }) {
-  const [fields] = useState(() => fieldsOf(of));
+  const key = `sale ${of?.id ?? "new"}`;
+  const [{ stored, fields }] = useState(() => {
+    const first = storedOf(of);
+    return { stored: first, fields: fieldsOf(readDraft(key, isSaleDraft) ?? first) };
+  });
   const { items } = fields;
   const save = async () => {
     const body = bodyOf(fields, of);
@@ -163,12 +230,14 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
       done={of === null ? "The sale is announced." : "Saved."}
       save={save}
       close={close}
+      draft={draftOf(key, fields, stored)}
     >
       <Field label="Title" value={fields.title} maxLength={255} required />
       <div class="pair">
         <Field label="Opens" type="datetime-local" value={fields.starts} required />
         <Field label="Closes" type="datetime-local" value={fields.ends} required />
       </div>
+      <p class="field-hint">Times are those of your own zone: {zoneText()}.</p>
       <Field label="Most a person may have" value={fields.limit} inputMode="numeric" required />
       <h3>Products</h3>
       {items.value.map((line, i) => (
@@ -196,9 +265,20 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
   );
 }
 
+const isText = (value: unknown): value is { readonly ends: string } => hasTexts(value, ["ends"]);
+
 /** An open sale takes a later end and nothing else. */
 export function ExtendForm({ of, done, close }: FormProps & { readonly of: FlashSale }) {
-  const [ends] = useState(() => signal(localText(of.ends_at)));
+  const key = `end of sale ${of.id}`;
+  const stored = localText(of.ends_at);
+  const [ends] = useState(() => signal(readDraft(key, isText)?.ends ?? stored));
+  const draft = {
+    key,
+    now: () => ({ ends: ends.value }),
+    reset: () => {
+      ends.value = stored;
+    },
+  };
   const save = async () => {
     const to = instantOf(ends.value);
     if (to === null || Date.parse(to) <= Date.parse(of.ends_at))
@@ -214,9 +294,16 @@ export function ExtendForm({ of, done, close }: FormProps & { readonly of: Flash
       done="It closes later now."
       save={save}
       close={close}
+      draft={draft}
     >
       <p>“{of.title}” is open. Its end can be moved to a later time, and not back again.</p>
-      <Field label="Closes" type="datetime-local" value={ends} required />
+      <Field
+        label="Closes"
+        type="datetime-local"
+        value={ends}
+        hint={`In your own zone: ${zoneText()}.`}
+        required
+      />
     </FormSheet>
   );
 }

@@ -104,8 +104,8 @@ const columns: readonly Column<FlashSale>[] = [
     ),
   },
   { title: "State", of: (row) => badges[stateAt(row, tick.value)] },
-  { title: "Opens", of: (row) => <Moment at={row.starts_at} /> },
-  { title: "Closes", of: (row) => <Moment at={row.ends_at} /> },
+  { title: "Opens", of: (row) => <Moment at={row.starts_at} zoned /> },
+  { title: "Closes", of: (row) => <Moment at={row.ends_at} zoned /> },
   { title: "Sold", of: (row) => `${count(row.sold)} of ${count(row.stock)}`, figures: true },
   { title: "Limit", of: (row) => count(row.per_user_limit), figures: true },
   { title: "Records", of: (row) => <CsvLinks id={row.id} title={row.title} /> },
@@ -123,6 +123,8 @@ function Form({ of }: { readonly of: FlashSale | "new" }) {
   return <SaleForm of={of === "new" ? null : of} done={list.again} close={close} />;
 }
 
+export const refreshSales = list.refresh;
+
 export function openSales(): void {
   void list.again();
   askTime().catch(() => undefined);
@@ -132,7 +134,7 @@ export function Sales() {
   const form = editing.value;
   return (
     <section class="stack" aria-label="Sales">
-      <div class="bar">
+      <div class="toolbar">
         <p class="soft">
           A sale can be changed until it opens. After that it takes a later end, or is closed.
         </p>

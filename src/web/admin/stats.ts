@@ -4,7 +4,7 @@
  */
 import { signal } from "@preact/signals";
 import { get } from "../api.ts";
-import { setServerTime } from "../time.tsx";
+import { setServerTime, steadyNow } from "../time.tsx";
 
 export type StatsSale = {
   readonly id: number;
@@ -71,10 +71,10 @@ let asking = false;
 async function ask(): Promise<void> {
   if (asking || document.hidden) return;
   asking = true;
-  const sentAt = Date.now();
+  const sentAt = steadyNow();
   try {
     const found = await get<Stats>("/api/admin/stats");
-    setServerTime(found.now, sentAt, Date.now());
+    setServerTime(found.now, sentAt, steadyNow());
     stats.value = found;
     failure.value = null;
     const { last_1s: rate, last_10s: rate10 } = found.attempts.per_second;

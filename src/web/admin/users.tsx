@@ -113,16 +113,17 @@ const columns: readonly Column<Account>[] = [
     of: (row) =>
       row.disabled ? <Badge tone="bad">Disabled</Badge> : <Badge tone="good">Active</Badge>,
   },
-  { title: "Since", of: (row) => <Moment at={row.created_at} /> },
+  { title: "Since", of: (row) => <Moment at={row.created_at} zoned /> },
   { title: "Actions", of: (row) => <Acts of={row} />, figures: true },
 ];
 
+export const refreshUsers = list.refresh;
 export const openUsers = (): void => void list.again();
 
 export const Users = () => (
   <section class="stack" aria-label="Users">
     <form
-      class="bar-find"
+      class="toolbar-find"
       role="search"
       onSubmit={(event) => {
         event.preventDefault();

@@ -5,18 +5,20 @@
  * click, and so never turns into "already claimed" by one's own hand.
  */
 import { signal } from "@preact/signals";
-import { randomWord, send, storage } from "../api.ts";
+import { send, storage } from "../api.ts";
+import { intend } from "../holding/keys.ts";
 import { Problem } from "../problems.ts";
+import { asBuyer } from "../session.ts";
 
 type Answer = { readonly remaining_amount: number; readonly claimed_at: string };
 
 const keptMax = 300;
-const key = "claims";
+const place = "claims";
 const nameOf = (coupon: string, userId: string) => JSON.stringify([coupon, userId]);
 
 function read(): ReadonlyMap<string, string> {
   try {
-    const stored: unknown = JSON.parse(storage.get(key) ?? "[]");
+    const stored: unknown = JSON.parse(storage.get(place) ?? "[]");
     return new Map(Array.isArray(stored) ? stored : []);
   } catch {
     return new Map();
@@ -32,24 +34,19 @@ function keep(coupon: string, userId: string, at: string): void {
   const next = [...claims.value].filter(([name]) => name !== nameOf(coupon, userId));
   next.push([nameOf(coupon, userId), at]);
   claims.value = new Map(next.slice(-keptMax));
-  storage.set(key, JSON.stringify([...claims.value]));
+  storage.set(place, JSON.stringify([...claims.value]));
 }
-
-const keys = new Map<string, string>();
 
 /** Tells what is left after it, or null when the user had claimed it before. Throws a Problem. */
 export async function claim(coupon: string, userId: string): Promise<Answer | null> {
-  const name = nameOf(coupon, userId);
-  const idempotencyKey = keys.get(name) ?? randomWord();
-  keys.set(name, idempotencyKey);
+  const body = { user_id: userId, coupon_name: coupon };
   try {
-    const body = { user_id: userId, coupon_name: coupon };
-    const answer = await send<Answer>("POST", "/api/coupons/claim", { body, key: idempotencyKey });
-    keys.delete(name);
+    const answer = await intend(`claim ${nameOf(coupon, userId)}`, (key) =>
+      asBuyer(() => send<Answer>("POST", "/api/coupons/claim", { body, key })),
+    );
     keep(coupon, userId, answer.claimed_at);
     return answer;
   } catch (error) {
-    if (error instanceof Problem && error.code !== "lost" && error.status < 500) keys.delete(name);
     const before = error instanceof Problem ? error.body["claimed_at"] : undefined;
     if (typeof before !== "string") throw error;
     keep(coupon, userId, before);

@@ -1,15 +1,16 @@
 /**
- * Coupons: all of them as tickets, and with `?name=` one of them, to claim.
+ * Coupons: all of them as tickets, each with the button that claims it, and with `?name=` one of them.
  *
- * What is left is the server's figure, asked for again while the page is looked at. A coupon can be
- * claimed once a user; who has claimed it is told when.
+ * What is left is the server's figure, asked for again while the page is looked at, also of those that
+ * are all claimed: there may be more. A coupon can be claimed once a user; who has claimed it is told when.
  */
 import { signal } from "@preact/signals";
 import { get } from "../api.ts";
+import { act } from "../holding/act.ts";
+import { ActButton } from "../holding/buttons.tsx";
 import { mount } from "../layout.tsx";
-import { notice } from "../notice.tsx";
-import { Problem, sentenceOf } from "../problems.ts";
-import { buyer } from "../session.ts";
+import { Problem } from "../problems.ts";
+import { buyer, user } from "../session.ts";
 import { Moment } from "../time.tsx";
 import { Button, count, EmptyState, ErrorState, Field, load, Skeleton } from "../ui.tsx";
 import { claim, claimedAt } from "./claim.ts";
@@ -24,6 +25,8 @@ type Coupon = {
 type CouponPage = { readonly coupons: readonly Coupon[]; readonly next_after: number | null };
 
 const refreshMs = 3_000;
+/** Of one that is all claimed, and of all of them. */
+const refreshIdleMs = 10_000;
 const perPage = 60;
 const herdSize = 12;
 
@@ -37,13 +40,14 @@ function animalOf(coupon: string): number {
   return sum % herdSize;
 }
 
+/** As everywhere, what is gone is red, and what is free is not. */
 function Left({ of }: { readonly of: Coupon }) {
-  const share = of.amount > 0 ? of.remaining_amount / of.amount : 0;
+  const gone = of.amount > 0 ? 1 - of.remaining_amount / of.amount : 1;
   return (
     <div class="left">
       <p class="left-figures num">
         {of.remaining_amount === 0 ? (
-          <strong>All claimed</strong>
+          <strong>All {count(of.amount)} claimed</strong>
         ) : (
           <>
             <strong>{count(of.remaining_amount)}</strong> of {count(of.amount)} left
@@ -51,8 +55,90 @@ function Left({ of }: { readonly of: Coupon }) {
         )}
       </p>
       <div class="left-bar" aria-hidden="true">
-        <i style={{ transform: `scaleX(${share})` }} />
+        <i style={{ transform: `scaleX(${gone})` }} />
       </div>
+    </div>
+  );
+}
+
+// --- Claiming ---------------------------------------------------------------------------------
+
+/** For a guest: starts with the browser's name, until the visitor writes another one. */
+const guestField = signal(buyer.peek());
+const claimant = (): string => (user.value ? user.value.username : guestField.value.trim());
+/** Claimed by a click on this page, not some time before. */
+const fresh = signal<string | null>(null);
+
+function Claimant() {
+  if (user.value)
+    return (
+      <p class="soft">
+        Claimed for <strong>{user.value.username}</strong>.
+      </p>
+    );
+  return (
+    <div class="claimant">
+      <Field
+        label="Claimed by"
+        value={guestField}
+        hint="One a person. A name or an address of yours; or log in."
+        error={guestField.value.trim() === "" ? "Say who claims it." : null}
+        maxLength={255}
+        autocomplete="username"
+      />
+    </div>
+  );
+}
+
+async function claimIt(of: Coupon, again: () => void) {
+  const id = claimant();
+  try {
+    const claimed = await claim(of.name, id);
+    fresh.value = claimed ? JSON.stringify([of.name, id]) : null;
+    return claimed
+      ? ({ text: `${of.name} is yours.`, tone: "good" } as const)
+      : ({ text: `${id} has claimed ${of.name} already.`, tone: "plain" } as const);
+  } finally {
+    again();
+  }
+}
+
+/** The button, or when it was claimed, in one place. */
+function Claim({
+  of,
+  again,
+  small = false,
+}: {
+  readonly of: Coupon;
+  readonly again: () => void;
+  readonly small?: boolean;
+}) {
+  const id = claimant();
+  const at = claimedAt(of.name, id);
+  const gone = of.remaining_amount === 0;
+  return (
+    <div class="claim" data-slot tabIndex={-1}>
+      {at === undefined ? (
+        <ActButton
+          subjects={[`coupon ${of.name}`]}
+          verb="claim"
+          small={small}
+          off={gone || id === ""}
+          label={`${gone ? "All claimed" : "Claim it"}: ${of.name}`}
+          does={() => claimIt(of, again)}
+        >
+          {gone ? "All claimed" : "Claim it"}
+        </ActButton>
+      ) : (
+        <p class="claim-done">
+          <strong>
+            {fresh.value === JSON.stringify([of.name, id]) ? "It is yours." : "Claimed already."}
+          </strong>{" "}
+          <span class="soft">
+            {id}, <Moment at={at} />
+          </span>
+        </p>
+      )}
     </div>
   );
 }
@@ -61,13 +147,29 @@ function Left({ of }: { readonly of: Coupon }) {
 
 const listed = signal<readonly Coupon[]>([]);
 const nextAfter = signal<number | null>(0);
+const readPage = (after: number) => get<CouponPage>(`/api/coupons?limit=${perPage}&after=${after}`);
 const readMore = async (): Promise<void> => {
-  const page = await get<CouponPage>(
-    `/api/coupons?limit=${perPage}&after=${nextAfter.peek() ?? 0}`,
-  );
+  const page = await readPage(nextAfter.peek() ?? 0);
   listed.value = [...listed.peek(), ...page.coupons];
   nextAfter.value = page.next_after;
 };
+
+/** As many as are shown, with fresh figures; and what was made since, where all are shown. */
+async function readAgain(): Promise<void> {
+  const wanted = listed.peek().length;
+  const found: Coupon[] = [];
+  let after: number | null = 0;
+  while (after !== null && found.length < Math.max(1, wanted)) {
+    // oxlint-disable-next-line no-await-in-loop
+    const page: CouponPage = await readPage(after);
+    found.push(...page.coupons);
+    after = page.next_after;
+  }
+  if (listed.peek().length !== wanted) return;
+  listed.value = found;
+  nextAfter.value = after;
+}
+const quietly = (): void => void readAgain().catch(() => undefined);
 
 function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
   const now = list.state.value;
@@ -79,6 +181,7 @@ function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
         <p class="soft">
           One a person, and only as many as there are. When they are gone, they are gone.
         </p>
+        <Claimant />
       </div>
       {now.is === "failed" && <ErrorState error={now.error} again={() => void list.again()} />}
       {now.is === "here" && coupons.length === 0 && (
@@ -117,6 +220,7 @@ function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
                 <a href={addressOf(coupon.name)}>{coupon.name}</a>
               </h2>
               <Left of={coupon} />
+              <Claim of={coupon} again={quietly} small />
             </div>
           </li>
         ))}
@@ -133,19 +237,6 @@ function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
 }
 
 // --- One of them ------------------------------------------------------------------------------
-
-/** Starts with the buyer's name, and follows it until the visitor writes another one. */
-const userField = signal(buyer.peek());
-let followed = buyer.peek();
-buyer.subscribe((value) => {
-  if (userField.peek() === followed) userField.value = value;
-  followed = value;
-});
-const wrong = signal<string | null>(null);
-userField.subscribe(() => (wrong.value = null));
-const claiming = signal(false);
-/** Claimed by a click on this page, not some time before. */
-const fresh = signal<string | null>(null);
 
 function One({ of, one }: { readonly of: string; readonly one: ReturnType<typeof load<Coupon>> }) {
   const now = one.state.value;
@@ -165,6 +256,7 @@ function One({ of, one }: { readonly of: string; readonly one: ReturnType<typeof
     );
   }
   const coupon = now.is === "here" ? now.value : null;
+  const again = () => void one.again();
   return (
     <div class="wide coupons-body stack">
       <p>
@@ -181,88 +273,52 @@ function One({ of, one }: { readonly of: string; readonly one: ReturnType<typeof
         <div class="ticket-text">
           <h1>{of}</h1>
           {coupon ? <Left of={coupon} /> : <Skeleton width="60%" height="52px" />}
-          <Claim coupon={coupon} name={of} again={() => void one.again()} />
+          <form
+            class="claim-form"
+            onSubmit={(event) => {
+              event.preventDefault();
+              const id = claimant();
+              const isOpen = coupon !== null && coupon.remaining_amount > 0;
+              if (isOpen && id !== "" && claimedAt(of, id) === undefined)
+                void act([`coupon ${of}`], "claim", () => claimIt(coupon, again));
+            }}
+          >
+            <Claimant />
+            {coupon && <Claim of={coupon} again={again} />}
+          </form>
         </div>
       </article>
     </div>
   );
 }
 
-function Claim({
-  coupon,
-  name: of,
-  again,
-}: {
-  readonly coupon: Coupon | null;
-  readonly name: string;
-  readonly again: () => void;
-}) {
-  const id = userField.value.trim();
-  const at = claimedAt(of, id);
-  const submit = async () => {
-    wrong.value = id === "" ? "Say who claims it." : null;
-    if (id === "" || claiming.value) return;
-    claiming.value = true;
-    try {
-      const claimed = await claim(of, id);
-      fresh.value = claimed ? id : null;
-      notice(
-        claimed ? `${of} is yours.` : "You have claimed this one already.",
-        claimed ? "good" : "plain",
-      );
-    } catch (error) {
-      wrong.value = sentenceOf(error);
-    } finally {
-      claiming.value = false;
-      again();
-    }
-  };
-  const gone = coupon?.remaining_amount === 0;
-  return (
-    <form
-      class="claim"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
-      <Field
-        label="Claimed by"
-        value={userField}
-        hint="One a person. Your account, a name or an address."
-        error={wrong.value}
-        maxLength={255}
-        autocomplete="username"
-      />
-      <div class="claim-end" role="status">
-        {at === undefined ? (
-          <Button type="submit" busy={claiming.value} off={coupon === null || gone}>
-            {gone ? "All claimed" : "Claim it"}
-          </Button>
-        ) : (
-          <p class="claim-done">
-            <strong>{fresh.value === id ? "It is yours." : "Claimed already."}</strong>
-            <span class="soft">
-              {id}, <Moment at={at} />
-            </span>
-          </p>
-        )}
-      </div>
-    </form>
-  );
-}
-
 // --- Start ------------------------------------------------------------------------------------
+
+/** Asks again while the page is looked at, at a pace that may change. */
+function keepAsking(ask: () => void, paceMs: () => number): void {
+  const next = () => {
+    setTimeout(() => {
+      if (!document.hidden) ask();
+      next();
+    }, paceMs());
+  };
+  next();
+}
 
 if (name === null) {
   const list = load(readMore);
+  keepAsking(quietly, () => refreshIdleMs);
   mount(<List list={list} />);
 } else {
   const one = load(() => get<Coupon>(`/api/coupons/${encodeURIComponent(name)}?claims_limit=0`));
-  setInterval(() => {
+  const isLeft = () => {
     const now = one.state.value;
-    if (!document.hidden && now.is === "here" && now.value.remaining_amount > 0) void one.again();
-  }, refreshMs);
+    return now.is === "here" && now.value.remaining_amount > 0;
+  };
+  keepAsking(
+    () => void one.again(),
+    () => (isLeft() ? refreshMs : refreshIdleMs),
+  );
   document.title = `${name} · Stampede`;
   mount(<One of={name} one={one} />);
 }

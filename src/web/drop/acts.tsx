@@ -1,131 +1,158 @@
-/**
- * What can be done with an item, as buttons: reserve it, buy it, give it back. One act at a time an
- * item; an act without an answer changes nothing and can be tried again.
- */
+/** What can be done with an item, as buttons, or why nothing. */
+import { subjectOf, say, act, type Done } from "../holding/act.ts";
+import { ActButton, HoldActs } from "../holding/buttons.tsx";
+import { held, type Holding, reserve } from "../holding/store.ts";
+import { endWords } from "../holding/warn.ts";
 import { signal } from "@preact/signals";
-import { notice } from "../notice.tsx";
-import { sentenceOf } from "../problems.ts";
-import { Ring } from "../time.tsx";
-import { Badge, Button, money } from "../ui.tsx";
+import { Problem } from "../problems.ts";
+import { clockText, hourText } from "../time.tsx";
+import { Badge, money } from "../ui.tsx";
+import { boughtByItem, heldByItem, limitWords } from "./holdings.ts";
 import {
-  atLimit,
-  buy,
-  drop,
-  giveBack,
-  type Holding,
-  lapsed,
-  mineByItem,
-  reserve,
-} from "./holdings.ts";
-import { changes, itemOf, sale, soldOut, turning } from "./sale.ts";
+  changes,
+  find,
+  itemOf,
+  nextStartsAt,
+  sale,
+  setAvailable,
+  soldOut,
+  turning,
+} from "./sale.ts";
 
-/** What is under way, by item number; 0 stands for "any". */
-const busy = signal<ReadonlySet<number>>(new Set());
+/** Why nothing can be reserved now; null when something can. */
+export function hindrance(): string | null {
+  if (sale.value === undefined) return "Asking what is on sale.";
+  if (turning.value) return "The hour turns; the next herd is being let out.";
+  if (sale.value === null) return nextWords("No sale is open.");
+  if (soldOut.value) return nextWords("All are sold.");
+  return limitWords.value;
+}
+/** With the clock time of what comes next. */
+export function nextWords(before: string): string {
+  const at = nextStartsAt.value;
+  return at === null ? before : `${before} The next herd comes at ${hourText(at)}.`;
+}
 
-async function once(id: number, act: () => Promise<string>): Promise<void> {
-  if (busy.value.has(id)) return;
-  busy.value = new Set(busy.value).add(id);
+/** The item that "Surprise me" took, for the wall to show. */
+export const taken = signal<number | null>(null);
+
+const reserved = (one: Holding): Done => ({
+  text: `${one.item.name} is held for you for ${clockText(Math.round(one.ttl_ms / 1000))}. Buy it to have it.`,
+  tone: "good",
+  isSeen: true,
+});
+
+async function take(id: number): Promise<Holding> {
+  const open = sale.peek();
+  if (!open) throw new Problem(409, { code: "sale_not_open" });
   try {
-    notice(await act(), "good");
+    return await reserve(open.id, id, itemOf(id)?.price_cents);
   } catch (error) {
-    notice(sentenceOf(error), "bad");
-  } finally {
-    const left = new Set(busy.value);
-    left.delete(id);
-    busy.value = left;
+    const gone = ["item_sold_out", "item_reserved"];
+    if (error instanceof Problem && gone.includes(error.code)) setAvailable(id, 0);
+    throw error;
   }
 }
 
-export const mayReserve = (): boolean =>
-  Boolean(sale.value) && !soldOut.value && !atLimit.value && !turning.value;
+export function reserveItem(id: number): void {
+  const why = hindrance();
+  if (why !== null) say(why, "bad");
+  else
+    void act([subjectOf(sale.peek()?.id ?? 0, id)], "reserve", async () =>
+      reserved(await take(id)),
+    );
+}
 
-/** The item that "take any" took, for the wall to show. */
-export const taken = signal<number | null>(null);
+/** Others are as quick: so often another one is tried. */
+const surprisesMax = 4;
 
-export const reserveItem = (id: number): Promise<void> =>
-  once(id, async () => `${(await reserve(id)).item.name} is reserved for you.`);
+/** Any of the free ones, by chance: not everybody is to run for the same. */
+async function surprise(): Promise<Done> {
+  for (let tries = 1; ; tries++) {
+    const free = find("", true);
+    const chosen = free[Math.floor(Math.random() * free.length)];
+    try {
+      // oxlint-disable-next-line no-await-in-loop
+      const one = await (chosen === undefined
+        ? reserve(sale.peek()?.id ?? 0, "any")
+        : take(chosen.id));
+      taken.value = one.item.id;
+      return { ...reserved(one), subjects: [subjectOf(one.sale_id, one.item.id)] };
+    } catch (error) {
+      const gone = ["item_sold_out", "item_reserved"];
+      const again = error instanceof Problem && gone.includes(error.code) && tries < surprisesMax;
+      if (!again) throw error;
+    }
+  }
+}
 
-export const takeAny = (): Promise<void> =>
-  once(0, async () => {
-    const { item } = await reserve("any");
-    taken.value = item.id;
-    return `${item.name} is reserved for you.`;
-  });
+export const TakeAny = () => {
+  const why = hindrance();
+  return (
+    <span class="take-any" title={why ?? undefined}>
+      <ActButton
+        subjects={[subjectOf(sale.value?.id ?? 0, "any")]}
+        verb="reserve"
+        look="quiet"
+        why={why}
+        does={surprise}
+      >
+        Surprise me
+      </ActButton>
+    </span>
+  );
+};
 
-const buyIt = (holding: Holding) =>
-  once(holding.item.id, async () => {
-    await buy(holding);
-    return `${holding.item.name} is yours.`;
-  });
-
-const giveItBack = (holding: Holding) =>
-  once(holding.item.id, async () => {
-    await giveBack(holding);
-    return `${holding.item.name} is free again.`;
-  });
-
-export const TakeAny = () => (
-  <Button look="quiet" busy={busy.value.has(0)} off={!mayReserve()} onClick={() => void takeAny()}>
-    Surprise me
-  </Button>
-);
+const Why = ({ words }: { readonly words: string }) => <p class="why small-text">{words}</p>;
 
 /** Of an item in reach: what this visitor can do with it now, or why nothing. */
 export function Acts({ id, small = false }: { readonly id: number; readonly small?: boolean }) {
-  void changes.value;
-  const item = itemOf(id);
-  const holding = mineByItem.value.get(id);
-  const size = small ? { small } : {};
-  if (holding) return <HoldingActs holding={holding} small={small} />;
-  if (item === undefined) return <Badge>On its way</Badge>;
-  if (item.available === 0) return <Badge>{soldOut.value ? "Sold" : "Taken"}</Badge>;
   return (
-    <Button
-      {...size}
-      look={small ? "quiet" : "strong"}
-      busy={busy.value.has(id)}
-      off={!mayReserve()}
-      label={`Reserve ${money(item.price_cents)}, ${item.name}`}
-      onClick={() => void reserveItem(id)}
-    >
-      Reserve {money(item.price_cents)}
-    </Button>
+    <div class="acts" data-slot tabIndex={-1} data-small={small ? "" : undefined}>
+      <ActsNow id={id} small={small} />
+    </div>
   );
 }
 
-/** Of an item that this visitor holds or has bought. */
-export function HoldingActs({
-  holding,
-  small = false,
-}: {
-  readonly holding: Holding;
-  readonly small?: boolean;
-}) {
-  const { item, code, expires_at, ttl_ms, purchased_at } = holding;
-  const size = small ? { small } : {};
-  if (purchased_at) return <Badge tone="good">Yours</Badge>;
-  const late = lapsed(holding);
-  const working = busy.value.has(item.id);
+function ActsNow({ id, small }: { readonly id: number; readonly small: boolean }) {
+  void changes.value;
+  const item = itemOf(id);
+  const one = heldByItem.value.get(id);
+  const order = boughtByItem.value.get(id);
+  const why = hindrance();
+  if (one !== undefined && held.value.includes(one))
+    return (
+      <>
+        <Badge tone="held">Held for you</Badge>
+        <span class="acts-held">
+          <HoldActs of={one} small={small} />
+        </span>
+      </>
+    );
+  if (order !== undefined)
+    return (
+      <>
+        <Badge tone="good">Yours</Badge>
+        <a href="/account">Order {order.order_id}</a>
+      </>
+    );
+  if (item === undefined) return <Badge>On its way</Badge>;
+  if (item.available === 0) return <Badge>{soldOut.value ? "Sold" : "Taken"}</Badge>;
   return (
-    <div class="acts">
-      {late ? <Badge tone="bad">Ran out</Badge> : <Ring to={expires_at} totalMs={ttl_ms} />}
-      <Button
-        {...size}
-        busy={working}
-        label={late ? `Try to buy ${item.name}` : `Buy ${money(item.price_cents)}, ${item.name}`}
-        onClick={() => void buyIt(holding)}
+    <>
+      <ActButton
+        subjects={[subjectOf(sale.value?.id ?? 0, id)]}
+        verb="reserve"
+        small={small}
+        look={small ? "quiet" : "strong"}
+        why={why}
+        label={`Reserve ${money(item.price_cents)}, ${item.name}`}
+        does={async () => reserved(await take(id))}
       >
-        {late ? "Try to buy" : `Buy ${money(item.price_cents)}`}
-      </Button>
-      <Button
-        {...size}
-        look="quiet"
-        off={working}
-        label={`${late ? "Forget" : "Give back"} ${item.name}`}
-        onClick={() => (late ? drop(code) : void giveItBack(holding))}
-      >
-        {late ? "Forget" : "Give back"}
-      </Button>
-    </div>
+        Reserve {money(item.price_cents)}
+      </ActButton>
+      {!small && why !== null && <Why words={why} />}
+      {!small && one !== undefined && <Why words={endWords(one)} />}
+    </>
   );
 }

@@ -6,13 +6,31 @@ import { computed } from "@preact/signals";
 import { connection } from "../api.ts";
 import { mount } from "../layout.tsx";
 import { line } from "../live.ts";
-import { buyer } from "../session.ts";
-import { clockText, Countdown } from "../time.tsx";
+import { held } from "../holding/store.ts";
+import { secondsLeft } from "../holding/warn.ts";
+import { guest } from "../session.ts";
+import { clockText, Countdown, hourText, Moment, secondsUntil } from "../time.tsx";
 import { count, Meter, Money, Picture } from "../ui.tsx";
-import { HoldingActs, TakeAny } from "./acts.tsx";
-import { atLimit, boughtCount, earlier, heldCount, type Holding, mine } from "./holdings.ts";
-import { Picks, Search } from "./picks.tsx";
-import { follow, knownAt, nextStartsAt, sale, soldOut, tileCount, turning } from "./sale.ts";
+import { nextWords, TakeAny } from "./acts.tsx";
+import {
+  bought,
+  boughtCount,
+  type Bought,
+  followHoldings,
+  heldCount,
+  limitWords,
+} from "./holdings.ts";
+import {
+  follow,
+  knownAt,
+  nextStartsAt,
+  type Sale,
+  sale,
+  soldOut,
+  tileCount,
+  turning,
+} from "./sale.ts";
+import { Found, Picks, Search, searching } from "./search.tsx";
 import { Inspector, Legend, WallView } from "./wallview.tsx";
 
 /** Animals on the lower edge of the panel; drop.html has as many. */
@@ -24,20 +42,35 @@ const standing = computed((): string => {
   const open = sale.value;
   if (open === undefined) return "Asking what is on sale.";
   if (turning.value) return "The hour turns. The next herd is being let out.";
-  if (open === null) return "No sale is open. Stay here: the wall fills when the next one opens.";
-  if (soldOut.value) return "Sold out: the whole herd is gone. The next one comes on time.";
-  if (atLimit.value)
-    return `You have ${open.per_user_limit}, as many as one person may have in this sale.`;
+  if (open === null) return nextWords("No sale is open. Stay here: the wall fills when one opens.");
+  if (soldOut.value) return nextWords("Sold out: the whole herd is gone.");
+  if (limitWords.value !== null) return limitWords.value;
   if (open.available === 0)
     return "All that is left is in somebody's hands. What is not bought in time comes back.";
-  return `One of each, at most ${open.per_user_limit} a person. A reservation holds for ${clockText(Math.round(open.reservation_ttl_ms / 1000))}.`;
+  return `${open.stock === 1 ? "One only" : "One of each"}, at most ${open.per_user_limit} a person. ${holdWords(open)}`;
 });
+
+/** A reservation ends with the hour at the latest. */
+function holdWords(open: Sale): string {
+  const [whole, left] = [
+    Math.round(open.reservation_ttl_ms / 1000),
+    secondsUntil(Date.parse(open.ends_at)),
+  ];
+  return left < whole
+    ? `A reservation holds until the hour ends, ${clockText(left)} from now.`
+    : `A reservation holds for ${clockText(whole)}.`;
+}
 
 const lostWords = computed(() => {
   if (connection.value !== "lost" && line.value !== "lost") return "";
   const at = knownAt.value;
   const since = at === null ? "" : ` These figures are from ${hour.format(at)}.`;
-  return `Connection lost; trying again.${since} What you hold stays yours.`;
+  const [next] = held.value;
+  const time =
+    next === undefined
+      ? ""
+      : ` The time of what you hold runs on: ${next.item.name} ends in ${clockText(secondsLeft(next))}.`;
+  return `Connection lost; trying again.${since}${time}`;
 });
 
 function Hero() {
@@ -48,7 +81,9 @@ function Hero() {
       <div class="hero-in wide">
         <div class="hero-what">
           <h1>
-            {count(tileCount.value)} paper animals. <em>One hour.</em>
+            {/* One text, as in the first paint, which is not drawn again for it. */}
+            {`${count(tileCount.value)} paper ${tileCount.value === 1 ? "animal" : "animals"}. `}
+            <em>One hour.</em>
           </h1>
           <p class="hero-state" role="status">
             {standing}
@@ -57,13 +92,21 @@ function Hero() {
         <div class="hero-when">
           <Countdown
             to={next}
-            label={turning.value ? "Any moment now" : "The next herd comes in"}
+            label={
+              turning.value
+                ? "Any moment now"
+                : next === null
+                  ? "The next herd comes in"
+                  : `Next herd at ${hourText(next)}, in`
+            }
           />
         </div>
         <div class="hero-meter">
           <Meter of={open ?? null} />
           <p class="hero-tries num">
-            {open ? `${count(open.attempts)} tries this hour` : "\u00a0"}
+            {open
+              ? `${count(open.attempts)} ${open.attempts === 1 ? "try" : "tries"} this hour`
+              : "\u00a0"}
           </p>
         </div>
       </div>
@@ -79,8 +122,8 @@ function Hero() {
   );
 }
 
+/** Bought here; what is held is in the bar. */
 function Mine() {
-  const own = mine.value;
   return (
     <section class="mine stack" aria-labelledby="mine-title">
       <div class="row apart">
@@ -90,37 +133,35 @@ function Mine() {
         </p>
       </div>
       <ul class="mine-list">
-        {own.length === 0 && (
-          <li class="mine-none soft">What you reserve waits here until you buy it.</li>
+        {bought.value.length === 0 && (
+          <li class="mine-none soft">
+            What you reserve waits in a bar at the window's lower edge. What you buy stands here.
+          </li>
         )}
-        {own.toReversed().map((holding) => (
-          <Mine1 key={holding.code} holding={holding} />
+        {bought.value.map((order) => (
+          <Mine1 key={order.order_id} order={order} />
         ))}
       </ul>
-      {earlier.value.length > 0 && (
-        <details>
-          <summary>From earlier hours: {count(earlier.value.length)}</summary>
-          <ul class="mine-list">
-            {earlier.value.toReversed().map((holding) => (
-              <Mine1 key={holding.code} holding={holding} />
-            ))}
-          </ul>
-        </details>
-      )}
+      <p>
+        <a href="/account">All that you have bought</a>
+      </p>
     </section>
   );
 }
 
-const Mine1 = ({ holding }: { readonly holding: Holding }) => (
-  <li class="mine-one" data-bought={holding.purchased_at ? "" : undefined}>
-    <Picture src={holding.item.image_url} size={72} />
+const Mine1 = ({ order }: { readonly order: Bought }) => (
+  <li class="mine-one">
+    <Picture src={order.item.image_url} size={72} />
     <div class="mine-text">
-      <h3>{holding.item.name}</h3>
-      <p class="soft small-text">
-        <Money cents={holding.item.price_cents} />
+      <h3>{order.item.name}</h3>
+      <p class="soft small-text num">
+        Order {order.order_id} · <Money cents={order.item.price_cents} /> ·{" "}
+        <Moment at={order.purchased_at} short />
+      </p>
+      <p class="small-text">
+        <code class="code">{order.codes.join(" ")}</code>
       </p>
     </div>
-    <HoldingActs holding={holding} small />
   </li>
 );
 
@@ -128,7 +169,7 @@ function Terminal() {
   const at = location.origin;
   const lines = [
     `curl ${at}/sale`,
-    `curl -X POST '${at}/checkout?user_id=${encodeURIComponent(buyer.value)}&id=any'`,
+    `curl -X POST '${at}/checkout?user_id=${encodeURIComponent(guest)}&id=any'`,
     `curl -X POST '${at}/purchase?code=CODE'`,
     `curl -N ${at}/events`,
   ];
@@ -152,12 +193,15 @@ function Drop() {
             <Search />
             <TakeAny />
           </div>
-          <WallView />
+          <Found />
+          <div class="floor-wall">
+            <WallView />
+            <Inspector />
+          </div>
           <Legend />
-          <Inspector />
         </section>
         <Mine />
-        <Picks />
+        {!searching.value && <Picks />}
         <Terminal />
       </div>
     </>
@@ -165,4 +209,5 @@ function Drop() {
 }
 
 follow();
+followHoldings();
 mount(<Drop />);

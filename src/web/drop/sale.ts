@@ -11,11 +11,12 @@
 import { batch, computed, signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { line, listen, type StockNews } from "../live.ts";
-import { secondsUntil, serverNow, setServerTime } from "../time.tsx";
+import { secondsUntil, serverNow, setServerTime, steadyNow } from "../time.tsx";
 
 export type Sale = {
   readonly id: number;
   readonly title: string;
+  readonly kind: string;
   readonly starts_at: string;
   readonly ends_at: string;
   readonly stock: number;
@@ -70,6 +71,8 @@ export const changes = signal(0);
 /** When the figures were last known to be true, by the server's clock. */
 export const knownAt = signal<number | null>(null);
 
+/** Changes with the sale, and not with its figures. */
+export const saleId = computed(() => sale.value?.id ?? null);
 export const soldOut = computed(() => {
   const open = sale.value;
   return open ? open.sold >= open.stock : false;
@@ -96,14 +99,11 @@ export function watch(one: Watcher): void {
   for (const item of items) if (item) one.item(item.id);
 }
 
-/** Items whose name or number fits, in order; at most `max`. */
-export function find(words: string, onlyFree: boolean, max: number): readonly Item[] {
-  const wanted = words.trim().toLowerCase();
+/** Items whose name or number fits, by number. */
+export function find(words: string, onlyFree: boolean): readonly Item[] {
   const found: Item[] = [];
-  for (const item of items) {
-    if (!item || (onlyFree && item.available === 0) || !fits(item, wanted)) continue;
-    if (found.push(item) === max) break;
-  }
+  for (const item of items)
+    if (item && (!onlyFree || item.available > 0) && fits(item, words)) found.push(item);
   return found;
 }
 export const fits = (item: Item, wanted: string): boolean =>
@@ -121,10 +121,10 @@ let blind = false;
 let asking = 0;
 
 export async function askSale(): Promise<void> {
-  const sentAt = Date.now();
+  const sentAt = steadyNow();
   asking += 1;
   const answer = await get<SaleNow>("/sale").finally(() => (asking -= 1));
-  setServerTime(answer.now, sentAt, Date.now());
+  setServerTime(answer.now, sentAt, steadyNow());
   const before = sale.value?.id;
   const fresh = answer.current?.id !== before;
   batch(() => {
@@ -184,7 +184,7 @@ let read: { readonly id: number; readonly catalogue: Promise<Catalogue> } | null
 async function readCatalogue(of: Sale): Promise<Catalogue> {
   // The browser keeps it for ever by its address; records that are begun anew count from 1 again.
   const path = `/sales/${of.id}/catalogue?of=${Date.parse(of.starts_at)}-${of.stock}`;
-  if (read?.id !== of.id) read = { id: of.id, catalogue: get<Catalogue>(path) };
+  if (read?.id !== of.id) read = { id: of.id, catalogue: get<Catalogue>(path, { stored: true }) };
   try {
     return await read.catalogue;
   } catch (error) {

@@ -176,11 +176,43 @@ export class Wall {
 
   /** The item at a point in CSS pixels from the canvas's corner; null beside them all. */
   at(x: number, y: number): number | null {
-    const scale = this.#canvas.width / (this.#canvas.clientWidth || 1);
+    const scale = this.#scale;
     const column = Math.floor((x * scale - this.#left) / this.#tile.width);
     const row = Math.floor((y * scale - this.#top) / this.#tile.height);
     if (column < 0 || column >= this.#columns || row < 0) return null;
     return this.#itemAt[row * this.#columns + column] ?? null;
+  }
+
+  /** The nearest item that fits within `radius` of a point, in CSS pixels; else the one at the point. */
+  near(x: number, y: number, radius: number, fits: (id: number) => boolean): number | null {
+    const scale = this.#scale;
+    const { width, height } = this.#tile;
+    const [column, row] = [(x * scale - this.#left) / width, (y * scale - this.#top) / height];
+    const [across, down] = [(radius * scale) / width, (radius * scale) / height];
+    let nearest: number | null = null;
+    let least = radius * scale;
+    for (let r = Math.max(0, Math.floor(row - down)); r <= row + down && r < this.#rows; r++)
+      for (let c = Math.max(0, Math.floor(column - across)); c <= column + across; c++) {
+        const id = c < this.#columns ? this.#itemAt[r * this.#columns + c] : undefined;
+        if (id === undefined || !fits(id)) continue;
+        const far = Math.hypot((c + 0.5 - column) * width, (r + 0.5 - row) * height);
+        if (far >= least) continue;
+        least = far;
+        nearest = id;
+      }
+    return nearest ?? this.at(x, y);
+  }
+
+  /** Where an item's tile lies in the window, in CSS pixels. */
+  placeOf(id: number): { readonly x: number; readonly y: number } {
+    const { left, top } = this.#canvas.getBoundingClientRect();
+    const { x, y } = this.#cornerOf(this.#placeOf[id] ?? 0);
+    return { x: left + x / this.#scale, y: top + y / this.#scale };
+  }
+
+  /** Pixels of the canvas to one of CSS. */
+  get #scale(): number {
+    return this.#canvas.width / (this.#canvas.clientWidth || 1);
   }
 
   /** The item so many places further on, as the arrow keys go; the wall's ends hold. */

@@ -2,16 +2,19 @@
  * The wall on the page: pointer, touch and keys on the canvas, and the sheet beside it that shows the
  * tile that was picked.
  *
- * The mouse previews in a small card that follows it; a click, a tap or the arrow keys pick. A second
- * click on the picked tile, or Enter, reserves. The list below the wall offers the same without it.
+ * Looking and taking are two acts: tiles are small. The mouse previews in a small card that follows it;
+ * a click, a tap or the arrow keys pick, and no click on the wall takes anything. The sheet has the
+ * button that reserves; with the keys it is Enter. A finger is wider than a tile, so a tap picks the
+ * nearest one that is free. The lists offer the same without the wall.
  */
 import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { storage } from "../api.ts";
 import { theme } from "../session.ts";
 import { count, money, Picture } from "../ui.tsx";
-import { Acts, mayReserve, reserveItem, taken } from "./acts.tsx";
-import { lapsed, mine, mineByItem } from "./holdings.ts";
+import { held } from "../holding/store.ts";
+import { Acts, hindrance, nextWords, reserveItem, taken } from "./acts.tsx";
+import { boughtByItem, heldByItem } from "./holdings.ts";
 import { changes, itemOf, loadedItems, sale, soldOut, tileCount, watch } from "./sale.ts";
 import { hueOrder } from "./sheets.ts";
 import { type Mark, Wall } from "./wall.ts";
@@ -35,11 +38,15 @@ function arrangeByNumber(yes: boolean): void {
 const said = signal("");
 
 function stateOf(id: number): string {
-  const held = mineByItem.value.get(id);
-  if (held?.purchased_at) return "yours";
-  if (held) return lapsed(held) ? "your reservation ran out" : "reserved for you";
-  return (itemOf(id)?.available ?? 0) > 0 ? "free" : "taken";
+  const one = heldByItem.value.get(id);
+  if (one !== undefined && held.value.includes(one)) return "held for you";
+  if (boughtByItem.value.has(id)) return "yours";
+  return (itemOf(id)?.available ?? 0) > 0 ? "free" : soldOut.value ? "sold" : "taken";
 }
+const isMine = (id: number): boolean => {
+  const one = heldByItem.peek().get(id);
+  return boughtByItem.peek().has(id) || (one !== undefined && held.peek().includes(one));
+};
 
 function drive(
   canvas: HTMLCanvasElement,
@@ -51,7 +58,7 @@ function drive(
   const show = (id: number) => {
     const item = itemOf(id);
     if (item === undefined) return;
-    const there = item.available > 0 || mineByItem.peek().has(id);
+    const there = item.available > 0 || isMine(id);
     wall.set(id, there ? "free" : "taken", item.colour);
   };
   let owned: readonly number[] = [];
@@ -69,12 +76,14 @@ function drive(
       wall.arrange(arranged.value ? (id) => hueOrder(itemOf(id)?.colour ?? "#000") : null),
     ),
     effect(() => {
-      const own = mine.value.map(({ item, purchased_at }): Mark => ({
-        id: item.id,
-        kind: purchased_at ? "bought" : "held",
-      }));
+      const bought = [...boughtByItem.value.keys()].map((id): Mark => ({ id, kind: "bought" }));
+      const live = new Set(held.value);
+      const holds = [...heldByItem.value]
+        .filter(([, one]) => live.has(one))
+        .map(([id]): Mark => ({ id, kind: "held" }));
+      const own = [...bought, ...holds];
       const before = owned;
-      owned = mine.value.map(({ item }) => item.id);
+      owned = own.map(({ id }) => id);
       for (const id of [...before, ...owned]) show(id);
       const { value: chosen } = picked;
       wall.mark(chosen === null ? own : [...own, { id: chosen, kind: "selected" }]);
@@ -115,7 +124,7 @@ function onKey(event: KeyboardEvent, wall: Wall): void {
   if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
     const id = picked.value;
-    if (id !== null && stateOf(id) === "free" && mayReserve()) void reserveItem(id);
+    if (!event.repeat && id !== null && stateOf(id) === "free") reserveItem(id);
     return;
   }
   if (event.key === "Escape") picked.value = null;
@@ -128,10 +137,25 @@ function onKey(event: KeyboardEvent, wall: Wall): void {
   said.value = item ? `${item.name}, ${money(item.price_cents)}, ${stateOf(id)}` : `Item ${id}`;
 }
 
+/** How far a fingertip may be off. */
+const fingerPixels = 22;
+
+/** A tile that is picked must not lie under the sheet that shows it, nor under the bar. */
+function seeTile(wall: Wall, id: number): void {
+  requestAnimationFrame(() => {
+    const sheet = document.querySelector(".inspector");
+    if (sheet === null || getComputedStyle(sheet).position !== "sticky") return;
+    const { y } = wall.placeOf(id);
+    const over = y + fingerPixels - sheet.getBoundingClientRect().top;
+    if (over > 0) scrollBy({ top: over, behavior: "instant" });
+  });
+}
+
 export function WallView() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const marks = useRef<HTMLCanvasElement>(null);
   const driven = useRef<Wall | null>(null);
+  const isFinger = useRef(false);
   useEffect(() => {
     if (canvas.current === null || marks.current === null) return undefined;
     const { wall, stop } = drive(canvas.current, marks.current);
@@ -147,20 +171,23 @@ export function WallView() {
         tabIndex={0}
         role="application"
         aria-roledescription="wall of items"
-        aria-label={`The wall: ${count(tileCount.value)} items. The arrow keys move, Enter reserves. The list below has the same items.`}
+        aria-label={`The wall: ${count(tileCount.value)} items. The arrow keys move, Enter reserves. The search has the same items as a list.`}
         onPointerMove={(event) => {
           if (event.pointerType !== "mouse") return;
           const id = at(event);
           hovered.value = id === null ? null : { id, x: event.offsetX, y: event.offsetY };
         }}
         onPointerLeave={() => (hovered.value = null)}
+        onPointerDown={(event) => (isFinger.current = event.pointerType === "touch")}
         onClick={(event) => {
-          const id = at(event);
+          const wall = driven.current;
+          if (wall === null) return;
+          const { offsetX: x, offsetY: y } = event;
+          const id = isFinger.current
+            ? wall.near(x, y, fingerPixels, (one) => stateOf(one) !== "taken")
+            : wall.at(x, y);
           picked.value = id;
-        }}
-        onDblClick={() => {
-          const id = picked.value;
-          if (id !== null && stateOf(id) === "free" && mayReserve()) void reserveItem(id);
+          if (id !== null) seeTile(wall, id);
         }}
         onKeyDown={(event) => driven.current && onKey(event, driven.current)}
       />
@@ -219,11 +246,13 @@ export function Inspector() {
         <>
           <img class="picture" src="/herd/3.svg" width="320" height="320" alt="" />
           <div class="inspector-text">
-            <h2>Pick a tile</h2>
+            <h2>{soldOut.value ? "All gone" : "Pick a tile"}</h2>
             <p class="soft small-text">
-              {sale.value === null
-                ? "The wall fills when the sale opens."
-                : "Each one is an animal."}
+              {soldOut.value
+                ? nextWords("Every one is sold.")
+                : sale.value === null
+                  ? nextWords("The wall fills when the sale opens.")
+                  : (hindrance() ?? "Each one is an animal. A click looks, the button takes.")}
             </p>
           </div>
           <div class="inspector-acts" />

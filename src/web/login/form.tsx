@@ -7,8 +7,10 @@
 import { signal } from "@preact/signals";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { send } from "../api.ts";
+import { isDemo } from "../demo.tsx";
 import { Problem, sentenceOf } from "../problems.ts";
 import { loggedIn } from "../session.ts";
+import { clockText, secondsUntil, serverNow } from "../time.tsx";
 import { Button, Field } from "../ui.tsx";
 
 type Way = "log in" | "register";
@@ -20,6 +22,8 @@ const wrong = signal<{ readonly name?: string; readonly password?: string; reado
   {},
 );
 const busy = signal(false);
+/** After too many tries: when the next one may be made, by the server's clock. */
+const waitsUntil = signal(0);
 
 function choose(chosen: Way): void {
   way.value = chosen;
@@ -42,7 +46,7 @@ function complaints(): typeof wrong.value | null {
 async function enter(): Promise<boolean> {
   const found = complaints();
   wrong.value = found ?? {};
-  if (found !== null || busy.value) return false;
+  if (found !== null || busy.value || secondsUntil(waitsUntil.value) > 0) return false;
   busy.value = true;
   try {
     const body = { username: username.value.trim(), password: password.value };
@@ -51,6 +55,10 @@ async function enter(): Promise<boolean> {
     password.value = "";
     return true;
   } catch (error) {
+    if (error instanceof Problem && error.status === 429 && error.retryAfterMs !== null) {
+      waitsUntil.value = serverNow() + error.retryAfterMs;
+      return false;
+    }
     const taken = error instanceof Problem && error.code === "user_exists";
     wrong.value = taken ? { name: sentenceOf(error) } : { all: sentenceOf(error) };
     return false;
@@ -67,6 +75,7 @@ const ways = [
 /** `then` is called once somebody is logged in. */
 export function LoginForm({ then }: { readonly then?: () => void }) {
   const isNew = way.value === "register";
+  const wait = secondsUntil(waitsUntil.value);
   return (
     <>
       <div class="enter-ways" role="group" aria-label="Log in or register">
@@ -109,11 +118,21 @@ export function LoginForm({ then }: { readonly then?: () => void }) {
           required
         />
         <p class="enter-wrong" role="alert">
-          {wrong.value.all}
+          {wait > 0
+            ? "Too many tries. Nobody can log in by this name or from here for a while."
+            : wrong.value.all}
         </p>
-        <Button type="submit" busy={busy.value}>
+        {wait > 0 && (
+          <p class="enter-wait num">
+            Try again in <strong role="timer">{clockText(wait)}</strong>.
+          </p>
+        )}
+        <Button type="submit" busy={busy.value} off={wait > 0}>
           {isNew ? "Register and log in" : "Log in"}
         </Button>
+        {isDemo.value === true && (
+          <p class="small-text soft">A demo: anybody knows its passwords.</p>
+        )}
       </form>
     </>
   );

@@ -13,7 +13,10 @@ function Login() {
       <div class="enter-side">
         <img src="/herd/4.svg" width="180" height="180" alt="" />
         <h1>Come in.</h1>
-        <p class="soft">With an account you buy in the shop, and find what you bought again.</p>
+        <p class="soft">
+          With an account you buy in the shop, and find what you hold and what you bought on every
+          device.
+        </p>
       </div>
       <div class="card enter-card">
         {known ? (

@@ -1,45 +1,34 @@
 /** The counter: what can be done with the product now, or why nothing. */
 import { signal } from "@preact/signals";
 import { useId } from "preact/hooks";
+import { type Done, subjectOf } from "../holding/act.ts";
+import { ActButton, HoldActs, receipt } from "../holding/buttons.tsx";
+import { endWords } from "../holding/warn.ts";
 import { loginAddress } from "../login/form.tsx";
-import { notice } from "../notice.tsx";
-import { Problem, sentenceOf } from "../problems.ts";
 import { user } from "../session.ts";
 import { leftWords, type Order, type ProductSale } from "../shop/data.ts";
-import { clockText, Countdown, Moment, Ring } from "../time.tsx";
+import { clockText, Countdown, Moment } from "../time.tsx";
 import { Badge, Button, count, LinkButton, Meter, money } from "../ui.tsx";
 import {
   allowance,
-  busy,
-  buyHeld,
+  boughtUnits,
   buyNow,
-  forget,
-  giveBack,
-  type Held,
-  held,
-  isLate,
+  done,
+  endedHere,
+  heldHere,
+  heldUnits,
+  isWithdrawn,
+  mayReserve,
   owned,
-  reserve,
+  reserveHere,
   sale,
   saleState,
 } from "./counter.ts";
 
 const units = signal(1);
-const unitsMax = (of: ProductSale): number => Math.max(1, Math.min(allowance.value, of.available));
+const unitsMax = (of: ProductSale): number =>
+  Math.max(1, Math.min(allowance.value, of.available + heldHere.value.length));
 const wanted = (of: ProductSale): number => Math.min(units.value, unitsMax(of));
-
-const lostWords =
-  "No answer came, so it may have been bought or not. Look at My purchases before you try again.";
-
-async function say(does: Promise<unknown>, done: string): Promise<void> {
-  try {
-    await does;
-    notice(done, "good");
-  } catch (error) {
-    const isLost = error instanceof Problem && error.code === "lost" && done !== "";
-    notice(isLost ? lostWords : sentenceOf(error), "bad");
-  }
-}
 
 function Units({ of }: { readonly of: ProductSale }) {
   const id = useId();
@@ -80,38 +69,26 @@ function Units({ of }: { readonly of: ProductSale }) {
   );
 }
 
-function HeldRow({ of }: { readonly of: Held }) {
-  const late = isLate(of);
-  const working = busy.value !== null;
+function Held() {
+  const [last] = endedHere.value;
   return (
-    <div class="counter-held">
-      {late ? <Badge tone="bad">Ran out</Badge> : <Ring to={of.expires_at} totalMs={of.ttl_ms} />}
-      <p>
-        {late ? (
-          "If nobody was quicker, you can still buy it."
-        ) : (
-          <>
-            <strong>Reserved for you</strong> for {money(of.price_cents)}
-          </>
-        )}
-      </p>
-      <Button
-        busy={busy.value === "code"}
-        off={working}
-        onClick={() => void say(buyHeld(of), "It is yours.")}
-      >
-        {late ? "Try to buy" : "Buy it"}
-      </Button>
-      <Button
-        look="quiet"
-        off={working}
-        onClick={() => (late ? forget(of.code) : void say(giveBack(of), "It is free again."))}
-      >
-        {late ? "Forget" : "Give back"}
-      </Button>
-    </div>
+    <>
+      {heldHere.value.map((one) => (
+        <div key={one.code} class="counter-held" data-slot tabIndex={-1}>
+          <p>
+            <strong>Held for you</strong> for {money(one.item.price_cents)}
+          </p>
+          <HoldActs of={one} small />
+        </div>
+      ))}
+      {heldHere.value.length === 0 && last !== undefined && (
+        <p class="counter-ended">{endWords(last)}</p>
+      )}
+    </>
   );
 }
+
+const codesOf = ({ codes }: Order): string => codes.join(" ");
 
 const Owned = ({ order }: { readonly order: Order }) => (
   <div class="counter-done" role="status">
@@ -120,6 +97,7 @@ const Owned = ({ order }: { readonly order: Order }) => (
       Order {order.order_id}, {money(order.total_cents)}, <Moment at={order.purchased_at} />.{" "}
       <a href="/account">My purchases</a>
     </span>
+    <code class="counter-code">{codesOf(order)}</code>
   </div>
 );
 
@@ -128,56 +106,86 @@ function hindrance(of: ProductSale): string | null {
   if (saleState.value === "upcoming") return null;
   if (saleState.value === "ended") return "This sale is over.";
   if (of.sold >= of.stock) return "Sold out: every one is gone.";
-  if (allowance.value === 0) {
-    const most = of.per_user_limit;
-    return `You have as many as one person may have in this sale: ${count(most)}.`;
-  }
+  if (allowance.value === 0) return limitWords(of);
+  if (heldHere.value.length > 0) return null;
   return of.available === 0 ? "All are held by somebody. One may come free in a moment." : null;
 }
 
+function limitWords({ per_user_limit: limit }: ProductSale): string {
+  const [own, unpaid] = [boughtUnits.value, heldUnits.value];
+  const most = `${count(limit)} ${limit === 1 ? "is" : "are"} as many as one person may have in this sale.`;
+  if (own + unpaid < limit) return most;
+  if (unpaid === 0) return `You have bought ${count(own)}. ${most}`;
+  const has = own === 0 ? "" : `${count(own)} bought and `;
+  return `You have ${has}${count(unpaid)} held and not paid yet. ${most} What is held is in the bar below.`;
+}
+
+const buy = async (of: ProductSale, n: number): Promise<Done> => {
+  const order = await buyNow(of, n);
+  const what = n === 1 ? `${order.item.name} is yours.` : `${n} of ${order.item.name} are yours.`;
+  return { text: `${what} Order ${order.order_id}.`, tone: "good", link: receipt };
+};
+const reserve = async (of: ProductSale): Promise<Done> => {
+  const { item, ttl_ms } = await reserveHere(of);
+  const time = clockText(Math.round(ttl_ms / 1000));
+  return { text: `${item.name} is held for you for ${time}.`, tone: "good", isSeen: true };
+};
+
+/** What was just bought stands where its button was: another one is asked for on purpose. */
 function Acts({ of }: { readonly of: ProductSale }) {
+  return (
+    <div class="counter-acts" data-slot tabIndex={-1} aria-label="What can be done">
+      {done.value === null ? <ActsNow of={of} /> : <Another of={of} />}
+    </div>
+  );
+}
+
+function Another({ of }: { readonly of: ProductSale }) {
+  const reason = hindrance(of);
+  if (reason !== null) return <p>{reason}</p>;
+  return (
+    <Button look="quiet" onClick={() => (done.value = null)}>
+      Buy another
+    </Button>
+  );
+}
+
+function ActsNow({ of }: { readonly of: ProductSale }) {
   if (saleState.value === "upcoming")
     return (
-      <div class="counter-acts">
+      <>
         {user.value === null && (
           <LinkButton href={loginAddress()} look="quiet">
             Log in ahead of it
           </LinkButton>
         )}
         <Button off>Not open yet</Button>
-      </div>
+      </>
     );
   const reason = hindrance(of);
   if (reason !== null) return <p role="status">{reason}</p>;
-  if (user.value === null)
-    return (
-      <div class="counter-acts">
-        <LinkButton href={loginAddress()}>Log in to buy</LinkButton>
-      </div>
-    );
+  if (user.value === null) return <LinkButton href={loginAddress()}>Log in to buy</LinkButton>;
   const n = wanted(of);
-  const working = busy.value !== null || user.value === undefined;
+  const subjects = [subjectOf(of.id, of.item_id)];
   const all = money(of.price_cents * n);
+  const off = user.value === undefined;
   return (
     <>
       {of.per_user_limit > 1 && <Units of={of} />}
-      <div class="counter-acts">
-        <Button
-          busy={busy.value === "buy"}
-          off={working}
-          onClick={() => void say(buyNow(of, n), n === 1 ? "It is yours." : `${n} are yours.`)}
-        >
-          {n === 1 ? `Buy for ${all}` : `Buy ${n} for ${all}`}
-        </Button>
-        <Button
+      <ActButton subjects={subjects} verb="buy now" off={off} does={() => buy(of, n)}>
+        {n === 1 ? `Buy for ${all}` : `Buy ${n} for ${all}`}
+      </ActButton>
+      {mayReserve.value && of.available > 0 && (
+        <ActButton
+          subjects={subjects}
+          verb="reserve"
           look="quiet"
-          busy={busy.value === "reserve"}
-          off={working}
-          onClick={() => void say(reserve(of), "Reserved for you.")}
+          off={off}
+          does={() => reserve(of)}
         >
           Reserve one for {clockText(of.reservation_ttl_ms / 1000)}
-        </Button>
-      </div>
+        </ActButton>
+      )}
     </>
   );
 }
@@ -191,6 +199,11 @@ export function Counter() {
     return (
       <section class="card counter idle" aria-label="Buy">
         <Badge>In no sale at present</Badge>
+        {isWithdrawn.value && (
+          <p role="status">
+            The sale that was announced here has been taken back, or this was taken out of it.
+          </p>
+        )}
         <p>It can be bought in a flash sale. When the next one is announced, it stands here.</p>
         <p>
           <a href="/shop">See what is on sale</a>
@@ -224,9 +237,7 @@ export function Counter() {
         )}
       </div>
       <Meter of={{ sold: of.sold, stock: of.stock, reserved }} terse />
-      {held.value.map((one) => (
-        <HeldRow key={one.code} of={one} />
-      ))}
+      <Held />
       {owned.value && <Owned order={owned.value} />}
       <Acts of={of} />
       <p class="counter-note">

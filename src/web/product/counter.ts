@@ -2,216 +2,168 @@
  * What happens at the counter of one product: what it is, what this account holds and has bought of the
  * sale it is in, and the ways to get it: in one step, or reserved first.
  *
- * A reservation is kept in the browser, so that a reload does not lose it. Reserving and buying by a
- * code are sent again by themselves when no answer comes; buying in one step is not, because nobody
- * could tell the second answer from a second purchase.
+ * Nothing is believed to be over: the server is asked again, sooner while the sale is open, and a sale
+ * that was closed, moved or withdrawn meanwhile is said to have been.
  */
 import { computed, effect, signal } from "@preact/signals";
-import { get, randomWord, send, storage } from "../api.ts";
-import { Problem } from "../problems.ts";
-import { user } from "../session.ts";
+import { get, send } from "../api.ts";
+import { intend } from "../holding/keys.ts";
 import {
+  acts,
+  changed,
+  ended,
+  held,
+  limitToldUntil,
+  noteSale,
+  reserve as reserveIn,
+} from "../holding/store.ts";
+import { Problem } from "../problems.ts";
+import { asBuyer, user } from "../session.ts";
+import {
+  type FlashSale,
   type Order,
   type OrderPage,
   type Product,
   type ProductSale,
   stateAt,
 } from "../shop/data.ts";
-import { tick } from "../time.tsx";
+import { serverNow, tick } from "../time.tsx";
 import { load } from "../ui.tsx";
 
-export type Held = {
-  readonly username: string;
-  readonly code: string;
-  readonly sale_id: number;
-  readonly product_id: number;
-  readonly price_cents: number;
-  readonly expires_at: string;
-  readonly ttl_ms: number;
-};
-type Reserved = Pick<Held, "code" | "expires_at"> & {
-  readonly item: { readonly price_cents: number };
-};
-
-const heldMax = 50;
 /** Of the history, what is looked at to know how many of a sale somebody has. */
 const historyMax = 100;
 const refreshMs = 2_500;
+const refreshIdleMs = 10_000;
 const turnMs = 1_500;
-const unannouncedMs = 15_000;
-/** A reservation that ran out is shown for so long: it may still be bought if the unit is free. */
-const lateMs = 60_000;
 
 const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
 
-let askedAt = 0;
-export const product = load(() => {
-  askedAt = Date.now();
-  return get<Product>(`/api/products/${productId}`);
-});
-
 /** The sale the product is in; one that has ended while the page was open is kept. */
 export const sale = signal<ProductSale | null>(null);
-effect(() => {
-  const now = product.state.value;
-  if (now.is === "here" && now.value.flash_sale !== null) sale.value = now.value.flash_sale;
-});
+/** The sale that was shown here has been withdrawn. */
+export const isWithdrawn = signal(false);
 export const saleState = computed(() =>
   sale.value === null ? null : stateAt(sale.value, tick.value),
 );
 
-// --- What this account has --------------------------------------------------------------------
+let askedAt = -Infinity;
+export const product = load(async () => {
+  askedAt = serverNow();
+  const found = await get<Product>(`/api/products/${productId}`);
+  if (found.flash_sale !== null) {
+    sale.value = found.flash_sale;
+    isWithdrawn.value = false;
+  } else if (sale.peek() !== null) await askWhatBecame(sale.peek()?.id ?? 0);
+  return found;
+});
 
-function readHeld(): readonly Held[] {
+/** Of a sale that the product is not in any more. */
+async function askWhatBecame(id: number): Promise<void> {
   try {
-    const stored: unknown = JSON.parse(storage.get("shop.held") ?? "[]");
-    return Array.isArray(stored) ? stored : [];
-  } catch {
-    return [];
+    const found = await get<FlashSale>(`/api/flash-sales/${id}`);
+    const before = sale.peek();
+    if (before !== null) sale.value = { ...before, ...headOf(found) };
+    // The product was taken out of it, or it is over.
+    if (!found.items.some(({ product_id }) => product_id === productId)) forgetSale();
+  } catch (error) {
+    if (!(error instanceof Problem && error.status === 404)) throw error;
+    forgetSale();
   }
 }
-const allHeld = signal(readHeld());
-
-function keep(next: readonly Held[]): void {
-  const alive = next.filter((one) => Date.parse(one.expires_at) > Date.now() - lateMs * 10);
-  allHeld.value = alive.slice(-heldMax);
-  storage.set("shop.held", JSON.stringify(allHeld.value));
+const headOf = ({ title, status, starts_at, ends_at, per_user_limit }: FlashSale) => {
+  return { title, status, starts_at, ends_at, per_user_limit };
+};
+function forgetSale(): void {
+  isWithdrawn.value = saleState.peek() !== "ended";
+  sale.value = null;
 }
-export const forget = (code: string): void =>
-  keep(allHeld.peek().filter((one) => one.code !== code));
 
-/** This account's reservations of this product, and of other items of the sale. */
-const theirs = computed(() =>
-  allHeld.value.filter(
-    (one) => one.username === user.value?.username && one.sale_id === sale.value?.id,
-  ),
+// --- What this account has --------------------------------------------------------------------
+
+const isThis = (one: { readonly sale_id: number; readonly item: { readonly id: number } }) =>
+  one.sale_id === sale.value?.id && one.item.id === sale.value.item_id;
+/** Of this product; and how many of the sale. */
+export const heldHere = computed(() => held.value.filter(isThis));
+export const endedHere = computed(() => ended.value.filter(isThis));
+export const heldUnits = computed(
+  () =>
+    held.value.filter((one) => one.sale_id === sale.value?.id && one.buyer === "account").length,
 );
-export const held = computed(() =>
-  theirs.value.filter(
-    (one) => one.product_id === productId && tick.value < Date.parse(one.expires_at) + lateMs,
-  ),
-);
-export const isLate = (one: Held): boolean => tick.value >= Date.parse(one.expires_at);
 
-const bought = signal<readonly Order[]>([]);
-/** The server said so: it knows of reservations that were made elsewhere. */
-const toldLimit = signal(false);
+const orders = signal<readonly Order[]>([]);
 
-async function askHistory(): Promise<void> {
-  if (!user.peek()) return;
+async function askHistory(name: string): Promise<void> {
   const page = await get<OrderPage>(`/api/purchases/my-purchases?limit=${historyMax}`);
-  bought.value = page.purchases;
+  if (user.peek()?.username === name) orders.value = page.purchases;
 }
 /** Units of this sale that the account has bought. */
-const boughtUnits = computed(() =>
-  bought.value
-    .filter((order) => order.flash_sale_id === sale.value?.id)
+export const boughtUnits = computed(() =>
+  orders.value
+    .filter((order) => order.sale_id === sale.value?.id)
     .reduce((sum, order) => sum + order.quantity, 0),
 );
-/** How many more this account may have of the sale, as far as is known here. */
+/** Units that may be bought at once: those that are held here are among them. */
 export const allowance = computed(() => {
-  if (sale.value === null || toldLimit.value) return 0;
-  const live = theirs.value.filter((one) => !isLate(one)).length;
-  return Math.max(0, sale.value.per_user_limit - boughtUnits.value - live);
+  if (sale.value === null) return 0;
+  const elsewhere = heldUnits.value - heldHere.value.length;
+  const left = sale.value.per_user_limit - boughtUnits.value - elsewhere;
+  return limitToldUntil(sale.value.id) === null ? Math.max(0, left) : heldHere.value.length;
 });
+/** Whether one more may be reserved. */
+export const mayReserve = computed(() => allowance.value > heldHere.value.length);
 /** The last order of this product by this account. */
-export const owned = computed(() => bought.value.find((order) => order.product_id === productId));
+export const owned = computed(() => orders.value.find((order) => order.product_id === productId));
 
 // --- What can be done -------------------------------------------------------------------------
 
-export const busy = signal<"buy" | "reserve" | "code" | "release" | null>(null);
+/** What was bought last on this page; another one is another intention. */
+export const done = signal<Order | null>(null);
 
-async function act<T>(name: NonNullable<typeof busy.value>, does: () => Promise<T>): Promise<T> {
-  busy.value = name;
+/**
+ * Reserved and sold in one decision; what is held of it first. Under one key until the server has
+ * settled it: pressed again without an answer, it gives the same order. @throws Problem
+ */
+export async function buyNow(of: ProductSale, quantity: number): Promise<Order> {
+  const body = {
+    flash_sale_id: of.id,
+    product_id: productId,
+    quantity,
+    expected_price_cents: of.price_cents,
+  };
+  const what = `buy ${user.peek()?.username ?? ""} ${JSON.stringify(body)}`;
   try {
-    return await does();
-  } catch (error) {
-    if (error instanceof Problem && error.code === "user_limit_reached") toldLimit.value = true;
-    if (error instanceof Problem && error.status === 401) user.value = null;
-    throw error;
+    const order = await intend(what, (key) =>
+      asBuyer(() => send<Order>("POST", "/api/purchases", { body, key })),
+    );
+    done.value = order;
+    orders.value = [order, ...orders.peek()];
+    changed("account");
+    return order;
   } finally {
-    busy.value = null;
     void product.again();
   }
 }
 
-/** Reserved and sold in one decision. @throws Problem; `lost` when it is not known what happened */
-export const buyNow = (of: ProductSale, quantity: number): Promise<Order> =>
-  act("buy", async () => {
-    const body = { flash_sale_id: of.id, product_id: productId, quantity };
-    const order = await send<Order>("POST", "/api/purchases", { body });
-    bought.value = [order, ...bought.peek()];
-    return order;
-  }).catch(async (error: unknown) => {
-    // What came of it stands in the history, if the server can be asked.
-    if (error instanceof Problem && error.code === "lost")
-      await askHistory().catch(() => undefined);
-    throw error;
-  });
-
-let key: string | null = null;
-
-export const reserve = (of: ProductSale): Promise<void> =>
-  act("reserve", async () => {
-    key ??= randomWord();
-    const body = { item_id: of.item_id };
-    try {
-      const made = await send<Reserved>("POST", `/api/flash-sales/${of.id}/checkout`, {
-        body,
-        key,
-      });
-      key = null;
-      const { code, expires_at, item } = made;
-      const username = user.peek()?.username ?? "";
-      const terms = { sale_id: of.id, product_id: productId, ttl_ms: of.reservation_ttl_ms };
-      keep([
-        ...allHeld.peek(),
-        { username, code, expires_at, price_cents: item.price_cents, ...terms },
-      ]);
-    } catch (error) {
-      if (error instanceof Problem && error.code !== "lost" && error.status < 500) key = null;
-      throw error;
-    }
-  });
-
-export const buyHeld = ({ code }: Held): Promise<Order> =>
-  act("code", async () => {
-    try {
-      const order = await send<Order>("POST", "/api/purchases", { body: { code }, again: true });
-      bought.value = [order, ...bought.peek()];
-      forget(code);
-      return order;
-    } catch (error) {
-      const gone = ["code_not_found", "code_expired", "sale_ended"];
-      if (error instanceof Problem && gone.includes(error.code)) forget(code);
-      throw error;
-    }
-  });
-
-export const giveBack = ({ code, sale_id }: Held): Promise<void> =>
-  act("release", async () => {
-    await send("DELETE", `/api/flash-sales/${sale_id}/checkout?code=${code}`);
-    toldLimit.value = false;
-    forget(code);
-  });
+export const reserveHere = async (of: ProductSale) =>
+  await reserveIn(of.id, of.item_id, of.price_cents).finally(() => void product.again());
 
 /** Keeps the figures fresh while the page is looked at. */
 export function follow(): void {
   effect(() => {
-    const known = user.value?.id;
-    toldLimit.value = false;
-    if (known === undefined) bought.value = [];
-    else askHistory().catch(() => undefined);
+    const name = user.value?.username;
+    void acts.value;
+    if (name === undefined) orders.value = [];
+    else askHistory(name).catch(() => undefined);
+  });
+  effect(() => {
+    if (sale.value !== null) noteSale({ ...sale.value, kind: "product" });
   });
   setInterval(() => {
-    const isOver = sale.peek() !== null && saleState.peek() === "ended";
-    // A product in no sale is asked after as well, for one may be announced.
-    const isRecent = sale.peek() === null && Date.now() - askedAt < unannouncedMs;
-    if (!document.hidden && !isOver && !isRecent) void product.again();
-  }, refreshMs);
+    const pace = saleState.peek() === "active" ? refreshMs : refreshIdleMs;
+    if (!document.hidden && Math.abs(serverNow() - askedAt) > pace) void product.again();
+  }, 500);
   effect(() => {
     const turned = sale.value !== null && sale.value.status !== saleState.value;
-    if (turned && saleState.value !== "ended" && Date.now() - askedAt > turnMs)
-      void product.again();
+    if (turned && serverNow() - askedAt > turnMs) void product.again();
   });
 }

@@ -8,7 +8,7 @@ import { signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { mount } from "../layout.tsx";
 import { Problem } from "../problems.ts";
-import { Moment } from "../time.tsx";
+import { Moment, serverNow, steadyNow } from "../time.tsx";
 import {
   Badge,
   Button,
@@ -36,6 +36,8 @@ type Sale = {
 type Proof = { readonly sale: Sale; readonly audit: Audit; readonly at: string };
 
 const refreshMs = 5_000;
+/** Of a sale that is over: without it named in the address, another one may be open by now. */
+const refreshIdleMs = 20_000;
 const othersMax = 8;
 /** Announced ones are passed over: in this many pages of the list enough others are found. */
 const listPagesMax = 3;
@@ -71,7 +73,7 @@ async function readProof(): Promise<Proof> {
     get<Sale>(`/sales/${id}`),
     get<Audit>(`/sales/${id}/audit`),
   ]);
-  return { sale, audit, at: new Date().toISOString() };
+  return { sale, audit, at: new Date(serverNow()).toISOString() };
 }
 
 const { state, again } = load(readProof);
@@ -83,10 +85,14 @@ async function check(): Promise<void> {
   await again();
   checking.value = false;
 }
+let checkedAt = steadyNow();
 setInterval(() => {
   const now = state.value;
-  if (!document.hidden && now.is === "here" && now.value.sale.status === "open") void check();
-}, refreshMs);
+  const isOpen = now.is === "here" && now.value.sale.status === "open";
+  if (document.hidden || steadyNow() - checkedAt < (isOpen ? refreshMs : refreshIdleMs)) return;
+  checkedAt = steadyNow();
+  void check();
+}, 1_000);
 
 /** The latest sales beside this one. */
 async function readOthers(): Promise<readonly Sale[]> {

@@ -1,6 +1,6 @@
 /** What the shop's API answers, and the moments and states that pages make of it. */
 import { get } from "../api.ts";
-import { setServerTime } from "../time.tsx";
+import { setServerTime, steadyNow } from "../time.tsx";
 
 export type SaleState = "active" | "upcoming" | "ended";
 
@@ -55,9 +55,10 @@ export type SalePage = {
 export type Order = {
   readonly order_id: string;
   readonly codes: readonly string[];
-  readonly flash_sale_id: number;
-  readonly flash_sale_title: string;
-  readonly product_id: number;
+  readonly sale_id: number;
+  readonly sale_title: string;
+  /** Null for what was bought on the drop. */
+  readonly product_id: number | null;
   readonly item: {
     readonly id: number;
     readonly name: string;
@@ -75,9 +76,9 @@ export type OrderPage = {
 
 /** Sets the page's clock by the server's. */
 export async function askTime(): Promise<void> {
-  const sentAt = Date.now();
+  const sentAt = steadyNow();
   const { server_time } = await get<{ readonly server_time: string }>("/api/flash-sales/status");
-  setServerTime(server_time, sentAt, Date.now());
+  setServerTime(server_time, sentAt, steadyNow());
 }
 
 /** By the clock: what the server said may be some seconds old. */

@@ -4,11 +4,11 @@
  */
 import { batch, computed, effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
-import { tick } from "../time.tsx";
+import { serverNow, steadyNow, tick } from "../time.tsx";
 import { askTime, type FlashSale, type SalePage, type SaleState, stateAt } from "./data.ts";
 
 const figuresMs = 3_000;
-const everythingMs = 60_000;
+const everythingMs = 15_000;
 /** Between two questions at the moment when a sale turns. */
 const turnMs = 1_500;
 const endedMax = 5;
@@ -21,12 +21,12 @@ const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale
   (await get<SalePage>(`/api/flash-sales?status=${status}&limit=${limit}`)).flash_sales;
 
 let asking = false;
-let askedAt = 0;
+let askedAt = -Infinity;
 
 export async function refresh(): Promise<void> {
   if (asking) return;
   asking = true;
-  askedAt = Date.now();
+  askedAt = steadyNow();
   try {
     const [open, coming, over] = await Promise.all([
       ask("active", presentMax),
@@ -45,10 +45,14 @@ export async function refresh(): Promise<void> {
   }
 }
 
-/** What is open, with fresh figures; the rest stays. */
+/** What is open, with fresh figures; the rest stays. Where others are open than was thought, all is asked. */
 async function refreshFigures(): Promise<void> {
   const open = new Map((await ask("active", presentMax)).map((sale) => [sale.id, sale]));
-  sales.value = sales.peek()?.map((sale) => open.get(sale.id) ?? sale) ?? null;
+  const known = sales.peek() ?? [];
+  const thought = known.filter((sale) => stateAt(sale, serverNow()) === "active");
+  if (thought.length !== open.size || thought.some(({ id }) => !open.has(id)))
+    return await refresh();
+  sales.value = known.map((sale) => open.get(sale.id) ?? sale);
 }
 
 const byTime = (of: (sale: FlashSale) => string) => (a: FlashSale, b: FlashSale) =>
@@ -77,13 +81,13 @@ export function follow(): void {
   void refresh();
   setInterval(() => {
     if (document.hidden) return;
-    if (sales.peek() === null || Date.now() - askedAt > everythingMs) void refresh();
+    if (sales.peek() === null || steadyNow() - askedAt > everythingMs) void refresh();
     // A question without an answer leaves the figures; the header tells of the lost connection.
     else if (shown.peek().open.length > 0) refreshFigures().catch(() => undefined);
   }, figuresMs);
   effect(() => {
     const now = tick.value;
     const differs = sales.value?.some((sale) => sale.status !== stateAt(sale, now)) ?? false;
-    if (differs && Date.now() - askedAt > turnMs) void refresh();
+    if (differs && steadyNow() - askedAt > turnMs) void refresh();
   });
 }

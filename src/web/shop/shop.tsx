@@ -150,7 +150,7 @@ function Sales() {
       <section class="stack shop-goods">
         <h2>In this sale</h2>
         <ul class="goods">
-          <BlankCards count={8} />
+          <BlankCards count={4} />
         </ul>
       </section>
     );
@@ -160,11 +160,13 @@ function Sales() {
   return (
     <>
       {first === undefined ? (
-        <EmptyState title="Nothing in a sale at the moment" animal={9}>
-          <p>
-            Look at what we have below, or go to <a href="/">the drop</a>.
-          </p>
-        </EmptyState>
+        <section class="shop-goods">
+          <EmptyState title="Nothing in a sale at the moment" animal={9}>
+            <p>
+              Look at what we have below, or go to <a href="/">the drop</a>.
+            </p>
+          </EmptyState>
+        </section>
       ) : (
         <Items of={first} title={open.length > 0 ? "In this sale" : "In the next sale"} />
       )}

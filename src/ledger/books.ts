@@ -1,0 +1,219 @@
+/**
+ * What is put on the books of a sale and taken off them: reservations made, ended and sold. The
+ * functions assume that the caller has checked every rule; where one reservation takes the place of
+ * another, which one that is follows from the books alone.
+ */
+import type { ArchivedCode } from "./commands.ts";
+import { runsOutBefore } from "./deadlines.ts";
+import {
+  dropUses,
+  endedMax,
+  holderFor,
+  keyOf,
+  putBack,
+  rememberUse,
+  take,
+  untaken,
+  type LedgerState,
+  type Reservation,
+  type SaleState,
+} from "./state.ts";
+
+/** What a reservation is made of. */
+export type Made = Pick<
+  Reservation,
+  "seq" | "code" | "itemId" | "buyer" | "reservedAt" | "key" | "request"
+>;
+
+/**
+ * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
+ * within their limit or of the item's units, that one has lapsed: the first to run out. The same
+ * rule reads the journal, without asking what the time was, or what became of other sales.
+ * @param due when it runs out: the TTL after its making, unless the records say otherwise
+ */
+export function reserve(
+  state: LedgerState,
+  sale: SaleState,
+  made: Made,
+  due = made.reservedAt + sale.terms.reservationTtlMs,
+): Reservation {
+  const { itemId, buyer, key, request } = made;
+  const holder = holderFor(sale, buyer);
+  if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
+    end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
+    // It may have been all that they had.
+    return reserve(state, sale, made, due);
+  }
+  if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
+  // Ending another one of theirs may have left the buyer with nothing.
+  const of = holderFor(sale, buyer);
+  const reservation: Reservation = {
+    ...made,
+    sale,
+    due,
+    deadline: due,
+    status: "live",
+    place: -1,
+    sold: null,
+  };
+  take(sale, itemId);
+  of.open.add(reservation);
+  of.live += 1;
+  sale.live.add(reservation);
+  sale.changes += 1;
+  sale.lastDeadline[itemId - 1] = due;
+  state.codes.set(made.code, reservation);
+  if (key !== null) rememberUse(state, reservation, key, request);
+  return reservation;
+}
+
+/** The reservation of an item that ran out first, or will. */
+function firstOfItem(sale: SaleState, { itemId, code }: Made): Reservation {
+  const [lapsed] = sale.lapsed.get(itemId) ?? [];
+  if (lapsed !== undefined) return lapsed;
+  const live = Array.from(sale.live).filter((other) => other.itemId === itemId);
+  return firstToRunOut(live, `${code}: no unit of item ${itemId} is left`);
+}
+
+function firstToRunOut(of: Iterable<Reservation>, complaint: string): Reservation {
+  let first: Reservation | null = null;
+  for (const one of of) if (first === null || runsOutBefore(one, first)) first = one;
+  if (first === null) throw new Error(complaint);
+  return first;
+}
+
+/**
+ * Takes a reservation off the books and puts its unit back on sale.
+ * @param released whether it was given back; else its unit or its place went to somebody else
+ */
+export function end(state: LedgerState, reservation: Reservation, released: boolean): void {
+  const { sale, itemId, buyer } = reservation;
+  const holder = holderFor(sale, buyer);
+  if (reservation.status === "live") {
+    sale.live.remove(reservation);
+    putBack(sale, itemId);
+    holder.live -= 1;
+  } else if (!dropLapsed(reservation)) {
+    throw new Error(`${reservation.code}: what is not on the books cannot end`);
+  }
+  holder.open.delete(reservation);
+  if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
+  reservation.status = "ended";
+  sale.changes += 1;
+  forget(state, reservation);
+  const { seq, code, reservedAt, key, request } = reservation;
+  const made = { seq, code, itemId, buyer, reservedAt, key, request };
+  rememberEnded(state, { ...made, saleId: sale.terms.id, released, sold: null });
+}
+
+function rememberEnded(state: LedgerState, of: ArchivedCode): void {
+  state.ended.delete(of.code);
+  state.ended.set(of.code, { of, seq: state.seq });
+  if (state.ended.size <= endedMax) return;
+  for (const [oldest, { seq }] of state.ended) {
+    state.ended.delete(oldest);
+    state.endedUpTo = seq;
+    return;
+  }
+}
+
+/** Notes that a code which is not on the books any more was given back: it is not sold late. */
+export function release(state: LedgerState, sale: SaleState, ended: ArchivedCode): void {
+  sale.changes += 1;
+  rememberEnded(state, { ...ended, released: true });
+}
+
+function forget(state: LedgerState, reservation: Reservation): void {
+  state.codes.delete(reservation.code);
+  if (reservation.key === null) return;
+  dropUses(state, keyOf(reservation.buyer, reservation.key), ({ of }) => of === reservation);
+}
+
+function dropLapsed(reservation: Reservation): boolean {
+  const { sale, itemId } = reservation;
+  const lapsed = sale.lapsed.get(itemId);
+  if (lapsed?.delete(reservation) !== true) return false;
+  if (lapsed.size === 0) sale.lapsed.delete(itemId);
+  return true;
+}
+
+/** Sells the unit of a reservation that is on the books. */
+export function sell(reservation: Reservation, seq: number, at: number): void {
+  const { sale, itemId, buyer } = reservation;
+  const holder = holderFor(sale, buyer);
+  if (reservation.status === "live") {
+    sale.live.remove(reservation);
+    holder.live -= 1;
+  } else {
+    if (!dropLapsed(reservation)) throw new Error(`${reservation.code} is not on the books`);
+    take(sale, itemId);
+  }
+  holder.open.delete(reservation);
+  holder.bought += 1;
+  const unit = (sale.soldOf[itemId - 1] ?? 0) + 1;
+  sale.soldOf[itemId - 1] = unit;
+  sale.soldUnits.push(reservation);
+  sale.changes += 1;
+  reservation.status = "sold";
+  reservation.sold = { seq, at, unit, userOrdinal: holder.bought };
+}
+
+/** A reservation that had left the books, whose unit is sold after all. */
+export function sellEnded(
+  state: LedgerState,
+  sale: SaleState,
+  made: Made,
+  seq: number,
+  at: number,
+): Reservation {
+  state.ended.delete(made.code);
+  const { code, itemId, buyer, reservedAt, key, request } = made;
+  const back = reserve(state, sale, {
+    seq: made.seq,
+    code,
+    itemId,
+    buyer,
+    reservedAt,
+    key,
+    request,
+  });
+  sell(back, seq, at);
+  return back;
+}
+
+/**
+ * Sells units in one go: those that the buyer has reserved of the item first, then others.
+ * @param made as of the first unit that was not reserved before
+ * @param own those that were: see `ownOf`
+ */
+export function buy(
+  state: LedgerState,
+  sale: SaleState,
+  made: Made,
+  own: readonly Reservation[],
+  quantity: number,
+): readonly Reservation[] {
+  const units = own.slice(0, quantity);
+  const reserved = units.length;
+  for (const unit of units) sell(unit, made.seq, made.reservedAt);
+  for (let index = 0; index < quantity - reserved; index += 1) {
+    const code = unitCode(made.code, index);
+    const unit = reserve(state, sale, { ...made, code, key: null, request: null });
+    sell(unit, made.seq, made.reservedAt);
+    units.push(unit);
+  }
+  const [first] = units;
+  if (first !== undefined && made.key !== null) rememberUse(state, first, made.key, made.request);
+  return units;
+}
+
+/** The code of the unit that follows `index` others in one purchase: counted on at its end. */
+export function unitCode(code: string, index: number): string {
+  if (index === 0) return code;
+  const digits = 12;
+  const last = BigInt(`0x${code.slice(-digits)}`) + BigInt(index);
+  const wrapped = BigInt.asUintN(4 * digits, last)
+    .toString(16)
+    .padStart(digits, "0");
+  return code.slice(0, -digits) + wrapped;
+}

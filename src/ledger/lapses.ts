@@ -1,0 +1,65 @@
+/**
+ * Time passes: what has run out lapses, the first to run out first, and its unit is free to others.
+ * It stays on the books until somebody takes that unit.
+ */
+import { holderFor, isOver, putBack, take, type SaleState } from "./state.ts";
+
+/** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
+export function expire(sale: SaleState, now: number): void {
+  lapse(sale, isOver(sale, now) ? Infinity : now);
+}
+
+/** Lets what runs out by `time` lapse, the first to run out first. */
+export function lapse(sale: SaleState, time: number): void {
+  const { live } = sale;
+  for (let next = live.first(); next !== undefined; next = live.first()) {
+    if (next.deadline > time) return;
+    live.remove(next);
+    sale.lapsedUpTo = Math.max(sale.lapsedUpTo, next.deadline);
+    next.status = "lapsed";
+    holderFor(sale, next.buyer).live -= 1;
+    putBack(sale, next.itemId);
+    const lapsed = sale.lapsed.get(next.itemId);
+    if (lapsed === undefined) sale.lapsed.set(next.itemId, new Set([next]));
+    else lapsed.add(next);
+  }
+}
+
+/** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
+export function revive(sale: SaleState, time: number): void {
+  if (sale.lapsedUpTo <= time) return;
+  sale.lapsedUpTo = time;
+  for (const [itemId, lapsed] of sale.lapsed) {
+    for (const reservation of lapsed) {
+      if (reservation.deadline <= time) continue;
+      lapsed.delete(reservation);
+      take(sale, itemId);
+      reservation.status = "live";
+      sale.live.add(reservation);
+      holderFor(sale, reservation.buyer).live += 1;
+    }
+    if (lapsed.size === 0) sale.lapsed.delete(itemId);
+  }
+}
+
+/**
+ * A term begins at `time`: what has run out by its clock lapses, what has not lives. What was
+ * reserved before it, up to the attempt `afterSeq`, holds its unit for the TTL at most, also where
+ * a clock that was ahead had said more; in a later term it may be for as long again as was said.
+ */
+export function beginTerm(sale: SaleState, afterSeq: number, time: number): void {
+  if (!isOver(sale, time)) {
+    revive(sale, -Infinity);
+    const latest = time + sale.terms.reservationTtlMs;
+    sale.lastDeadline.fill(0);
+    for (const reservation of Array.from(sale.live)) {
+      const { seq, due, itemId } = reservation;
+      sale.live.remove(reservation);
+      reservation.deadline = seq <= afterSeq ? Math.min(due, latest) : due;
+      sale.live.add(reservation);
+      const last = sale.lastDeadline[itemId - 1] ?? 0;
+      sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);
+    }
+  }
+  expire(sale, time);
+}

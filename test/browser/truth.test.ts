@@ -1,0 +1,247 @@
+/**
+ * States that tell the truth: when the visitor's clock is wrong, when something changes elsewhere, when
+ * a limit is reached and freed, when the connection or the session is lost, and without JavaScript.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Page } from "playwright-core";
+import { newPage, noBrowser, says, useBrowser, visit } from "../support/browser.ts";
+import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import {
+  logIn,
+  makeAdmin,
+  type Member,
+  newProduct,
+  newSale,
+  register,
+  visitAs,
+} from "../support/visitors.ts";
+import { until } from "../support/wait.ts";
+
+useLeftovers();
+
+/** Runs in the page: the visitor's clock is 75 minutes fast. */
+function fastClock(): void {
+  const aheadMs = 75 * 60_000;
+  const real = Date.now.bind(Date);
+  Date.now = () => real() + aheadMs;
+}
+/** Runs in the page: the visitor's clock is 40 minutes slow. */
+function slowClock(): void {
+  const behindMs = 40 * 60_000;
+  const real = Date.now.bind(Date);
+  Date.now = () => real() - behindMs;
+}
+
+const barOf = (page: Page) => page.getByRole("region", { name: "What you hold" });
+const counterOf = (page: Page) => page.getByRole("region", { name: "Buy" });
+
+describe.skipIf(noBrowser)("the truth", () => {
+  useBrowser();
+  let server: TestServer;
+  let admin: Member;
+  beforeAll(async () => {
+    const env = { STAMPEDE_DATA: newDataFolder(), SALE_PER_USER_LIMIT: "2" };
+    server = await startServer(env);
+    admin = await makeAdmin(server, env);
+  });
+  afterAll(() => server.kill());
+
+  test.each([
+    ["75 minutes fast", fastClock],
+    ["40 minutes slow", slowClock],
+  ])(
+    "a clock that is %s changes nothing: two minutes are two, and a reload forgets no hold",
+    async (_, before) => {
+      await using visited = await visit(server.url, { before });
+      const { page, wrong } = visited;
+      await page.getByRole("button", { name: "Surprise me" }).click();
+      await says(barOf(page).getByRole("img"), /(?:2:00|1:5\d)/);
+      await page.reload();
+      await says(barOf(page), "Held for you");
+      await says(barOf(page).getByRole("img"), /(?:2:00|1:[45]\d)/);
+      await barOf(page).getByRole("button", { name: /^Buy/ }).click();
+      await says(barOf(page), "is yours.");
+      await page.reload();
+      await says(page.locator("#mine-title + p"), "0 reserved, 1 bought");
+      expect(wrong).toEqual([]);
+    },
+  );
+
+  test("the shop's counter too: reserved under a wrong clock, shown and bought", async () => {
+    await register(server, "wanda");
+    const product = await newProduct(admin, "Tin whale");
+    await newSale(admin, product);
+    await using visited = await visitAs(server, "wanda", `/product?id=${product}`, {
+      before: fastClock,
+    });
+    const { page } = visited;
+    await page.getByRole("button", { name: /^Reserve one/ }).click();
+    await says(counterOf(page), "Held for you");
+    await page.reload();
+    await says(counterOf(page), "Held for you");
+    await counterOf(page)
+      .getByRole("button", { name: /^Buy \$12\.50/ })
+      .click();
+    await says(counterOf(page), "It is yours.");
+  });
+
+  test("a limit says what fills it, and is gone when that is, on another device too", async () => {
+    await register(server, "anna");
+    const product = await newProduct(admin, "Tin giraffe");
+    await newSale(admin, product, { limit: 1 });
+    await using phone = await visitAs(server, "anna", `/product?id=${product}`);
+    await using laptop = await visitAs(server, "anna", `/product?id=${product}`);
+    await phone.page.getByRole("button", { name: /^Reserve one/ }).click();
+    await says(counterOf(laptop.page), "Held for you");
+    await until(
+      "no second one to reserve",
+      async () => (await laptop.page.getByRole("button", { name: /^Reserve one/ }).count()) === 0,
+    );
+    await barOf(phone.page)
+      .getByRole("button", { name: /^Give back/ })
+      .click();
+    await laptop.page.getByRole("button", { name: /^Reserve one/ }).waitFor();
+
+    // On the drop: two held is the limit, with words why, and where.
+    await using drop = await visitAs(server, "anna", "/");
+    for (const n of [1, 2]) {
+      // oxlint-disable-next-line no-await-in-loop
+      await drop.page.getByRole("button", { name: "Surprise me" }).click();
+      // oxlint-disable-next-line no-await-in-loop
+      await says(drop.page.locator("#mine-title + p"), `${n} reserved`);
+    }
+    const why = "0 bought, 2 held and not paid yet; 2 is the most one person may have";
+    await says(drop.page.locator(".hero-state"), why);
+    expect(await drop.page.locator(".take-any").getAttribute("title")).toContain(why);
+    await barOf(drop.page)
+      .getByRole("button", { name: /^Buy all / })
+      .click();
+    await says(drop.page.locator(".hero-state"), "2 bought; 2 is the most");
+  });
+
+  test("a sale that is moved, extended, closed or over is said to be, on a page that stays open", async () => {
+    await register(server, "berta");
+    const product = await newProduct(admin, "Paper kite");
+    const sale = await newSale(admin, product, {
+      title: "Kites",
+      startsIn: 3_600_000,
+      endsIn: 7_200_000,
+    });
+    await using visited = await visitAs(server, "berta", `/product?id=${product}`);
+    await using shop = await visit(`${server.url}/shop`);
+    const { page } = visited;
+    const counter = counterOf(page);
+    await says(counter, "Opens in");
+    const change = async (body: object) => {
+      const answer = await admin.ask("PATCH", `/api/admin/flash-sales/${sale}`, body);
+      expect({ status: answer.status, text: await answer.text() }).toMatchObject({ status: 200 });
+    };
+    // It opens at once, and will close in less than a minute.
+    await change({
+      starts_at: new Date(Date.now() - 1_000).toISOString(),
+      ends_at: new Date(Date.now() + 50_000).toISOString(),
+    });
+    await says(counter, "Closes in");
+    await says(shop.page.getByRole("main"), "Kites");
+    await change({ ends_at: new Date(Date.now() + 110_000).toISOString() });
+    await says(counter.getByRole("timer"), /1:[0-5]\d/);
+    await page.getByRole("button", { name: /^Reserve one/ }).click();
+    await says(counter, "Held for you");
+    const closed = await admin.ask("POST", `/api/admin/flash-sales/${sale}/close`);
+    expect(closed.status).toBe(200);
+    await says(counter, "This sale is over.");
+    await says(barOf(page), "The sale has ended, and your hold on Paper kite with it.");
+    await until(
+      "the shop without it",
+      async () => (await shop.page.locator(".stage h1").textContent()) !== "Kites",
+    );
+    // The next one is announced while the page believes that all is over.
+    await newSale(admin, product, { title: "More kites" });
+    await says(counter, "More kites");
+    await page.getByRole("button", { name: /^Buy for/ }).waitFor();
+  });
+
+  test("a sold-out drop says when the next herd comes, and offers nothing", async () => {
+    await using small = await startServer({ STAMPEDE_DATA: newDataFolder(), SALE_ITEMS: "1" });
+    await using visited = await visit(small.url);
+    const { page } = visited;
+    await says(page.locator(".hero-tries"), "0 tries");
+    await small.client.reserveAndBuy("somebody", 1);
+    const main = page.getByRole("main");
+    await says(page.locator(".hero-state"), /Sold out.*The next herd comes at \d/);
+    await says(page.locator(".inspector"), /All gone.*The next herd comes at \d/);
+    expect(await main.getByText("Free at this moment").count()).toBe(0);
+    await says(page.locator(".hero-tries"), "2 tries", 20_000);
+  });
+
+  test("an account that is disabled is told so, at once where it acts", async () => {
+    const carla = await register(server, "carla");
+    await using visited = await visitAs(server, "carla", "/");
+    const { page } = visited;
+    const me = await carla.ask("GET", "/api/auth/me");
+    const found = /"id":(\d+)/.exec(await me.text())?.[1];
+    const done = await admin.ask("PATCH", `/api/admin/users/${found}`, { disabled: true });
+    expect(done.status).toBe(200);
+    await says(page.locator("#notices"), "carla is not logged in any more", 30_000);
+    await page.getByRole("link", { name: "Log in" }).waitFor();
+    // As a guest the page goes on: the dead session's cookie is in nobody's way.
+    await page.getByRole("button", { name: "Surprise me" }).click();
+    await says(barOf(page), "Held for you");
+  });
+
+  test("who logs in or out in one tab has done so in the others", async () => {
+    await register(server, "dora");
+    await using visited = await visit(server.url, { refusals: [401] });
+    const { page } = visited;
+    const tab = await page.context().newPage();
+    await logIn(tab, server, "dora", "/shop");
+    await page.getByRole("button", { name: "Log out dora" }).waitFor();
+    await tab.getByRole("button", { name: "Log out dora" }).click();
+    await page.getByRole("link", { name: "Log in" }).waitFor();
+  });
+
+  test("without a connection the time of a hold is said to run on", async () => {
+    await using visited = await visit(server.url);
+    const { page } = visited;
+    await page.getByRole("button", { name: "Surprise me" }).click();
+    await says(barOf(page), "Held for you");
+    await page.context().setOffline(true);
+    const lost = page.locator(".hero-lost");
+    await page.getByRole("button", { name: "Surprise me" }).click();
+    await says(lost, /Connection lost; .*The time of what you hold runs on: .* ends in 1:\d\d/);
+    expect(await lost.textContent()).not.toContain("stays yours");
+  });
+
+  test("after too many tries to log in it says how long to wait", async () => {
+    await register(server, "elsa");
+    await using visited = await visit(`${server.url}/login`, { refusals: [401, 429] });
+    const { page } = visited;
+    await page.getByLabel("User name").fill("elsa");
+    const submit = page.locator(".enter-form").getByRole("button");
+    for (let i = 0; i < 30 && (await page.locator(".enter-wait").count()) === 0; i++) {
+      // oxlint-disable-next-line no-await-in-loop
+      await page.getByLabel("Password").fill(`wrong ${i} password`);
+      // oxlint-disable-next-line no-await-in-loop
+      await submit.click({ timeout: 2_000 }).catch(() => undefined);
+      // oxlint-disable-next-line no-await-in-loop
+      await until("an answer", async () => (await submit.getAttribute("aria-busy")) === null);
+    }
+    await says(page.locator(".enter-wait"), /Try again in \d+:\d\d\./);
+    expect(await submit.getAttribute("aria-disabled")).toBe("true");
+  });
+
+  test("without JavaScript a page says what it needs, and waits for nothing", async () => {
+    await using made = await newPage({ javaScriptEnabled: false });
+    const { page } = made;
+    for (const path of ["/", "/shop", "/proof", "/coupons", "/account", "/login"]) {
+      // oxlint-disable-next-line no-await-in-loop
+      await page.goto(server.url + path);
+      // oxlint-disable-next-line no-await-in-loop
+      await says(page.locator(".no-script"), "needs JavaScript");
+      // oxlint-disable-next-line no-await-in-loop
+      const seen = await page.locator("body").innerText();
+      expect({ path, asks: /Asking|Counting/.test(seen) }).toEqual({ path, asks: false });
+    }
+  });
+});
