@@ -85,6 +85,15 @@ export class Hoarding {
     this.#guests.set(network, codes);
   }
 
+  /** @param expiresAt ms since the Unix epoch */
+  extended(code: string, expiresAt: number): void {
+    const counted = this.#counted.get(code);
+    if (counted === undefined) return;
+    counted.expiresAt = expiresAt;
+    const unbought = this.#unbought.get(counted.wish);
+    if (unbought !== undefined) unbought.endsAt = Math.max(unbought.endsAt, expiresAt);
+  }
+
   bought(code: string): void {
     const counted = this.#forget(code);
     if (counted !== null) this.#unbought.delete(counted.wish);

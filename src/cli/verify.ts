@@ -39,6 +39,8 @@ const saleVerdict = (audit: SaleAudit): string =>
     [audit.purchases_outside_window, "purchases outside the sale's window"],
     [audit.attempts_without_purchase, "acknowledged purchases missing"],
     [audit.duplicate_codes, "codes given twice"],
+    [audit.extensions_without_attempt, "extensions without an attempt"],
+    [audit.extensions_beyond_bounds, "extensions beyond their bounds"],
   ]);
 
 const couponVerdict = (audit: CouponAudit): string =>
@@ -80,7 +82,8 @@ export async function verify(
   say(
     journal.ok
       ? `Journal: ${journal.attempts} attempts, none missing${setBack(journal.clock_set_back)}.`
-      : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING.`,
+      : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING, ` +
+          `${journal.extensions_missing} extensions LOST.`,
   );
   const refusal = await refusalOf(sql);
   say(

@@ -6,6 +6,9 @@
 import type {
   Claim,
   ClaimOutcome,
+  Extend,
+  ExtendOutcome,
+  Lookup,
   LookUp,
   Purchase,
   PurchaseOutcome,
@@ -22,6 +25,9 @@ const roundsMax = 8;
 
 type Decided<O> = Exclude<O, LookUp>;
 
+const isDecided = <O extends { readonly word: string }>(outcome: O): outcome is Decided<O> =>
+  outcome.word !== "look_up";
+
 export class Lookups {
   readonly #records: Records;
   readonly #writer: Writer;
@@ -34,22 +40,27 @@ export class Lookups {
     this.#writer = writer;
   }
 
-  async purchase(command: Purchase): Promise<Decided<PurchaseOutcome>> {
-    let lookup = command.lookup;
-    for (let round = 0; round < roundsMax; round += 1) {
-      const outcome = await this.#writer.submit({ ...command, lookup });
-      if (outcome.word !== "look_up") return outcome;
-      lookup = await this.#lookUp(command.code);
-    }
-    throw new OverloadedError("the records change faster than they are read");
+  purchase(command: Purchase): Promise<Decided<PurchaseOutcome>> {
+    return this.#ask(command, (lookup) => this.#writer.submit({ ...command, lookup }));
   }
 
-  async release(command: Release): Promise<Decided<ReleaseOutcome>> {
-    let lookup = command.lookup;
+  release(command: Release): Promise<Decided<ReleaseOutcome>> {
+    return this.#ask(command, (lookup) => this.#writer.submit({ ...command, lookup }));
+  }
+
+  extend(command: Extend): Promise<Decided<ExtendOutcome>> {
+    return this.#ask(command, (lookup) => this.#writer.submit({ ...command, lookup }));
+  }
+
+  async #ask<O extends { readonly word: string }>(
+    asked: Purchase | Release | Extend,
+    submit: (lookup: Lookup | null) => Promise<O>,
+  ): Promise<Decided<O>> {
+    let { lookup } = asked;
     for (let round = 0; round < roundsMax; round += 1) {
-      const outcome = await this.#writer.submit({ ...command, lookup });
-      if (outcome.word !== "look_up") return outcome;
-      lookup = await this.#lookUp(command.code);
+      const outcome = await submit(lookup);
+      if (isDecided(outcome)) return outcome;
+      lookup = await this.#lookUp(asked.code);
     }
     throw new OverloadedError("the records change faster than they are read");
   }

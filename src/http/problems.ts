@@ -106,7 +106,7 @@ export const problems = {
   already_purchased: {
     status: 409,
     title: "Already purchased",
-    detail: "This code was bought and cannot be given back.",
+    detail: "This code was bought already.",
   },
   unauthenticated: {
     status: 401,

@@ -4,7 +4,8 @@
  * document, and the tests hold every answer against them.
  */
 import { z } from "zod";
-import { timeShape } from "./fields.ts";
+import { extensionMsMax } from "../ledger/commands.ts";
+import { timeShape, whole } from "./fields.ts";
 import { textCharactersMax } from "./parse.ts";
 
 const count = z.int().min(0);
@@ -134,6 +135,19 @@ export const reservationList = z.object({
   reservations: z.array(reservationShape.extend({ reserved_at: timeShape })),
 });
 
+export const codeParam = z.object({ code });
+
+export const extensionBody = z.object({
+  ms: whole(1, extensionMsMax)
+    .describe("For how long from now on, in milliseconds")
+    .meta({ example: 300_000 }),
+});
+
+export const extensionShape = z.object({
+  code: z.uuid(),
+  expires_at: timeShape.describe("Until then the unit is kept"),
+});
+
 /** An order of a product sale has more. */
 export const orderShape = z
   .looseObject({
@@ -242,6 +256,8 @@ export const auditShape = z
     purchases_outside_window: count,
     attempts_without_purchase: count,
     duplicate_codes: count,
+    extensions_without_attempt: count,
+    extensions_beyond_bounds: count,
     ok: z.boolean().describe("Whether every promise is kept"),
   })
   .meta({ id: "Audit" });

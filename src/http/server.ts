@@ -33,7 +33,7 @@ export type Operation = Gated & {
   /** What more there is to know than fits a line. */
   readonly description?: string;
   /** Who may call it; without it, everybody. The handler checks, by `accounts`. */
-  readonly auth?: "user" | "admin";
+  readonly auth?: "user" | "admin" | "merchant";
   /** Parameters, each with `.describe()` and an example in `.meta()`. */
   readonly path?: z.ZodObject;
   readonly query?: z.ZodObject;

@@ -1,5 +1,5 @@
 /**
- * What is put on the books of a sale and taken off them: reservations made, ended and sold. The
+ * What is put on the books of a sale and taken off them: reservations made, extended, ended and sold. The
  * functions assume that the caller has checked every rule; where one reservation takes the place of
  * another, which one that is follows from the books alone.
  */
@@ -25,24 +25,27 @@ export type Made = Pick<
   "seq" | "code" | "itemId" | "buyer" | "reservedAt" | "key" | "request"
 >;
 
+/** What was said of when a reservation runs out. */
+type Said = Pick<Reservation, "due" | "extendedBy">;
+
 /**
  * Puts a reservation on the books. Where that takes the place of another one, of the buyer's
  * within their limit or of the item's units, that one has lapsed: the first to run out. The same
  * rule reads the journal, without asking what the time was, or what became of other sales.
- * @param due when it runs out: the TTL after its making, unless the records say otherwise
+ * @param said when it runs out: the TTL after its making, unless the records say otherwise
  */
 export function reserve(
   state: LedgerState,
   sale: SaleState,
   made: Made,
-  due = made.reservedAt + sale.terms.reservationTtlMs,
+  said: Said = { due: made.reservedAt + sale.terms.reservationTtlMs, extendedBy: null },
 ): Reservation {
   const { itemId, buyer, key, request } = made;
   const holder = holderFor(sale, buyer);
   if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
     end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
     // It may have been all that they had.
-    return reserve(state, sale, made, due);
+    return reserve(state, sale, made, said);
   }
   if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
   // Ending another one of theirs may have left the buyer with nothing.
@@ -50,8 +53,8 @@ export function reserve(
   const reservation: Reservation = {
     ...made,
     sale,
-    due,
-    deadline: due,
+    ...said,
+    deadline: said.due,
     status: "live",
     place: -1,
     sold: null,
@@ -61,7 +64,7 @@ export function reserve(
   of.live += 1;
   sale.live.add(reservation);
   sale.changes += 1;
-  sale.lastDeadline[itemId - 1] = due;
+  sale.lastDeadline[itemId - 1] = said.due;
   state.codes.set(made.code, reservation);
   if (key !== null) rememberUse(state, reservation, key, request);
   return reservation;
@@ -158,6 +161,28 @@ export function sell(reservation: Reservation, seq: number, at: number): void {
   reservation.sold = { seq, at, unit, userOrdinal: holder.bought };
 }
 
+/**
+ * Holds the unit of a reservation that is on the books until `due`. It has its unit, lapsed or not,
+ * and its place within the buyer's limit: one that had lapsed is live again.
+ */
+export function extend(reservation: Reservation, seq: number, due: number): void {
+  const { sale, itemId, buyer } = reservation;
+  if (reservation.status === "live") sale.live.remove(reservation);
+  else {
+    if (!dropLapsed(reservation)) throw new Error(`${reservation.code} is not on the books`);
+    take(sale, itemId);
+    holderFor(sale, buyer).live += 1;
+    reservation.status = "live";
+  }
+  reservation.due = due;
+  reservation.deadline = due;
+  reservation.extendedBy = seq;
+  sale.live.add(reservation);
+  sale.changes += 1;
+  // Others of the item may run out before it: who asks looks.
+  sale.lastDeadline[itemId - 1] = 0;
+}
+
 /** A reservation that had left the books, whose unit is sold after all. */
 export function sellEnded(
   state: LedgerState,
@@ -178,6 +203,8 @@ export function sellEnded(
     request,
   });
   sell(back, seq, at);
+  // By the time of its making, which a clock may have said that was ahead.
+  sale.lastDeadline[itemId - 1] = 0;
   return back;
 }
 

@@ -3,7 +3,15 @@
  * code that somebody proven was given is nobody else's; to others it was never given.
  */
 import { isProven, sameBuyer, type Buyer } from "./buyers.ts";
-import type { ArchivedCode, CodeUser, Lookup, Purchase, Release, Unit } from "./commands.ts";
+import type {
+  ArchivedCode,
+  CodeUser,
+  Extend,
+  Lookup,
+  Purchase,
+  Release,
+  Unit,
+} from "./commands.ts";
 import type { LedgerState, Reservation, SaleState } from "./state.ts";
 
 /** A code as the ledger or the records know it. */
@@ -18,9 +26,12 @@ type Known =
       readonly unit: Unit;
     };
 
+type Asked = Purchase | Release | Extend;
+
 /** What a code is for whoever asks; `null` for none, `look_up` when the records have to be asked. */
-export function knownCode(state: LedgerState, asked: Purchase | Release): Known | "look_up" | null {
-  const { code, by, lookup } = asked;
+export function knownCode(state: LedgerState, asked: Asked): Known | "look_up" | null {
+  const { code, lookup } = asked;
+  const by = asked.kind === "extend" ? "merchant" : asked.by;
   const held = state.codes.get(code);
   if (held !== undefined) {
     if (!mayUse(held.buyer, by) || !isOf(held.sale.terms.id, asked)) return null;
@@ -44,8 +55,8 @@ const mayUse = (buyer: Buyer, by: CodeUser): boolean =>
   by === "merchant" || !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
 
 /** A code is looked for in the sale that it is said to be of. */
-const isOf = (saleId: number, asked: Purchase | Release): boolean =>
-  asked.kind === "purchase" || asked.saleId === null || asked.saleId === saleId;
+const isOf = (saleId: number, asked: Asked): boolean =>
+  asked.kind !== "release" || asked.saleId === null || asked.saleId === saleId;
 
 function pastCode(
   state: LedgerState,

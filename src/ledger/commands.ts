@@ -48,6 +48,18 @@ export type Release = {
   readonly lookup: Lookup | null;
 };
 
+/** Longest that a merchant may hold a unit from the moment of asking. */
+export const extensionMsMax = 15 * 60_000;
+
+/** Holds the unit of a code for longer: asked by the merchant alone, while a payment is under way. */
+export type Extend = {
+  readonly kind: "extend";
+  readonly code: string;
+  /** From now on, ms, at most `extensionMsMax`. */
+  readonly ms: number;
+  readonly lookup: Lookup | null;
+};
+
 /**
  * What the records say of a code that the ledger does not hold, and up to which attempt they were
  * complete when they were asked.
@@ -91,7 +103,8 @@ export type Claim = {
   readonly key: string | null;
 };
 
-export type Command = Checkout | Purchase | Release | Buy | ChangeSale | CreateCoupon | Claim;
+export type Command =
+  Checkout | Purchase | Release | Extend | Buy | ChangeSale | CreateCoupon | Claim;
 
 /** What the records say of a code. */
 export type ArchivedCode = {
@@ -173,6 +186,17 @@ export type ReleaseOutcome =
   | { readonly word: "code_not_found"; readonly of: null }
   | LookUp;
 
+export type ExtendOutcome =
+  | {
+      readonly word: "extended";
+      readonly of: Unit;
+      /** When it runs out now, if its sale does not end before. */
+      readonly due: number;
+    }
+  | { readonly word: "already_purchased" | "sale_ended" | "code_expired"; readonly of: Unit }
+  | { readonly word: "code_not_found"; readonly of: null }
+  | LookUp;
+
 export type BuyOutcome =
   | { readonly word: "purchased"; readonly units: readonly SoldUnit[] }
   | { readonly word: "purchased_again"; readonly of: Unit }
@@ -207,6 +231,7 @@ type Outcomes = {
   readonly checkout: CheckoutOutcome;
   readonly purchase: PurchaseOutcome;
   readonly release: ReleaseOutcome;
+  readonly extend: ExtendOutcome;
   readonly buy: BuyOutcome;
   readonly change_sale: ChangeSaleOutcome;
   readonly create_coupon: CreateCouponOutcome;

@@ -16,6 +16,8 @@ import type {
   Checkout,
   CheckoutOutcome,
   Command,
+  Extend,
+  ExtendOutcome,
   Outcome,
   Purchase,
   PurchaseOutcome,
@@ -24,9 +26,10 @@ import type {
   SoldUnit,
   Unit,
 } from "./commands.ts";
+import { extensionMsMax } from "./commands.ts";
 import { knownCode } from "./codes.ts";
 import { decideClaim, decideCreateCoupon } from "./coupons.ts";
-import { buy, end, release, reserve, sell, sellEnded } from "./books.ts";
+import { buy, end, extend, release, reserve, sell, sellEnded } from "./books.ts";
 import { expire } from "./lapses.ts";
 import {
   advance,
@@ -69,6 +72,8 @@ function decideAt(state: LedgerState, command: Command, now: number): Outcome {
       return decidePurchase(state, command, now);
     case "release":
       return decideRelease(state, command, now);
+    case "extend":
+      return decideExtend(state, command, now);
     case "buy":
       return decideBuy(state, command, now);
     case "change_sale":
@@ -281,6 +286,24 @@ function decideRelease(state: LedgerState, command: Release, now: number): Relea
   if (known.is === "held") end(state, known.of, true);
   else release(state, sale, known.of);
   return { word: "released", of };
+}
+
+function decideExtend(state: LedgerState, command: Extend, now: number): ExtendOutcome {
+  const known = knownCode(state, command);
+  if (known === "look_up") return { word: "look_up" };
+  if (known === null) return { word: "code_not_found", of: null };
+  const { sale } = known;
+  if (sale !== null) touch(sale, now);
+  const of = known.is === "held" ? unitOf(known.of) : known.unit;
+  if (of.sold !== null) return { word: "already_purchased", of };
+  if (sale === null || isOver(sale, now)) return { word: "sale_ended", of };
+  if (known.is === "past") return { word: "code_expired", of };
+
+  // From here on nothing can be refused: what is on the books has its unit, lapsed or not.
+  const wanted = Math.max(known.of.deadline, now + command.ms);
+  const due = Math.min(wanted, now + extensionMsMax);
+  extend(known.of, state.seq, due);
+  return { word: "extended", of: unitOf(known.of), due };
 }
 
 function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {

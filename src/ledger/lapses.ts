@@ -2,6 +2,7 @@
  * Time passes: what has run out lapses, the first to run out first, and its unit is free to others.
  * It stays on the books until somebody takes that unit.
  */
+import { extensionMsMax } from "./commands.ts";
 import { holderFor, isOver, putBack, take, type SaleState } from "./state.ts";
 
 /** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
@@ -44,18 +45,20 @@ export function revive(sale: SaleState, time: number): void {
 
 /**
  * A term begins at `time`: what has run out by its clock lapses, what has not lives. What was
- * reserved before it, up to the attempt `afterSeq`, holds its unit for the TTL at most, also where
- * a clock that was ahead had said more; in a later term it may be for as long again as was said.
+ * said before it, up to the attempt `afterSeq`, holds a unit for the TTL at most, or for the longest
+ * extension, also where a clock that was ahead had said more; in a later term it may be for as long
+ * again as was said.
  */
 export function beginTerm(sale: SaleState, afterSeq: number, time: number): void {
   if (!isOver(sale, time)) {
     revive(sale, -Infinity);
-    const latest = time + sale.terms.reservationTtlMs;
     sale.lastDeadline.fill(0);
     for (const reservation of Array.from(sale.live)) {
-      const { seq, due, itemId } = reservation;
+      const { seq, extendedBy, due, itemId } = reservation;
+      const longest = extendedBy === null ? sale.terms.reservationTtlMs : extensionMsMax;
+      const isBefore = (extendedBy ?? seq) <= afterSeq;
       sale.live.remove(reservation);
-      reservation.deadline = seq <= afterSeq ? Math.min(due, latest) : due;
+      reservation.deadline = isBefore ? Math.min(due, time + longest) : due;
       sale.live.add(reservation);
       const last = sale.lastDeadline[itemId - 1] ?? 0;
       sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);

@@ -9,7 +9,7 @@
 import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
-import { buy, end, reserve, sell, sellEnded, type Made } from "./books.ts";
+import { buy, end, extend, reserve, sell, sellEnded, type Made } from "./books.ts";
 import { beginTerm, lapse, revive } from "./lapses.ts";
 import {
   addSale,
@@ -35,8 +35,18 @@ export type EffectiveAttempt = {
   readonly quantity: number | null;
 };
 
+/** A reservation that was made to end at `due`, as the records keep it beside the journal. */
+export type RecordedExtension = {
+  readonly seq: number;
+  readonly at: number;
+  readonly word: "extended";
+  readonly saleId: number;
+  readonly code: string;
+  readonly due: number;
+};
+
 /** A reservation that was on the books when a checkpoint was made. */
-export type OpenReservation = Made & Pick<Reservation, "due">;
+export type OpenReservation = Made & Pick<Reservation, "due" | "extendedBy">;
 
 /** A sale as it was on the books at one moment, without what is sold. */
 export type Checkpoint = {
@@ -87,7 +97,7 @@ export type Recorded = {
   /** The terms since the oldest of the checkpoints, and the one in which that was made, in order. */
   readonly terms: readonly BegunTerm[];
   /** What changed these sales after their checkpoints, in order, some at a time. */
-  readonly effective: AsyncIterable<readonly EffectiveAttempt[]>;
+  readonly effective: AsyncIterable<readonly (EffectiveAttempt | RecordedExtension)[]>;
   readonly coupons: AsyncIterable<readonly CouponFigures[]>;
   /** Claims with a key, oldest first. */
   readonly keyedClaims: readonly { readonly key: string; readonly claim: ClaimMade }[];
@@ -164,8 +174,8 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
     sell(reserve(state, sale, made), seq, at);
   }
   // In the order of their making: of a buyer's the oldest is sold first, and the youngest told again.
-  for (const { due, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
-    reserve(state, sale, made, due);
+  for (const { due, extendedBy, ...made } of checkpoint.open.toSorted((a, b) => a.seq - b.seq)) {
+    reserve(state, sale, made, { due, extendedBy });
   }
   if (sale.live.size !== checkpoint.open.length) {
     throw new Error(`sale ${terms.id}: its checkpoint has more reservations than there may be`);
@@ -175,18 +185,24 @@ function openBooks(state: LedgerState, { terms, attempts, checkpoint, purchases 
 /** @param soldBy the codes that each attempt sold, as the purchases say, in their order */
 function apply(
   state: LedgerState,
-  attempt: EffectiveAttempt,
+  attempt: EffectiveAttempt | RecordedExtension,
   soldBy: ReadonlyMap<number, readonly string[]>,
 ): void {
-  const { seq, at, saleId, itemId, buyer, code, key, request, quantity } = attempt;
+  const { seq, at, saleId, code } = attempt;
   const sale = state.sales.get(saleId);
   if (sale === undefined) throw new Error(`attempt ${seq} names a sale that is not loaded`);
   state.seq = seq;
   // As it was when this was decided: the first of what had lapsed by then is the one that goes.
   revive(sale, at);
   lapse(sale, at);
-  const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
   const held = state.codes.get(code);
+  if (attempt.word === "extended") {
+    if (held === undefined) throw new Error(`attempt ${seq} extends ${code}, which nobody holds`);
+    extend(held, seq, attempt.due);
+    return;
+  }
+  const { itemId, buyer, key, request, quantity } = attempt;
+  const made = { seq, code, itemId, buyer, reservedAt: at, key, request };
   switch (attempt.word) {
     case "reserved":
       reserve(state, sale, made);
@@ -203,7 +219,7 @@ function apply(
       if (held !== undefined) end(state, held, true);
       return;
     default:
-      attempt.word satisfies never;
+      attempt satisfies never;
   }
 }
 

@@ -25,8 +25,10 @@ export type Reservation = {
   readonly itemId: number;
   readonly buyer: Buyer;
   readonly reservedAt: number;
-  /** When it runs out by what was said when it was made. */
-  readonly due: number;
+  /** When it runs out by what was said when it was made, or extended last. */
+  due: number;
+  /** Number of the attempt that extended it last; null for none. */
+  extendedBy: number | null;
   /** When it runs out in this term, if the sale does not end before: see `expiresAt`. */
   deadline: number;
   /** The idempotency key that made it, and the parameters it came with; null without one. */
@@ -247,19 +249,18 @@ export function lowestFreeItem(sale: SaleState): number {
 }
 
 /**
- * When a live reservation of an item runs out, mostly the youngest. Of what was reserved last the
- * time may be past, or that of a clock that was ahead, for it was sold late: then those that live
- * are looked through, and it is kept.
+ * When a live reservation of an item runs out, mostly the youngest. Where that time is past, or was
+ * forgotten, those that live are looked through for the first to run out, and it is kept.
  */
 export function lastDeadlineOf(sale: SaleState, index: number, now: number): number {
   const kept = sale.lastDeadline[index] ?? now;
-  if (kept > now && kept <= now + sale.terms.reservationTtlMs) return kept;
-  let last = now;
+  if (kept > now) return kept;
+  let first = Infinity;
   for (const { itemId, deadline } of sale.live) {
-    if (itemId === index + 1) last = Math.max(last, deadline);
+    if (itemId === index + 1) first = Math.min(first, deadline);
   }
-  sale.lastDeadline[index] = last;
-  return last;
+  sale.lastDeadline[index] = first === Infinity ? now : first;
+  return sale.lastDeadline[index];
 }
 
 /** Units of an item that no reservation on the books has. */

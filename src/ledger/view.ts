@@ -140,13 +140,14 @@ export class LedgerView {
     if (sale === undefined) return null;
     const open = Array.from(
       onBooks(sale),
-      ({ seq, code, itemId, buyer, reservedAt, due, key, request }) => ({
+      ({ seq, code, itemId, buyer, reservedAt, due, extendedBy, key, request }) => ({
         seq,
         code,
         itemId,
         buyer,
         reservedAt,
         due,
+        extendedBy,
         key,
         request,
       }),

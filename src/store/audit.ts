@@ -19,6 +19,8 @@ export type SaleAudit = {
   readonly purchases_outside_window: number;
   readonly attempts_without_purchase: number;
   readonly duplicate_codes: number;
+  readonly extensions_without_attempt: number;
+  readonly extensions_beyond_bounds: number;
   readonly ok: boolean;
 };
 
@@ -28,6 +30,7 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
     with sale as (select * from sales where id = ${saleId}),
     sold as (select * from purchases where sale_id = ${saleId}),
     units as (select item_id, count(*) as units from sold group by item_id),
+    extended as (select * from extensions where sale_id = ${saleId}),
     -- The same name in two kinds is two buyers.
     buyers as (select buyer, user_id, count(*) as units from sold group by buyer, user_id),
     -- The attempts that changed something, as the partial index holds them.
@@ -68,7 +71,18 @@ export async function auditSale(sql: Sql, saleId: number): Promise<SaleAudit | n
          where sold.seq = e.seq and (e.kind = 'buy' or sold.code = e.code)
        ) <> coalesce(e.quantity, 1)) as attempts_without_purchase,
       ((select count(*) - count(distinct code) from effective where outcome = 'reserved')
-       + (select count(*) - count(distinct code) from sold))::int as duplicate_codes
+       + (select count(*) - count(distinct code) from sold))::int as duplicate_codes,
+      (select count(*)::int from extended x where x.seq >= retained.seq and not exists (
+         select from attempts a
+         where a.seq = x.seq and a.kind = 'extend' and a.outcome = 'extended'
+           and a.at = x.extended_at and a.sale_id = x.sale_id
+           and a.code = x.code)) as extensions_without_attempt,
+      -- For a quarter of an hour at most, before the end, and never of what was sold before.
+      (select count(*)::int from extended x
+       where x.due <= x.extended_at or x.due > x.extended_at + interval '15 minutes'
+          or x.extended_at >= sale.ends_at
+          or exists (select from sold where sold.code = x.code and sold.seq <= x.seq)
+      ) as extensions_beyond_bounds
     from sale, retained`;
   return row === undefined ? null : { ...row, ok: isSound(row) };
 }
@@ -83,7 +97,9 @@ export const isSound = (audit: Omit<SaleAudit, "ok">): boolean =>
   audit.purchases_without_reservation === 0 &&
   audit.purchases_outside_window === 0 &&
   audit.attempts_without_purchase === 0 &&
-  audit.duplicate_codes === 0;
+  audit.duplicate_codes === 0 &&
+  audit.extensions_without_attempt === 0 &&
+  audit.extensions_beyond_bounds === 0;
 
 /** The audit of the journal as a whole. */
 type JournalAudit = {
@@ -92,6 +108,8 @@ type JournalAudit = {
   readonly missing: number;
   /** Attempts with an earlier time than the one before them: a clock was set back in between. */
   readonly clock_set_back: number;
+  /** Attempts that held something for longer, without the row that says how long. */
+  readonly extensions_missing: number;
   readonly ok: boolean;
 };
 
@@ -99,10 +117,12 @@ export async function auditJournal(sql: Sql): Promise<JournalAudit> {
   const [row] = await sql<Omit<JournalAudit, "ok">[]>`
     select count(*)::float8 as attempts,
            coalesce(max(seq) - min(seq) + 1 - count(*), 0)::float8 as missing,
-           (count(*) filter (where at < before))::float8 as clock_set_back
-    from (select seq, at, lag(at) over (order by seq) as before from attempts) as journal`;
+           (count(*) filter (where at < before))::float8 as clock_set_back,
+           (count(*) filter (where outcome = 'extended' and not exists (
+              select from extensions x where x.seq = journal.seq)))::float8 as extensions_missing
+    from (select seq, at, outcome, lag(at) over (order by seq) as before from attempts) as journal`;
   if (row === undefined) throw new Error("the journal could not be counted");
-  return { ...row, ok: row.missing === 0 };
+  return { ...row, ok: row.missing === 0 && row.extensions_missing === 0 };
 }
 
 /** The audit of all coupons together. Counts of what must not be, but for `coupons` and `claims`. */

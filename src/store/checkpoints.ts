@@ -20,12 +20,14 @@ const stored = z.tuple([
   z.int(),
   z.string().nullable(),
   z.string().nullable(),
+  // The attempt that extended it; earlier versions wrote none.
+  z.int().nullable().optional(),
 ]);
 const storedList = z.array(stored);
 
 async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
   const lines: string[] = [];
-  for (const { seq, code, itemId, buyer, reservedAt, due, key, request } of open) {
+  for (const { seq, code, itemId, buyer, reservedAt, due, extendedBy, key, request } of open) {
     const row: z.input<typeof stored> = [
       seq,
       code,
@@ -36,6 +38,7 @@ async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
       due,
       key,
       request,
+      extendedBy,
     ];
     lines.push(JSON.stringify(row));
     if (lines.length % reservationsPerTurn === 0) await new Promise((next) => setImmediate(next));
@@ -47,13 +50,14 @@ async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
 export const parseOpen = (text: string): OpenReservation[] =>
   storedList
     .parse(JSON.parse(text))
-    .map(([seq, code, itemId, kind, userId, reservedAt, due, key, request]) => ({
+    .map(([seq, code, itemId, kind, userId, reservedAt, due, key, request, extendedBy = null]) => ({
       seq,
       code,
       itemId,
       buyer: { kind, userId },
       reservedAt,
       due,
+      extendedBy,
       key,
       request,
     }));

@@ -69,6 +69,11 @@ export const purchase = {
   },
   derived: { seq: ofAttempt.seq, purchased_at: ofAttempt.at },
 } as const;
+export const extension = {
+  into: "extensions",
+  columns: { nth: "int", sale_id: "int", code: "uuid", due: "timestamptz" },
+  derived: { seq: ofAttempt.seq, extended_at: ofAttempt.at },
+} as const;
 export const coupon = {
   into: "coupons",
   columns: { nth: "int", id: "int", name: "text", amount: "int", remaining_amount: "int" },

@@ -21,9 +21,12 @@ import type {
   CheckoutOutcome,
   Claim,
   ClaimOutcome,
+  CodeUser,
   Command,
   CreateCoupon,
   CreateCouponOutcome,
+  Extend,
+  ExtendOutcome,
   LookUp,
   Outcome,
   Purchase,
@@ -41,6 +44,7 @@ import {
   bulk,
   couponAttempt,
   purchase,
+  extension,
   coupon,
   claim,
   saleEnd,
@@ -62,6 +66,7 @@ export class Journal {
   readonly #attempts = new Rows(attempt);
   readonly #bulks = new Rows(bulk);
   readonly #purchases = new Rows(purchase);
+  readonly #extensions = new Rows(extension);
   readonly #saleEnds = new Rows(saleEnd);
   readonly #couponAttempts = new Rows(couponAttempt);
   readonly #coupons = new Rows(coupon);
@@ -72,6 +77,7 @@ export class Journal {
     attempts: this.#attempts,
     bulks: this.#bulks,
     purchases: this.#purchases,
+    extensions: this.#extensions,
     saleEnds: this.#saleEnds,
     couponAttempts: this.#couponAttempts,
     coupons: this.#coupons,
@@ -150,7 +156,9 @@ export class Journal {
         return this.#addCheckout(nth, command, outcome as CheckoutOutcome);
       case "purchase":
       case "release":
-        return this.#addCode(nth, command, outcome as CodeOutcome);
+        return this.#addCode(nth, command, command.by, outcome as CodeOutcome);
+      case "extend":
+        return this.#addExtend(nth, command, outcome as Exclude<ExtendOutcome, LookUp>);
       case "buy":
         return this.#addBuy(nth, command, outcome as BuyOutcome);
       case "change_sale":
@@ -203,7 +211,12 @@ export class Journal {
   }
 
   /** Under the code that was asked for, whatever it led to, and who it is of, or who asked. */
-  #addCode(nth: number, { kind, code, by }: Purchase | Release, outcome: CodeOutcome): void {
+  #addCode(
+    nth: number,
+    { kind, code }: Purchase | Release | Extend,
+    by: CodeUser,
+    outcome: CodeOutcome | Exclude<ExtendOutcome, LookUp>,
+  ): void {
     const { word, of } = outcome;
     // Of a merchant who asks there is no more to say than for whom.
     const buyer = of?.buyer ?? (by === "merchant" ? null : by);
@@ -219,6 +232,13 @@ export class Journal {
       code,
     });
     if (word === "purchased") this.#addSold(nth, of, null);
+  }
+
+  #addExtend(nth: number, command: Extend, outcome: Exclude<ExtendOutcome, LookUp>): void {
+    this.#addCode(nth, command, "merchant", outcome);
+    if (outcome.word !== "extended") return;
+    const { saleId, code } = outcome.of;
+    this.#extensions.add({ nth, sale_id: saleId, code, due: `"${isoTime(outcome.due)}"` });
   }
 
   #addSold(

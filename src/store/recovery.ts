@@ -9,6 +9,7 @@ import type {
   BegunTerm,
   Checkpoint,
   EffectiveAttempt,
+  RecordedExtension,
   RecordedSale,
   StoredPurchase,
 } from "../ledger/restore.ts";
@@ -166,50 +167,54 @@ async function begunTerms(sql: ISql, sales: readonly RecordedSale[]): Promise<Be
   return rows.map(({ after_seq: afterSeq, at }) => ({ afterSeq, at: Math.round(at) }));
 }
 
-type EffectiveRow = {
-  seq: number;
-  at: number;
-  outcome: EffectiveAttempt["word"];
-  sale_id: number;
-  item_id: number;
-  buyer: BuyerKind;
-  user_id: string;
-  code: string;
-  idempotency_key: string | null;
-  request: string | null;
-  quantity: number | null;
-};
+type EffectiveRow =
+  | {
+      seq: number;
+      at: number;
+      outcome: EffectiveAttempt["word"];
+      sale_id: number;
+      item_id: number;
+      buyer: BuyerKind;
+      user_id: string;
+      code: string;
+      idempotency_key: string | null;
+      request: string | null;
+      quantity: number | null;
+    }
+  | { seq: number; at: number; outcome: "extended"; sale_id: number; code: string; due: number };
 
 async function* effectiveAttempts(
   sql: ISql,
   sales: readonly RecordedSale[],
-): AsyncGenerator<readonly EffectiveAttempt[]> {
+): AsyncGenerator<readonly (EffectiveAttempt | RecordedExtension)[]> {
   if (sales.length === 0) return;
   const ids = arrayOf(sales.map(({ terms }) => terms.id));
   const since = arrayOf(sales.map(({ checkpoint }) => checkpoint.seq));
   const rows = sql<EffectiveRow[]>`
     select seq::float8 as seq, (extract(epoch from at) * 1000)::float8 as at, outcome,
-           a.sale_id, item_id, buyer, user_id, code, idempotency_key, request, quantity
+           a.sale_id, item_id, buyer, user_id, code, idempotency_key, request, quantity,
+           (extract(epoch from due) * 1000)::float8 as due
     from unnest(${ids}::int[], ${since}::bigint[]) as s (sale_id, since)
       cross join lateral (
-        select * from attempts
+        select seq, at, outcome, sale_id, item_id, buyer, user_id, code, idempotency_key, request,
+               quantity, null::timestamptz as due
+        from attempts
         where sale_id = s.sale_id and seq > s.since
-          and outcome in ('reserved', 'purchased', 'released')) as a
+          and outcome in ('reserved', 'purchased', 'released')
+        union all
+        select seq, extended_at, 'extended', sale_id, null, null, null, code, null, null, null, due
+        from extensions where sale_id = s.sale_id and seq > s.since) as a
     order by a.seq`.cursor(replayRowsMax);
-  for await (const page of rows) {
-    yield page.map((row) => ({
-      seq: row.seq,
-      at: Math.round(row.at),
-      word: row.outcome,
-      saleId: row.sale_id,
-      itemId: row.item_id,
-      buyer: { kind: row.buyer, userId: row.user_id },
-      code: row.code,
-      key: row.idempotency_key,
-      request: row.request,
-      quantity: row.quantity,
-    }));
-  }
+  for await (const page of rows) yield page.map(effectiveOf);
+}
+
+function effectiveOf(row: EffectiveRow): EffectiveAttempt | RecordedExtension {
+  const { seq, outcome: word, sale_id: saleId, code } = row;
+  const at = Math.round(row.at);
+  if (word === "extended") return { seq, at, word, saleId, code, due: Math.round(row.due) };
+  const { item_id: itemId, buyer: kind, user_id: userId, idempotency_key: key } = row;
+  const { request, quantity } = row;
+  return { seq, at, word, saleId, itemId, buyer: { kind, userId }, code, key, request, quantity };
 }
 
 const arrayOf = (numbers: readonly number[]): string => `{${numbers.join(",")}}`;

@@ -265,10 +265,19 @@ export async function readTaken(
     now >= sale.endsAt
       ? []
       : await sql<{ item_id: number; units: number }[]>`
-          select r.item_id, count(*)::int as units from attempts r
-          where r.sale_id = ${sale.id} and r.outcome = 'reserved'
-            and r.at > ${isoTime(now - sale.reservationTtlMs)}
-            and not exists (
+          with extended as materialized (
+            select distinct on (code) code, due from extensions
+            where sale_id = ${sale.id} order by code, seq desc),
+          reserved as (
+            select seq, item_id, code from attempts
+            where sale_id = ${sale.id} and outcome = 'reserved'
+              and at > ${isoTime(now - sale.reservationTtlMs)}
+              and not exists (select from extended x where x.code = attempts.code)
+            union all
+            select a.seq, a.item_id, a.code from extended x join attempts a on a.code = x.code
+            where x.due > ${isoTime(now)} and a.sale_id = ${sale.id} and a.outcome = 'reserved')
+          select r.item_id, count(*)::int as units from reserved r
+          where not exists (
               select from attempts e
               where e.sale_id = ${sale.id} and e.outcome in ('purchased', 'released')
                 and e.seq > r.seq and e.code = r.code)

@@ -38,6 +38,7 @@ export const attemptKind = pgEnum("attempt_kind", [
   "claim",
   "buy",
   "change_sale",
+  "extend",
 ]);
 
 /** The words of `ledger/commands.ts`. */
@@ -71,6 +72,7 @@ export const outcomeWord = pgEnum("outcome_word", [
   "end_not_later",
   "unauthenticated",
   "price_changed",
+  "extended",
 ]);
 
 /** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
@@ -241,6 +243,32 @@ export const purchases = pgTable(
       columns: [t.saleId, t.userLimit],
       foreignColumns: [sales.id, sales.perUserLimit],
     }),
+  ],
+);
+
+/**
+ * What was held for longer than it was reserved for: one row an extension, written with its attempt.
+ * Recovery reads it here, for the journal has no column for an end.
+ */
+export const extensions = pgTable(
+  "extensions",
+  {
+    /** The attempt that extended it. */
+    seq: bigint("seq", { mode: "number" }).primaryKey(),
+    saleId: integer("sale_id")
+      .notNull()
+      .references(() => sales.id),
+    code: uuid("code").notNull(),
+    extendedAt: time("extended_at").notNull(),
+    /** When it runs out, if its sale does not end before. */
+    due: time("due").notNull(),
+  },
+  (t) => [
+    index("extensions_by_sale").on(t.saleId, t.seq),
+    check(
+      "extensions_in_bounds",
+      sql`${t.due} > ${t.extendedAt} and ${t.due} - ${t.extendedAt} <= interval '15 minutes'`,
+    ),
   ],
 );
 

@@ -340,6 +340,8 @@ describe("the verdict is no", () => {
     purchases_outside_window: 0,
     attempts_without_purchase: 0,
     duplicate_codes: 0,
+    extensions_without_attempt: 0,
+    extensions_beyond_bounds: 0,
   };
   const alone: readonly Partial<SaleAudit>[] = [
     { sold: 11 },
@@ -351,6 +353,8 @@ describe("the verdict is no", () => {
     { purchases_outside_window: 1 },
     { attempts_without_purchase: 1 },
     { duplicate_codes: 1 },
+    { extensions_without_attempt: 1 },
+    { extensions_beyond_bounds: 1 },
   ];
 
   test.each(alone)("for %j alone", (off) => {

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { operationsOf } from "../../src/http/server.ts";
+import { operationsOf, type Operation } from "../../src/http/server.ts";
 import { idleRoutes } from "../../src/program.ts";
 import { openDb } from "../../src/store/db.ts";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
@@ -59,9 +59,11 @@ const ask = (actor: Actor, method: string, path: string, body?: object): Promise
 };
 
 /** What an actor must be told at a path, where it is not for them. */
-function refusalOf(actor: Actor, auth: "user" | "admin" | undefined) {
+function refusalOf(actor: Actor, auth: Operation["auth"]) {
   if (auth === undefined) return null;
   if (actor === "nobody") return { status: 401, code: "unauthenticated" };
+  // A key is nobody's role.
+  if (auth === "merchant") return { status: 403, code: "forbidden" };
   return auth === "admin" && actor !== "an administrator"
     ? { status: 403, code: "forbidden" }
     : null;
@@ -105,7 +107,9 @@ test("everything of administrators is for them alone; the rest of an account's i
       /^\/(?:reservations$|api\/(?:purchases|auth\/(?:me|password)|flash-sales\/.*\/checkout$))/.test(
         path,
       );
-    const expected = path.startsWith("/api/admin/") ? "admin" : isPrivate ? "user" : undefined;
+    const isForServers = /^\/reservations\/.*\/extend$/.test(path);
+    const others = isPrivate ? "user" : isForServers ? "merchant" : undefined;
+    const expected = path.startsWith("/api/admin/") ? "admin" : others;
     return operation?.auth !== expected;
   });
   expect(unlike).toEqual([]);

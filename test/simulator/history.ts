@@ -21,6 +21,8 @@ import type {
   Command,
   CreateCoupon,
   CreateCouponOutcome,
+  Extend,
+  ExtendOutcome,
   LookUp,
   Outcome,
   Purchase,
@@ -35,6 +37,9 @@ import type { StoredSale } from "../../src/store/sales.ts";
 const forgottenAfterMs = 10 * 60_000;
 /** Keys of claims are remembered over a restart for this long, and may be for longer. */
 const claimKeyAgeMs = 24 * 3_600_000;
+
+/** The longest extension, ms. */
+const quarter = 15 * 60_000;
 
 export type KnownSale = {
   readonly id: number;
@@ -61,7 +66,9 @@ export type Known = {
   readonly sale: KnownSale;
   readonly itemId: number;
   readonly buyer: Buyer;
-  readonly reservedAt: number;
+  /** When it runs out, if its sale does not end before; and when that was said. */
+  due: number;
+  saidAt: number;
   readonly key: string | null;
   readonly asked: string;
   released: boolean;
@@ -162,7 +169,7 @@ export class History {
   tell(now: number): void {
     if (now < this.#told) {
       for (const known of this.codes.values()) {
-        if (this.#endOf(known) <= this.#told || known.reservedAt > now) known.isInDoubt = true;
+        if (this.#endOf(known) <= this.#told || known.saidAt > now) known.isInDoubt = true;
       }
     }
     this.#told = now;
@@ -193,6 +200,8 @@ export class History {
         return this.#purchase(command, outcome as Exclude<PurchaseOutcome, LookUp>);
       case "release":
         return this.#release(command, outcome as Exclude<ReleaseOutcome, LookUp>);
+      case "extend":
+        return this.#extend(command, outcome as Exclude<ExtendOutcome, LookUp>);
       case "buy":
         return this.#buy(command, outcome as BuyOutcome);
       case "change_sale":
@@ -222,8 +231,8 @@ export class History {
     return null;
   }
 
-  #endOf({ reservedAt, sale }: Known): number {
-    return Math.min(reservedAt + sale.ttlMs, sale.endsAt);
+  #endOf({ due, sale }: Known): number {
+    return Math.min(due, sale.endsAt);
   }
 
   /** Whether a reservation holds its unit. */
@@ -521,6 +530,44 @@ export class History {
     return wrong;
   }
 
+  #extend({ code, ms }: Extend, outcome: Exclude<ExtendOutcome, LookUp>): string | null {
+    const now = this.#at;
+    const known = this.codes.get(code);
+    if (known === undefined) return wordIs(outcome, ["code_not_found"]);
+    if (known.sold !== null) return wordIs(outcome, ["already_purchased"]);
+    if (this.isOver(known.sale, now)) return wordIs(outcome, ["sale_ended"]);
+    if (known.released) return wordIs(outcome, ["code_expired"]);
+    const live = this.isLive(known, now);
+    const right: string[] = [];
+    const isFree = this.free(known.sale, known.itemId, now, [known]).max > 0;
+    const isUnder = this.held(known.sale, known.buyer, now, [known]).min < known.sale.limit;
+    if (live !== surelyNot || (isFree && isUnder)) right.push("extended");
+    // What has run out is gone when somebody has had its unit since, or its buyer its place.
+    if (live !== surely && this.#wasFollowed(known)) right.push("code_expired");
+    const wrong = wordIs(outcome, right) ?? this.#sameUnit(outcome.of);
+    if (wrong !== null || outcome.word !== "extended") return wrong;
+    const before = live === surelyNot ? now : known.due;
+    const soonest = Math.min(
+      live === surely ? Math.max(before, now + ms) : now + ms,
+      now + quarter,
+    );
+    const latest = Math.min(Math.max(before, now + ms), now + quarter);
+    if (outcome.due < soonest || outcome.due > latest) return `it is due at ${outcome.due}`;
+    if (outcome.of.expiresAt !== Math.min(outcome.due, known.sale.endsAt))
+      return `it ends at ${outcome.of.expiresAt}`;
+    known.due = outcome.due;
+    known.saidAt = now;
+    known.isInDoubt = false;
+    return null;
+  }
+
+  /** Whether anything was given since to its buyer, or of its item. */
+  #wasFollowed({ seq, sale, itemId, buyer }: Known): boolean {
+    return this.of(sale.id).some(
+      (other) => other.seq > seq && (other.itemId === itemId || sameBuyer(other.buyer, buyer)),
+    );
+  }
+
   #mayUse({ buyer }: Known, by: CodeUser): boolean {
     if (by === "merchant") return true;
     return !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
@@ -656,7 +703,8 @@ export class History {
       sale,
       itemId,
       buyer,
-      reservedAt: this.#at,
+      due: this.#at + sale.ttlMs,
+      saidAt: this.#at,
       key,
       asked,
       released: false,

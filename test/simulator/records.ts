@@ -14,6 +14,7 @@ import type {
   BegunTerm,
   Checkpoint,
   EffectiveAttempt,
+  RecordedExtension,
   StoredPurchase,
 } from "../../src/ledger/restore.ts";
 import type { NewProductSale, ProductSaleChange, Written } from "../../src/store/product-sales.ts";
@@ -83,6 +84,9 @@ export type ClaimRow = {
   readonly key: string | null;
 };
 
+/** The longest that something may be held from the moment of asking, ms. */
+const extensionMsMax = 15 * 60_000;
+
 type SaleRow = {
   readonly id: number;
   readonly kind: "hourly" | "product";
@@ -135,6 +139,7 @@ type Staged = {
   readonly coupons: CouponRow[];
   /** What is left of coupons, by name, at the end of the batch. */
   readonly remaining: Map<string, number>;
+  readonly extensions: RecordedExtension[];
   readonly saleEnds: { readonly id: number; readonly endsAt: number; readonly closed: boolean }[];
 };
 
@@ -147,7 +152,7 @@ export class MemoryRecords {
   readonly claims = new Map<string, ClaimRow[]>();
   readonly #sales = new Map<number, SaleRow>();
   readonly #purchasesOf = new Map<number, PurchaseRow[]>();
-  readonly #effectiveOf = new Map<number, EffectiveAttempt[]>();
+  readonly #effectiveOf = new Map<number, (EffectiveAttempt | RecordedExtension)[]>();
   readonly #given = new Map<string, { of: AttemptRow; released: boolean }>();
   readonly #checkpoints = new Map<number, Checkpoint>();
   /** When each term began, and after which attempt. */
@@ -264,6 +269,7 @@ export class MemoryRecords {
       claims: [],
       coupons: [],
       remaining: new Map(),
+      extensions: [],
       saleEnds: [],
     };
     let seq = batch.firstSeq;
@@ -277,6 +283,7 @@ export class MemoryRecords {
     this.#checkAttempts(staged);
     this.#checkPurchases(staged);
     this.#checkCoupons(staged);
+    this.#checkExtensions(staged);
     this.#apply(staged);
     this.onCommit?.(batch);
   }
@@ -352,12 +359,20 @@ export class MemoryRecords {
     }
   }
 
-  #apply({ attempts, purchases, claims, coupons, remaining, saleEnds }: Staged): void {
+  #checkExtensions({ extensions }: Staged): void {
+    for (const { saleId, at, due } of extensions) {
+      if (!this.#sales.has(saleId)) throw new ConstraintError("extensions_sale_id_sales_id_fk");
+      if (due <= at || due - at > extensionMsMax) throw new ConstraintError("extensions_in_bounds");
+    }
+  }
+
+  #apply({ attempts, extensions, purchases, claims, coupons, remaining, saleEnds }: Staged): void {
     for (const row of attempts) {
       this.attempts.set(row.seq, row);
       this.#lastSeq = Math.max(this.#lastSeq, row.seq);
       this.#index(row);
     }
+    for (const row of extensions) pushTo(this.#effectiveOf, row.saleId, row);
     for (const row of purchases) {
       this.purchases.set(row.code, row);
       pushTo(this.#purchasesOf, row.saleId, row);
@@ -380,7 +395,7 @@ export class MemoryRecords {
     if (code === null || saleId === null || itemId === null || buyer === null) {
       throw new Error(`attempt ${seq} changed something, and does not say what`);
     }
-    const effective = {
+    const effective: EffectiveAttempt = {
       seq,
       at,
       word: outcome,
@@ -681,6 +696,17 @@ function stage(
       staged.attempts.push({ ...attempt, saleId, itemId: of?.itemId ?? null, buyer, code });
       if (outcome.word === "purchased" && "of" in outcome) {
         staged.purchases.push(purchaseRow(outcome.of, seq, at, null));
+      }
+      return;
+    }
+    case "extend": {
+      const of = "of" in outcome ? outcome.of : null;
+      const { saleId = null, itemId = null, buyer = null } = of ?? {};
+      const { code } = command;
+      staged.attempts.push({ ...attempt, saleId, itemId, buyer, code });
+      if (outcome.word === "extended") {
+        const { due, of: unit } = outcome;
+        staged.extensions.push({ seq, at, word: "extended", saleId: unit.saleId, code, due });
       }
       return;
     }

@@ -14,6 +14,7 @@ import type {
   Checkout,
   Claim,
   Command,
+  Extend,
   Purchase,
   Release,
 } from "../../src/ledger/commands.ts";
@@ -30,6 +31,7 @@ export const stepWeights = {
   checkout: 30,
   purchase: 22,
   release: 7,
+  extend: 6,
   buy: 8,
   repeat: 8,
   rush: 3,
@@ -61,11 +63,13 @@ const answeredWithinMs = 60_000;
 /** After everything is mended somebody sells within so long. */
 const sellsWithinMs = 45_000;
 const dayMs = 86_400_000;
+/** Nobody holds a unit for longer, whatever a clock said. */
+const longestHoldMs = 15 * 60_000;
 /** A clock that is off by no more is about right. */
 const aboutRightMs = 450;
 
 type Op = { readonly op: number; readonly command: Asked; readonly askedAt: number };
-type Asked = Checkout | Purchase | Release | Buy | Claim;
+type Asked = Checkout | Purchase | Release | Extend | Buy | Claim;
 
 export class World {
   readonly auditor: Auditor;
@@ -167,6 +171,8 @@ export class World {
         return this.#ask(this.#drawPurchase(dice), dice);
       case "release":
         return this.#ask(this.#drawRelease(dice), dice);
+      case "extend":
+        return this.#ask(this.#drawExtend(dice), dice);
       case "buy":
         return this.#ask(this.#drawBuy(dice), dice);
       case "claim":
@@ -288,6 +294,13 @@ export class World {
     const { code, by, saleId } = this.#drawCode(dice);
     const said = dice.chance(0.6) ? null : dice.chance(0.7) ? saleId : dice.between(1, 4);
     return { kind: "release", code, by, saleId: said, lookup: null };
+  }
+
+  /** A merchant's server, while a payment is under way: for a moment, or for as long as may be. */
+  #drawExtend(dice: Random): Extend {
+    const { code } = this.#drawCode(dice);
+    const max = dice.pick([1_000, 10_000, 120_000, 900_000]) ?? 10_000;
+    return { kind: "extend", code, ms: dice.between(1, max), lookup: null };
   }
 
   #drawBuy(dice: Random): Buy {
@@ -606,8 +619,9 @@ export class World {
     const targets: KnownSale[] = [];
     this.#announceLast();
     this.#wait(2_000);
-    // What is held runs out within one TTL; then every unit is to be had.
-    const neededMs = 2 * ttlMs + 60_000;
+    // What is held runs out within one TTL, or as it was extended; then every unit is to be had.
+    const heldMs = Math.max(0, ...[...history.codes.values()].map(({ due }) => due - this.#now));
+    const neededMs = ttlMs + Math.max(ttlMs, Math.min(heldMs, longestHoldMs)) + 60_000;
     for (const sale of history.sales.values()) {
       if (history.isOpen(sale, this.#now) && sale.endsAt > this.#now + neededMs) targets.push(sale);
     }
@@ -670,6 +684,8 @@ async function submitTo(leader: NonNullable<Machine["leader"]>, command: Asked):
       return await lookups.purchase(command);
     case "release":
       return await lookups.release(command);
+    case "extend":
+      return await lookups.extend(command);
     case "claim":
       return await lookups.claim(command);
     default:

@@ -37,6 +37,7 @@ export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
   released: true,
   released_again: true,
   already_purchased: true,
+  extended: true,
   sale_changed: true,
   end_not_later: true,
 };
@@ -58,7 +59,8 @@ export function factsOf(outcome: SaleOutcome): Facts {
   if ("of" in outcome) {
     if (outcome.of === null) return { word };
     const of = outcome.word === "purchased" ? soldFacts(outcome.of) : unitFacts(outcome.of);
-    return { word, ...of };
+    if (outcome.word !== "extended") return { word, ...of };
+    return { word, ...of, expiresAt: outcome.of.expiresAt, due: outcome.due };
   }
   const { retryAt, ...told } = { retryAt: null, ...outcome };
   return outcome.word === "user_limit_reached" ? { ...told, retryAt } : told;
@@ -96,6 +98,8 @@ function verdictFacts(wanted: Verdict, endsAt: number | undefined, closed: boole
   if (units !== null) return { word, units: units.map(soldEntryFacts) };
   if (of !== null) {
     if (word === "purchased") return { word, ...soldEntryFacts(of) };
+    if (word === "extended")
+      return { word, ...entryFacts(of), expiresAt: expiresAt(of), due: of.due };
     const isLive = word === "reserved" || (word === "reserved_again" && of.sold === null);
     return { word, ...entryFacts(of), ...(isLive ? { expiresAt: expiresAt(of) } : {}) };
   }

@@ -3,7 +3,7 @@
  * times, so that every rule gets in the way of every other one.
  */
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
-import type { Buy, ChangeSale, Checkout } from "../../src/ledger/commands.ts";
+import type { Buy, ChangeSale, Checkout, Extend } from "../../src/ledger/commands.ts";
 import { momentsAhead, type SaleCommand, type SalePlan } from "../unit/model-books.ts";
 import { epoch, type Run, type Step } from "./history.ts";
 import type { Random } from "./random.ts";
@@ -144,8 +144,9 @@ export class Draw {
     if (die < 0.58) return this.#buy();
     if (die < 0.605) return this.#changeSale();
     const code = this.#code();
+    if (die < 0.66) return this.#extend(code);
     const by = this.#by(code);
-    if (die < 0.88) {
+    if (die < 0.89) {
       const expectedPriceCents = this.#expectedPrice(this.#run.model.entryOf(code)?.itemId ?? 1);
       return { kind: "purchase", code, by, expectedPriceCents, lookup: null };
     }
@@ -186,6 +187,13 @@ export class Draw {
       key: this.#key(),
       expectedPriceCents: this.#expectedPrice(itemId === "unknown" ? 1 : itemId),
     });
+  }
+
+  /** For a moment, for as long as a reservation or a few, or for as long as may be. */
+  #extend(code: string): Extend {
+    const random = this.#random;
+    const ms = random.chance(0.05) ? 900_000 : random.between(1, 3 * this.#shop.ttlMs);
+    return { kind: "extend", code, ms, lookup: null };
   }
 
   /** Later by some, seldom not later, and seldom at once. */

@@ -111,7 +111,8 @@ export class Run {
     const outcome = this.#ask(command, at, stale);
     if (typeof outcome === "string") return outcome;
     this.told = outcome;
-    const wasLive = command.kind === "purchase" && this.#isLive(command.code, at);
+    const isAboutCode = command.kind === "purchase" || command.kind === "extend";
+    const wasLive = isAboutCode && this.#isLive(command.code, at);
     const wanted = this.model.decide(command, at);
     const plan = this.model.books.find((book) => book.plan.id === wanted.saleId)?.plan;
     const complaint = disagreement(outcome, wanted, plan);
@@ -124,6 +125,7 @@ export class Run {
     if (outcome.word === "purchased" && command.kind === "purchase" && !wasLive) {
       this.#count("late purchase");
     }
+    if (outcome.word === "extended" && !wasLive) this.#count("late extension");
     const buyer = "buyer" in command ? command.buyer : null;
     if (buyer !== null) this.#buyers.set(buyerId(buyer), buyer);
     const saleId = wanted.saleId ?? wanted.of?.book.plan.id ?? null;
@@ -134,7 +136,7 @@ export class Run {
 
   /** Asks, and when the ledger wants to be told what the records say, tells it and asks again. */
   #ask(command: SaleCommand, at: number, stale: boolean): SaleOutcome | string {
-    if (command.kind !== "purchase" && command.kind !== "release") {
+    if (command.kind !== "purchase" && command.kind !== "release" && command.kind !== "extend") {
       return saleOutcome(this.ledger.decide(command, at));
     }
     const { code } = command;

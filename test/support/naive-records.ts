@@ -9,6 +9,7 @@ import type {
   Checkpoint,
   EffectiveAttempt,
   Recorded,
+  RecordedExtension,
   StoredPurchase,
 } from "../../src/ledger/restore.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
@@ -21,7 +22,7 @@ type KeptPurchase = StoredPurchase & { readonly saleId: number };
 
 export class NaiveRecords {
   readonly #terms = new Map<number, Sale>();
-  readonly #attempts: EffectiveAttempt[] = [];
+  readonly #attempts: (EffectiveAttempt | RecordedExtension)[] = [];
   readonly #purchases: KeptPurchase[] = [];
   readonly #checkpoints = new Map<number, Checkpoint>();
   readonly #begun: BegunTerm[] = [];
@@ -62,6 +63,9 @@ export class NaiveRecords {
         request,
         quantity: null,
       });
+    } else if (outcome.word === "extended") {
+      const { saleId, code } = outcome.of;
+      this.#attempts.push({ seq, at, word: outcome.word, saleId, code, due: outcome.due });
     } else if (outcome.word === "purchased") this.#noteSold(command, outcome, seq, at);
     else if (outcome.word === "released") {
       const nothing = { key: null, request: null, quantity: null };
@@ -114,7 +118,8 @@ export class NaiveRecords {
   /** What became of a code. */
   findCode(code: string): ArchivedCode | null {
     const made = this.#attempts.find(
-      (attempt) => attempt.code === code && attempt.word === "reserved",
+      (attempt): attempt is EffectiveAttempt =>
+        attempt.code === code && attempt.word === "reserved",
     );
     const released = this.#attempts.some(
       (attempt) => attempt.code === code && attempt.word === "released",

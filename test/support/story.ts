@@ -4,7 +4,14 @@
  */
 import { expect, test } from "bun:test";
 import type { Buyer, BuyerKind } from "../../src/ledger/buyers.ts";
-import type { Buy, ChangeSale, Checkout, Purchase, Release } from "../../src/ledger/commands.ts";
+import type {
+  Buy,
+  ChangeSale,
+  Checkout,
+  Extend,
+  Purchase,
+  Release,
+} from "../../src/ledger/commands.ts";
 import type { SaleCommand, SaleOutcome, SalePlan } from "../unit/model-books.ts";
 import { factsOf } from "./compare.ts";
 import { epoch, Run, type Step } from "./history.ts";
@@ -116,6 +123,13 @@ export const drop = (code: string, by?: string, saleId: number | null = null): R
   code: codeOf(code),
   by: by === undefined ? null : who(by),
   saleId,
+  lookup: null,
+});
+
+export const hold = (code: string, ms: number): Extend => ({
+  kind: "extend",
+  code: codeOf(code),
+  ms,
   lookup: null,
 });
 

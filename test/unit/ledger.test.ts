@@ -69,7 +69,13 @@ async function report(seed: number, failing: readonly Step[]): Promise<string> {
 /** Histories that never come to some answer prove nothing about it. One seed may miss some. */
 function expectAllSeen(seen: Seen): void {
   if (process.env["SEED"] !== undefined) return;
-  const wanted = [...Object.keys(saleWords), "late purchase", "look_up", "stale lookup"];
+  const wanted = [
+    ...Object.keys(saleWords),
+    "late purchase",
+    "late extension",
+    "look_up",
+    "stale lookup",
+  ];
   const rare = wanted.filter((word) => (seen.get(word) ?? 0) < 20);
   expect(rare).toEqual([]);
 }

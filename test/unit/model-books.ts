@@ -7,6 +7,7 @@ import type {
   Buy,
   ChangeSale,
   Checkout,
+  Extend,
   LookUp,
   OutcomeOf,
   Purchase,
@@ -15,7 +16,7 @@ import type {
 import type { Sale } from "../../src/ledger/sale.ts";
 
 /** What the model knows of: everything that is asked of sales. */
-export type SaleCommand = Checkout | Purchase | Release | Buy | ChangeSale;
+export type SaleCommand = Checkout | Purchase | Release | Extend | Buy | ChangeSale;
 export type SaleOutcome = Exclude<OutcomeOf<SaleCommand>, LookUp>;
 type Word = SaleOutcome["word"];
 
@@ -38,8 +39,10 @@ export type Entry = {
   readonly buyer: Buyer;
   /** When it runs out, if its sale does not end before. */
   deadline: number;
-  /** The same by what was said when it was made. */
-  readonly due: number;
+  /** The same by what was said when it was made, or extended. */
+  due: number;
+  /** A merchant has held it for longer. */
+  extended: boolean;
   /** The keys that it goes by, each with what was asked in the words of the request. */
   readonly keys: { readonly key: string; readonly asked: string; readonly since: number }[];
   givenBack: boolean;

@@ -9,7 +9,14 @@
  * contract is silent it follows what was decided for it; the comment at the place says so.
  */
 import { isProven, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
-import type { Buy, ChangeSale, Checkout, Purchase, Release } from "../../src/ledger/commands.ts";
+import type {
+  Buy,
+  ChangeSale,
+  Checkout,
+  Extend,
+  Purchase,
+  Release,
+} from "../../src/ledger/commands.ts";
 import {
   asked,
   countedOn,
@@ -33,6 +40,8 @@ import {
   type Status,
   type Verdict,
 } from "./model-books.ts";
+
+const quarterOfAnHour = 900_000;
 
 export class Model {
   readonly books: Book[] = [];
@@ -62,10 +71,12 @@ export class Model {
     this.now = now;
     for (const book of this.books) {
       book.settled = book.plan.endsAt <= settledBefore;
-      // Nobody holds a unit for longer than the TTL, by whatever clock they reserved it.
-      const latest = now + book.plan.reservationTtlMs;
+      // Nobody holds a unit for longer than may be said now, by whatever clock it was said.
       if (this.isOver(book)) continue;
-      for (const entry of book.made) entry.deadline = Math.min(entry.due, latest);
+      for (const entry of book.made) {
+        const longest = entry.extended ? quarterOfAnHour : book.plan.reservationTtlMs;
+        entry.deadline = Math.min(entry.due, now + longest);
+      }
     }
   }
 
@@ -80,6 +91,8 @@ export class Model {
         return this.#purchase(command);
       case "release":
         return this.#release(command);
+      case "extend":
+        return this.#extend(command);
       case "buy":
         return this.#buy(command);
       case "change_sale":
@@ -231,6 +244,7 @@ export class Model {
       madeBy: this.seq,
       due: this.now + book.plan.reservationTtlMs,
       deadline: this.now + book.plan.reservationTtlMs,
+      extended: false,
       givenBack: false,
       displaced: false,
       sold: null,
@@ -277,6 +291,20 @@ export class Model {
     if (of.givenBack || of.book.settled) return { ...verdict("released_again"), of };
     of.givenBack = true;
     return { ...verdict("released"), of };
+  }
+
+  #extend({ code, ms }: Extend): Verdict {
+    const of = this.entryOf(code);
+    if (of === null) return verdict("code_not_found");
+    if (of.sold !== null) return { ...verdict("already_purchased"), of };
+    if (of.book.settled || this.isOver(of.book)) return { ...verdict("sale_ended"), of };
+    if (of.givenBack || of.displaced) return { ...verdict("code_expired"), of };
+    // Decided: a sale whose end is moved moves the end of what was to last until then.
+    const later = Math.max(of.deadline, this.now + ms);
+    of.due = Math.min(later, this.now + quarterOfAnHour);
+    of.deadline = of.due;
+    of.extended = true;
+    return { ...verdict("extended"), of };
   }
 
   /** The refusals of a purchase in one step, in the order of the contract's table. */

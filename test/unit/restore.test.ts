@@ -47,7 +47,8 @@ type Forged = {
 };
 
 async function forge(recorded: Recorded, forged: Forged): Promise<Recorded> {
-  const attempts = (await Array.fromAsync(recorded.effective)).flat();
+  const all = (await Array.fromAsync(recorded.effective)).flat();
+  const attempts = all.filter((one) => one.word !== "extended");
   const sales = recorded.sales.map((sale) => ({
     ...sale,
     purchases: forged.purchases?.(sale.purchases) ?? sale.purchases,
@@ -120,7 +121,17 @@ function reservationOf(
   [reservedAt, due]: readonly [number, number],
 ) {
   const code = `c${seq}`;
-  return { seq: -seq, code, itemId, buyer: by, reservedAt, due, key: null, request: null };
+  return {
+    seq: -seq,
+    code,
+    itemId,
+    buyer: by,
+    reservedAt,
+    due,
+    extendedBy: null,
+    key: null,
+    request: null,
+  };
 }
 
 function lastOf<T>(all: readonly T[]): T {

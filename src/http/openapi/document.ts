@@ -9,7 +9,7 @@ import { problems, type ProblemCode } from "../problems.ts";
 import { operationsOf, type Operation, type Route } from "../server.ts";
 
 const sections = [
-  { name: "Hourly sale", of: /^\/(?:checkout|purchase|sales?|events)\b/ },
+  { name: "Hourly sale", of: /^\/(?:checkout|purchase|reservations|sales?|events)\b/ },
   { name: "Coupons", of: /^\/api\/coupons\b/ },
   { name: "Accounts", of: /^\/api\/auth\b/ },
   { name: "Administration", of: /^\/api\/admin\b/ },
@@ -184,7 +184,7 @@ export function refusalCodes(
   if (auth !== undefined) codes.add("unauthenticated");
   if (method !== "GET") codes.add("cross_site");
   codes.add("rate_limited");
-  if (auth === "admin") codes.add("forbidden");
+  if (auth === "admin" || auth === "merchant") codes.add("forbidden");
   if (body !== undefined) {
     codes.add("invalid_request").add("payload_too_large").add("unsupported_media_type");
   }

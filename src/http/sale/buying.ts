@@ -102,6 +102,20 @@ export class Buying {
       : refuse[word]();
   }
 
+  /** @param onExtended told when it ends now, ms */
+  async extend(
+    code: string,
+    ms: number,
+    onExtended: (expiresAt: number) => void,
+  ): Promise<Response> {
+    const { lookups } = leaderOf(this.#context.engine).selling;
+    const outcome = await lookups.extend({ kind: "extend", code, ms, lookup: null });
+    if (outcome.word !== "extended") return refuse[outcome.word]();
+    const { expiresAt } = outcome.of;
+    onExtended(expiresAt);
+    return json({ code, expires_at: time(expiresAt) });
+  }
+
   async buy(command: Omit<Buy, "kind" | "code">): Promise<Response> {
     const { writer } = leaderOf(this.#context.engine);
     const outcome = await writer.submit({ kind: "buy", code: Bun.randomUUIDv7(), ...command });

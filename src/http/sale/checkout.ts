@@ -1,6 +1,7 @@
-/** The routes of the two steps, reserve and buy; of giving back, and of what one holds. */
+/** The routes of the two steps, reserve and buy; of holding, giving back, and of what one holds. */
 import type { BunRequest, Server } from "bun";
 import type { Buyer } from "../../ledger/buyers.ts";
+import type { Accounts } from "../../access/accounts.ts";
 import type { Hoarding } from "../../access/hoarding.ts";
 import type { Checkout, CheckoutOutcome } from "../../ledger/commands.ts";
 import { leaderOf } from "../../sales/selling.ts";
@@ -15,10 +16,15 @@ import {
   queryOf,
   queryValue,
 } from "../parse.ts";
+import { readBody } from "../body.ts";
+import { withScope } from "../callers.ts";
 import { problem } from "../problems.ts";
 import {
   checkoutQuery,
+  codeParam,
   codeQuery,
+  extensionBody,
+  extensionShape,
   idempotencyHeader,
   orderShape,
   purchaseQuery,
@@ -31,6 +37,7 @@ import type { Buyers, CodeAsker } from "../buyers.ts";
 import { Buying, type BuyingContext } from "./buying.ts";
 
 type CheckoutContext = BuyingContext & {
+  readonly accounts: Accounts;
   readonly buyers: Buyers;
   readonly hoarding: Hoarding;
 };
@@ -46,7 +53,11 @@ const whoever = [
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const buying = new Buying(context);
-  return [...reservingRoutes(context, buying), ...purchaseRoutes(context, buying)];
+  return [
+    ...reservingRoutes(context, buying),
+    extendingRoute(context, buying),
+    ...purchaseRoutes(context, buying),
+  ];
 }
 
 function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
@@ -113,6 +124,35 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
       },
     },
   ];
+}
+
+function extendingRoute(context: CheckoutContext, buying: Buying): Route {
+  return {
+    path: "/reservations/:code/extend",
+    leaderOnly: true,
+    methods: {
+      POST: {
+        handle: withScope(context.accounts, "sell", (r) => extend(context, buying, r)),
+        summary: "Hold a unit while a payment is under way",
+        description:
+          "For a key with the scope `sell` alone. The reservation ends at the later of its " +
+          "present end and `ms` from now, at most a quarter of an hour from now, and never after " +
+          "the sale's end. One that has run out is held again if nobody has had its unit since.",
+        auth: "merchant",
+        path: codeParam,
+        body: extensionBody,
+        answers: { 200: extensionShape },
+        refusals: [
+          "invalid_request",
+          "code_not_found",
+          "already_purchased",
+          "sale_ended",
+          "code_expired",
+          "overloaded",
+        ],
+      },
+    },
+  };
 }
 
 function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
@@ -244,6 +284,18 @@ function purchase(
     if (answer.status === 200) context.hoarding.bought(code);
     return answer;
   });
+}
+
+async function extend(
+  { hoarding }: CheckoutContext,
+  buying: Buying,
+  request: BunRequest,
+): Promise<Response> {
+  const code = parseCode(request.params["code"] ?? null);
+  if (code instanceof Invalid) return invalid(code);
+  const body = await readBody(request, extensionBody);
+  if (body instanceof Response) return body;
+  return await buying.extend(code, body.ms, (expiresAt) => hoarding.extended(code, expiresAt));
 }
 
 function reservations(

@@ -10,6 +10,7 @@ export const outcomes: {
   reserved_again: { words: "Reserved, told again", tone: "plain" },
   purchased: { words: "Bought", tone: "good" },
   purchased_again: { words: "Bought, told again", tone: "plain" },
+  extended: { words: "Held for longer", tone: "held" },
   released: { words: "Given back", tone: "plain" },
   released_again: { words: "Given back, told again", tone: "plain" },
   item_sold_out: { words: "Item sold out", tone: "bad" },
