@@ -178,7 +178,7 @@ function checkHolder(sale: SaleState, { bought, live, open }: Holder, id: string
   return complaints;
 }
 
-/** What lives has not run out, what lapsed has, and each is in the order of its end. */
+/** What lives has not run out, what lapsed has, each in the order of its end, as it was said. */
 function checkDeadlines(state: LedgerState, sale: SaleState): string[] {
   const complaints: string[] = [];
   if (!sale.live.isOrdered()) complaints.push("the deadlines are out of order");
@@ -191,6 +191,12 @@ function checkDeadlines(state: LedgerState, sale: SaleState): string[] {
     if (early) complaints.push(`item ${itemId}: a reservation has lapsed before its time`);
     if ([...lapsed].some((reservation) => reservation.itemId !== itemId)) {
       complaints.push(`item ${itemId}: a reservation of another item has lapsed here`);
+    }
+  }
+  for (const { code, seq, due, deadline, extendedBy } of onBooks(sale)) {
+    if (deadline > due) complaints.push(`${code} is held for longer than was said`);
+    if (extendedBy !== null && (extendedBy <= seq || extendedBy > state.seq)) {
+      complaints.push(`${code} was extended by attempt ${extendedBy}, which could not`);
     }
   }
   return complaints;

@@ -12,7 +12,7 @@ import { auditSale, isSound, type SaleAudit } from "../../src/store/audit.ts";
 import { withQuery } from "../support/client.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { Clock, openShop } from "../support/shop.ts";
-import { newPerson, newProduct, newSale, orderShape, read } from "../support/storefront.ts";
+import { newKey, newPerson, newProduct, newSale, orderShape, read } from "../support/storefront.ts";
 
 const postgres = usePostgres();
 const now = Date.parse("2030-05-05T10:15:00Z");
@@ -42,7 +42,8 @@ beforeAll(async () => {
   }
   await client.reserveAndBuy("bob", 5);
   await client.release((await client.reserve("bob", 6)).code);
-  await client.reserve("carl", 7);
+  const { code: carls } = await client.reserve("carl", 7);
+  read(await client.extend(carls, { ms: 300_000 }, await newKey(boss, "sell")), code);
   const products = [];
   for (const name of ["Lamp", "Chair", "Table"]) products.push(await newProduct(boss, name));
   const [lamp = 0, chair = 0, table = 0] = products;
@@ -169,6 +170,34 @@ describe("one thing that is off in the hour's sale", () => {
        select (select max(seq) + 1 from attempts), at, kind, outcome, 1, 8, 'guest', 'eve', code
        from attempts where outcome = 'reserved' and code = ${codeOf(5)}`,
       "duplicate_codes",
+    ],
+    [
+      "an extension that nobody asked for",
+      "update extensions set seq = seq - 1",
+      "extensions_without_attempt",
+    ],
+    [
+      "an extension of another code",
+      "update extensions set code = gen_random_uuid()",
+      "extensions_without_attempt",
+    ],
+    [
+      "an extension of what was bought before",
+      `update attempts set code = ${codeOf(5)} where outcome = 'extended';
+       update extensions set code = ${codeOf(5)}`,
+      "extensions_beyond_bounds",
+    ],
+    [
+      "an extension for longer than may be",
+      `alter table extensions drop constraint extensions_in_bounds;
+       update extensions set due = extended_at + interval '15 minutes 1 millisecond'`,
+      "extensions_beyond_bounds",
+    ],
+    [
+      "an extension to a time that was past",
+      `alter table extensions drop constraint extensions_in_bounds;
+       update extensions set due = extended_at`,
+      "extensions_beyond_bounds",
     ],
   ];
 
@@ -310,6 +339,11 @@ describe("what no count shows, the ledger notices that is rebuilt from it:", () 
 });
 
 describe("the journal as a whole", () => {
+  test("has of every extension how long it was for", async () => {
+    const all = await tampered("delete from extensions", report);
+    expect(all).toEqual({ isSound: false, said: expect.stringContaining("1 extensions LOST") });
+  });
+
   test("has no gap", async () => {
     const all = await tampered("delete from attempts where outcome = 'released'", report);
     expect(all).toEqual({ isSound: false, said: expect.stringContaining("1 MISSING") });

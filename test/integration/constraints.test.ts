@@ -87,6 +87,26 @@ async function refusalOf(query: PromiseLike<unknown>): Promise<string> {
   return "stored";
 }
 
+const extension = (ms: number, given: object = {}) => {
+  const at = Date.parse("2030-01-01T10:10Z");
+  const times = { extended_at: new Date(at).toISOString(), due: new Date(at + ms).toISOString() };
+  return { seq: 1, sale_id: 1, code: crypto.randomUUID(), ...times, ...given };
+};
+const insertExtension = (row: object) => refusalOf(sql`insert into extensions ${sql(row)}`);
+
+describe("extensions", () => {
+  test("are for a quarter of an hour at most, and for some time, in a sale that there is", async () => {
+    const quarterOfAnHour = 900_000;
+    expect(await insertExtension(extension(quarterOfAnHour + 1))).toBe("extensions_in_bounds");
+    expect(await insertExtension(extension(0))).toBe("extensions_in_bounds");
+    const nowhere = extension(1, { sale_id: 99 });
+    expect(await insertExtension(nowhere)).toBe("extensions_sale_id_sales_id_fk");
+    expect(await insertExtension(extension(quarterOfAnHour))).toBe("stored");
+    expect(await insertExtension(extension(1, { seq: 2 }))).toBe("stored");
+    expect(await insertExtension(extension(1, { seq: 2 }))).toBe("extensions_pkey");
+  });
+});
+
 describe("purchases", () => {
   test("a sound one is stored", async () => {
     expect(await refusal(purchase())).toBe("stored");

@@ -160,6 +160,11 @@ async function succeedInAll(): Promise<void> {
   const first = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
   await api.succeed("deleteCheckout", any, { query: { code: first.code } });
   const second = await api.succeed("postCheckout", withCode, { query: asked, headers: fresh() });
+  const selling = { name: "a shop's server", scopes: ["sell"], expires_at: null };
+  const withKey = z.object({ key: z.string() });
+  const { key } = await api.succeed("postApiAdminKeys", withKey, { headers: admin, body: selling });
+  const held = { path: { code: second.code }, headers: { Authorization: `Bearer ${key}` } };
+  await api.succeed("postReservationsCodeExtend", any, held);
   await api.succeed("postPurchase", any, { query: { code: second.code, ...whateverItCosts } });
   const ofSale = api.operations.filter((one) => one.path.startsWith("/sales/"));
   await inTurn(ofSale, ({ operationId }) => api.succeed(operationId, any, { path: hourly }));

@@ -561,11 +561,11 @@ export class History {
     return null;
   }
 
-  /** Whether anything was given since to its buyer, or of its item. */
+  /** Whether anything was given or sold since to its buyer, or of its item. */
   #wasFollowed({ seq, sale, itemId, buyer }: Known): boolean {
-    return this.of(sale.id).some(
-      (other) => other.seq > seq && (other.itemId === itemId || sameBuyer(other.buyer, buyer)),
-    );
+    return this.of(sale.id)
+      .filter((other) => other.itemId === itemId || sameBuyer(other.buyer, buyer))
+      .some((other) => other.seq > seq || (other.sold !== null && other.sold.seq > seq));
   }
 
   #mayUse({ buyer }: Known, by: CodeUser): boolean {

@@ -29,6 +29,8 @@ test(
       "purchase: purchased_again",
       "purchase: code_expired",
       "release: released",
+      "extend: extended",
+      "extend: code_expired",
       "buy: purchased",
       "claim: claimed",
       "change: changed",

@@ -71,6 +71,12 @@ export class Client {
     return this.ask("DELETE", withQuery("/checkout", { code }), ask);
   }
 
+  /** @param headers of a merchant's key */
+  extend(code: string, body: object, headers: NonNullable<Ask["headers"]> = {}): Promise<Answer> {
+    const path = `/reservations/${code}/extend`;
+    return this.ask("POST", path, { body: JSON.stringify(body), headers });
+  }
+
   /** Reserves, or throws. */
   async reserve(user: string, id: number | string = "any", options: { key?: string } = {}) {
     return accepted(await this.checkout(user, id, options), reservation);

@@ -101,6 +101,8 @@ export const audit = z.object({
   users_over_limit: count,
   purchases_without_attempt: count,
   duplicate_codes: count,
+  extensions_without_attempt: count,
+  extensions_beyond_bounds: count,
   ok: z.boolean(),
 });
 

@@ -171,3 +171,14 @@ export async function newSale(admin: Person, wish: SaleWish) {
   const answer = await admin.post("/api/admin/flash-sales", wishBody(wish));
   return read(answer, flashSaleShape, 201);
 }
+
+/** The headers of a key with these scopes, as an administrator makes one. */
+export async function newKey(admin: Person, ...scopes: readonly string[]) {
+  const name = crypto.randomUUID();
+  const made = read(
+    await admin.ask("POST", "/api/admin/keys", { name, scopes }),
+    z.object({ key: z.string() }),
+    201,
+  );
+  return { Authorization: `Bearer ${made.key}` };
+}

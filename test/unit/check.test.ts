@@ -82,6 +82,18 @@ type Break = readonly [what: string, breaks: (scene: Scene) => unknown, complain
 
 const breaks: readonly Break[] = [
   [
+    "something is held for longer than was said",
+    ({ live }) => force(live[0], { due: live[0].deadline - 1 }),
+    ["sale 1: c3 is held for longer than was said"],
+  ],
+  [
+    "what was extended before it was made, or is yet to be",
+    ({ live }) => [force(live[0], { extendedBy: 3 }), force(live[1], { extendedBy: 11 })],
+    ["3 was extended by attempt 3", "4 was extended by attempt 11"].map(
+      (what) => `sale 1: c${what}, which could not`,
+    ),
+  ],
+  [
     "a code leads to a reservation that goes by another",
     ({ state, live }) => state.codes.set("c99", live[0]),
     ["8 codes lead to 7 reservations"],
@@ -328,7 +340,7 @@ const breaks: readonly Break[] = [
   ],
   [
     "the deadlines are out of order",
-    ({ live }) => force(live[0], { deadline: 10_000 }),
+    ({ live }) => force(live[0], { due: 10_000, deadline: 10_000 }),
     ["sale 1: the deadlines are out of order"],
   ],
   [
@@ -338,7 +350,7 @@ const breaks: readonly Break[] = [
   ],
   [
     "what lapsed is out of order",
-    ({ lapsed }) => force(lapsed[0], { deadline: lapsesAt }),
+    ({ lapsed }) => force(lapsed[0], { due: lapsesAt, deadline: lapsesAt }),
     ["sale 1: item 1: what lapsed is out of order"],
   ],
   [

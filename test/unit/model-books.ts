@@ -96,7 +96,7 @@ export const ofItem = (entries: readonly Entry[], item: number): Entry[] =>
 export const ofBuyer = (entries: readonly Entry[], buyer: Buyer): Entry[] =>
   entries.filter((entry) => sameBuyer(entry.buyer, buyer));
 
-export const orderOf = ({ sold }: Entry): number => sold?.order ?? 0;
+const orderOf = ({ sold }: Entry): number => sold?.order ?? 0;
 
 export const asked = (command: Checkout | Buy): string => {
   const { expectedPriceCents: price } = command;
@@ -133,6 +133,45 @@ export function statusOf(entry: Entry, now: number): Status {
 
 export const withStatus = (book: Book, status: Status, now: number): Entry[] =>
   book.made.filter((entry) => statusOf(entry, now) === status);
+
+const quarterOfAnHour = 900_000;
+
+/** How long it may be held from one moment on. */
+export const longestHold = ({ extended, book }: Entry): number =>
+  extended ? quarterOfAnHour : book.plan.reservationTtlMs;
+
+/** Decided: where the end of its sale is moved, what was cut short by it lasts as was asked. */
+export function hold(entry: Entry, ms: number, now: number): void {
+  entry.due = Math.min(Math.max(entry.deadline, now + ms), now + quarterOfAnHour);
+  entry.deadline = entry.due;
+  entry.extended = true;
+}
+
+/**
+ * What a key stands for: a reservation that lives, or else what was sold. A key whose
+ * reservation lapsed may make a second; where both are bought, the last one bought is meant.
+ */
+export function rememberedBy(
+  books: readonly Book[],
+  buyer: Buyer,
+  key: string,
+  now: number,
+): { readonly asked: string; readonly of: Entry } | null {
+  const uses = books
+    .flatMap(({ made }) => ofBuyer(made, buyer))
+    .flatMap((of) =>
+      of.keys
+        .filter((use) => use.key === key)
+        .map(({ asked: before, since }) => ({ asked: before, of, since })),
+    );
+  const live = uses.filter(({ of }) => statusOf(of, now) === "live");
+  const sold = uses.filter(({ of }) => statusOf(of, now) === "sold");
+  return (
+    live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
+    sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
+    null
+  );
+}
 
 /** Moments at which the answers change: worth arriving exactly at, and just before. */
 export function momentsAhead(books: readonly Book[], now: number): number[] {

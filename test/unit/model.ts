@@ -22,12 +22,14 @@ import {
   countedOn,
   expiresAt,
   hasItem,
+  hold,
   isOver,
   isPriceChanged,
+  longestHold,
   makeRoom,
   ofBuyer,
   ofItem,
-  orderOf,
+  rememberedBy,
   statusOf,
   sum,
   verdict,
@@ -40,8 +42,6 @@ import {
   type Status,
   type Verdict,
 } from "./model-books.ts";
-
-const quarterOfAnHour = 900_000;
 
 export class Model {
   readonly books: Book[] = [];
@@ -74,8 +74,7 @@ export class Model {
       // Nobody holds a unit for longer than may be said now, by whatever clock it was said.
       if (this.isOver(book)) continue;
       for (const entry of book.made) {
-        const longest = entry.extended ? quarterOfAnHour : book.plan.reservationTtlMs;
-        entry.deadline = Math.min(entry.due, now + longest);
+        entry.deadline = Math.min(entry.due, now + longestHold(entry));
       }
     }
   }
@@ -145,7 +144,7 @@ export class Model {
     const saleId = book?.plan.id ?? (typeof command.sale === "number" ? command.sale : null);
     if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
     // Decided: a key is looked up before anything else is refused.
-    const remembered = key === null ? null : this.#rememberedBy(buyer, key);
+    const remembered = key === null ? null : rememberedBy(this.#held(), buyer, key, this.now);
     if (remembered !== null) {
       return remembered.asked === asked(command)
         ? { ...verdict("reserved_again"), of: remembered.of }
@@ -299,11 +298,7 @@ export class Model {
     if (of.sold !== null) return { ...verdict("already_purchased"), of };
     if (of.book.settled || this.isOver(of.book)) return { ...verdict("sale_ended"), of };
     if (of.givenBack || of.displaced) return { ...verdict("code_expired"), of };
-    // Decided: a sale whose end is moved moves the end of what was to last until then.
-    const later = Math.max(of.deadline, this.now + ms);
-    of.due = Math.min(later, this.now + quarterOfAnHour);
-    of.deadline = of.due;
-    of.extended = true;
+    hold(of, ms, this.now);
     return { ...verdict("extended"), of };
   }
 
@@ -314,7 +309,7 @@ export class Model {
     if (saleId === "unknown") return verdict("sale_not_found");
     const book = this.#book(saleId);
     if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
-    const remembered = key === null ? null : this.#rememberedBy(buyer, key);
+    const remembered = key === null ? null : rememberedBy(this.#held(), buyer, key, this.now);
     if (remembered !== null) {
       return remembered.asked === asked(command)
         ? { ...verdict("purchased_again"), of: remembered.of }
@@ -385,27 +380,6 @@ export class Model {
   /** What counts against a buyer's limit. */
   #heldBy(book: Book, buyer: Buyer): number {
     return ofBuyer([...this.#with(book, "sold"), ...this.#with(book, "live")], buyer).length;
-  }
-
-  /**
-   * What a key stands for: a reservation that lives, or else what was sold. A key whose
-   * reservation lapsed may make a second; where both are bought, the last one bought is meant.
-   */
-  #rememberedBy(buyer: Buyer, key: string): { readonly asked: string; readonly of: Entry } | null {
-    const uses = this.#held()
-      .flatMap(({ made }) => ofBuyer(made, buyer))
-      .flatMap((of) =>
-        of.keys
-          .filter((use) => use.key === key)
-          .map(({ asked: before, since }) => ({ asked: before, of, since })),
-      );
-    const live = uses.filter(({ of }) => statusOf(of, this.now) === "live");
-    const sold = uses.filter(({ of }) => statusOf(of, this.now) === "sold");
-    return (
-      live.toSorted((a, b) => a.of.madeBy - b.of.madeBy).at(-1) ??
-      sold.toSorted((a, b) => orderOf(a.of) - orderOf(b.of) || a.since - b.since).at(-1) ??
-      null
-    );
   }
 
   #isForOthers(book: Book | null, buyer: Buyer): boolean {

@@ -305,7 +305,10 @@ test("items of several units, displaced in any order by clocks of any kind, are 
           const shown = { code: codeOf(lately), by, lookup };
           if (die < 0.74)
             told.decide({ kind: "purchase", ...shown, expectedPriceCents: null }, now);
-          else told.decide({ kind: "release", ...shown, saleId: null }, now);
+          else if (die < 0.9) {
+            const ms = random.pick([20, 300, minute, 15 * minute]) ?? 20;
+            told.decide({ kind: "extend", code: shown.code, ms, lookup }, now);
+          } else told.decide({ kind: "release", ...shown, saleId: null }, now);
         }
         if (random.chance(0.05)) told.records.saveCheckpoint(1, told.ledger.view(0));
         if (!random.chance(0.06)) continue;
