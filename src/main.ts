@@ -79,7 +79,7 @@ async function prepareDatabase(config: Config, signal?: AbortSignal): Promise<Da
   const database = await openDatabase(config);
   try {
     await waitForDatabase(database, say, signal);
-    if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder);
+    if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder, say);
     return database;
   } catch (error) {
     await database.leave();

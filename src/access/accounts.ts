@@ -13,6 +13,8 @@ import { networkOf } from "./clients.ts";
 import { AttemptLimits } from "./limits.ts";
 import type { Passwords } from "./passwords.ts";
 import { SessionCache } from "./cache.ts";
+import { keepLoginLimits, loadLoginLimits } from "../store/login-limits.ts";
+import { Devices } from "./devices.ts";
 import { cookieOf, sessionCookie } from "./cookies.ts";
 import { identify, type Identity, type Proofs, type Unauthenticated } from "./identity.ts";
 import { tokenLifeMs, Tokens, type TokenClaims } from "./tokens.ts";
@@ -60,6 +62,12 @@ export type AccountsOptions = {
   readonly clock: () => number;
 };
 
+/** Where a password is tried from. */
+export type LoginFrom = { readonly address: string; readonly deviceCookie: string | null };
+
+/** How soon what failed logins have used up is kept. */
+const keepLimitsMs = 500;
+
 /** An attempt with a password that counts as a failed login. */
 export type Refused = { readonly word: "invalid_credentials" } | TooMany;
 
@@ -69,6 +77,8 @@ export type LoginOutcome =
   | {
       readonly word: "logged_in";
       readonly token: string;
+      /** What tells the browser from those of strangers, next time. */
+      readonly device: string;
       readonly account: Account;
       /** Of the token. */
       readonly lifeMs: number;
@@ -111,7 +121,9 @@ export class Accounts {
   readonly keys: Keys;
   readonly #options: AccountsOptions;
   readonly #tokens: Tokens;
-  readonly #limits = new AttemptLimits();
+  readonly #devices: Devices;
+  #limits: { readonly epoch: number; readonly restored: Promise<AttemptLimits> } | null = null;
+  #keeping: Timer | null = null;
   readonly #proofs: Proofs;
   #cache: SessionCache | null = null;
 
@@ -122,6 +134,7 @@ export class Accounts {
     const userTokens = new UserTokens({ secret, jwks, clock });
     this.#proofs = { account: (token) => this.#accountOf(token), keys: this.keys, userTokens };
     this.#tokens = new Tokens(options.tokenSecret);
+    this.#devices = new Devices(options.tokenSecret);
   }
 
   get clients(): Clients {
@@ -160,11 +173,11 @@ export class Accounts {
     return account;
   }
 
-  async login(credentials: GivenCredentials, address: string): Promise<LoginOutcome> {
+  async login(credentials: GivenCredentials, from: LoginFrom): Promise<LoginOutcome> {
     this.#cacheOfTerm();
-    return await this.#verified(credentials, address, async (user) => {
+    return await this.#verified(credentials, from, async (user, limits) => {
       const begun = await this.#begin(user);
-      if (begun !== null) this.#limits.succeeded(credentials.username, networkOf(address));
+      if (begun !== null) limits.succeeded(credentials.username, networkOf(from.address));
       return begun;
     });
   }
@@ -177,14 +190,14 @@ export class Accounts {
     request: Request,
     { id, username }: Account,
     { present, next }: { readonly present: string; readonly next: string },
-    address: string,
+    from: LoginFrom,
   ): Promise<PasswordOutcome> {
     const cache = this.#cacheOfTerm();
     const claims = await this.#claimsOf(request);
     if (claims === null) return { word: "unauthenticated" };
     const { sessionId } = claims;
     const { epoch } = cache;
-    return await this.#verified({ username, password: present }, address, async (user) => {
+    return await this.#verified({ username, password: present }, from, async (user) => {
       const passwordHash = await this.#options.passwords.hash(next);
       try {
         const changed = await this.#ask((db) =>
@@ -205,22 +218,26 @@ export class Accounts {
    */
   async #verified<T>(
     { username, password }: GivenCredentials,
-    address: string,
-    go: (user: Credentials) => Promise<T | null>,
+    { address, deviceCookie }: LoginFrom,
+    go: (user: Credentials, limits: AttemptLimits) => Promise<T | null>,
   ): Promise<T | Refused> {
     const { passwords, clock } = this.#options;
-    const attempt = this.#limits.login(username, networkOf(address), clock());
+    const limits = await this.#limitsOfTerm();
+    const device = this.#devices.of(username, deviceCookie, clock());
+    const attempt = limits.login(username, { address: networkOf(address), device }, clock());
+    this.#keepLimits(limits);
     if (typeof attempt === "number") return tooMany(attempt);
     let failed = false;
     try {
       const user = await this.#ask((db) => findCredentials(db, username));
       // Also without a user: the answer takes the same time.
       const matches = await passwords.verify(password, user?.passwordHash ?? null);
-      const done = user !== null && matches ? await go(user) : null;
+      const done = user !== null && matches ? await go(user, limits) : null;
       failed = done === null;
       return done ?? { word: "invalid_credentials" };
     } finally {
       if (!failed) attempt.giveBack(clock());
+      this.#keepLimits(limits);
     }
   }
 
@@ -230,7 +247,8 @@ export class Accounts {
   ): Promise<RegisterOutcome> {
     this.#cacheOfTerm();
     const { passwords, clock } = this.#options;
-    const attempt = this.#limits.registration(networkOf(address), clock());
+    const limits = await this.#limitsOfTerm();
+    const attempt = limits.registration(networkOf(address), clock());
     if (typeof attempt === "number") return tooMany(attempt);
     try {
       const account = await this.#ask((db) =>
@@ -294,7 +312,8 @@ export class Accounts {
     const begun = await this.#ask((db) => startSession(db, { id, expiresAt, now }, user));
     if (!begun) return null;
     const token = await this.#tokens.sign({ sessionId: id, userId: user.id, expiresAt }, now);
-    return { word: "logged_in", token, account: accountOf(user), lifeMs: tokenLifeMs };
+    const device = this.#devices.issue(user.username, now);
+    return { word: "logged_in", token, device, account: accountOf(user), lifeMs: tokenLifeMs };
   }
 
   /** What this term has read; of an earlier one nothing is left. */
@@ -303,6 +322,35 @@ export class Accounts {
     if (epoch === null) throw new UnavailableError("this process does not lead");
     if (this.#cache?.epoch !== epoch) this.#cache = new SessionCache(epoch);
     return this.#cache;
+  }
+
+  /** What earlier terms have counted goes on to count. */
+  async #limitsOfTerm(): Promise<AttemptLimits> {
+    const { epoch } = this.#cacheOfTerm();
+    if (this.#limits?.epoch !== epoch) {
+      const restored = this.#ask((db) => loadLoginLimits(db, this.#options.clock())).then(
+        (kept) => {
+          const limits = new AttemptLimits();
+          limits.restore(kept);
+          return limits;
+        },
+      );
+      this.#limits = { epoch, restored };
+      restored.catch(() => (this.#limits = null));
+    }
+    return await this.#limits.restored;
+  }
+
+  /** Off the path: in a moment, what has changed by then. */
+  #keepLimits(limits: AttemptLimits): void {
+    if (this.#keeping !== null) return;
+    this.#keeping = setTimeout(() => {
+      this.#keeping = null;
+      const changes = limits.takeChanges();
+      // What cannot be kept now is counted in memory all the same.
+      if (changes.size > 0) keepLoginLimits(this.#options.db, changes).catch(() => {});
+    }, keepLimitsMs);
+    this.#keeping.unref();
   }
 
   async #ask<T>(ask: (db: Db) => Promise<T>): Promise<T> {

@@ -5,6 +5,8 @@
  */
 
 export const sessionCookie = "stampede_token";
+/** See `devices.ts`. */
+export const deviceCookie = "stampede_device";
 
 const prefix = "__Host-";
 

@@ -47,6 +47,8 @@ export class Hoarding {
   readonly #restMs: number;
   readonly #counted = new BoundedMap<string, Counted>(reservationsMax);
   readonly #unbought = new BoundedMap<string, Unbought>(reservationsMax);
+  /** Items that somebody has reserved as often as may be, in whichever sale. */
+  readonly #letGo = new BoundedMap<number, true>(reservationsMax);
   /** Codes that guests of an address hold. */
   readonly #guests = new BoundedMap<string, Set<string>>(reservationsMax);
 
@@ -61,7 +63,8 @@ export class Hoarding {
    */
   waitMs(network: string, buyer: Buyer, { sale, item }: Asked, now: number): number {
     const held = buyer.kind === "guest" ? this.#guestWaitMs(network, now) : 0;
-    if (held > 0 || item === "any") return held;
+    // Nobody's wish for nearly every item has to wait.
+    if (held > 0 || item === "any" || !this.#letGo.has(item)) return held;
     const saleId = sale === "current" ? this.#currentSaleId : sale;
     return this.#wishWaitMs(wishOf(buyer, saleId, item), now);
   }
@@ -75,6 +78,7 @@ export class Hoarding {
     const unbought = this.#unbought.get(wish) ?? { times: 0, endsAt: 0 };
     const times = unbought.times + 1;
     this.#unbought.set(wish, { times, endsAt: Math.max(unbought.endsAt, expiresAt) });
+    if (times >= letGoMax) this.#letGo.set(itemId, true);
     if (!isGuest) return;
     const codes = this.#guests.get(network) ?? new Set();
     codes.add(code);
@@ -105,7 +109,7 @@ export class Hoarding {
 
   /** Until the first of what the guests of an address hold runs out, if they hold too much. */
   #guestWaitMs(network: string, now: number): number {
-    const codes = this.#guests.get(network);
+    const codes = this.#guests.size === 0 ? undefined : this.#guests.get(network);
     if (codes === undefined || codes.size < this.#guestsMax) return 0;
     let first = Infinity;
     for (const code of codes) {

@@ -48,6 +48,16 @@ export function mayDo(who: Identity, scope: Scope): boolean {
 const guest: Identity = { kind: "guest" };
 
 const bearer = /^bearer +(\S+) *$/i;
+const usualBearer = "Bearer ";
+
+/** The token of an Authorization header, as nearly every client writes it, or in any other way. */
+function tokenIn(authorization: string): string | null {
+  const rest = usualBearer.length;
+  if (authorization.startsWith(usualBearer) && !authorization.includes(" ", rest)) {
+    return authorization.slice(rest) || null;
+  }
+  return bearer.exec(authorization)?.[1] ?? null;
+}
 
 export type Proofs = {
   /** The account of a login token; null for one that does not count. */
@@ -68,8 +78,8 @@ export function identify(
     const token = cookieOf(request, sessionCookie);
     return token === null ? guest : proofs.account(token).then(accountIdentity);
   }
-  const token = bearer.exec(authorization)?.[1];
-  if (token === undefined) return "unauthenticated";
+  const token = tokenIn(authorization);
+  if (token === null) return "unauthenticated";
   if (token.startsWith(keyPrefix)) {
     const key = proofs.keys.find(token);
     return key instanceof Promise ? key.then(keyIdentity) : keyIdentity(key);

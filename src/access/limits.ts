@@ -7,10 +7,13 @@
  *   which this account has logged in before is exempt, or else strangers could keep its owner
  *   out for as long as they please.
  *
+ * A browser in which the account has logged in before (see `devices.ts`) is counted by itself, and
+ * by nothing that strangers can use up.
+ *
  * Names are counted as they were given: whether there is such an account makes no difference.
  * An attempt counts when it begins and is given back when it did not fail, so that many at
- * once do not slip through. What is counted is in memory, and bounded; it begins anew with
- * the process.
+ * once do not slip through. What is counted is in memory, and bounded; what failed logins have used
+ * up is handed out to be kept, by hashes that name nobody, so that a restart gives no new tries.
  */
 import { BoundedMap } from "../bounded.ts";
 import { sameName } from "../store/users.ts";
@@ -59,6 +62,15 @@ export class Limit {
     return 0;
   }
 
+  /** 0 for one that is full. */
+  fullAt(key: string): number {
+    return this.#fullAt.get(key) ?? 0;
+  }
+
+  restore(key: string, fullAt: number): void {
+    this.#fullAt.set(key, fullAt);
+  }
+
   giveBack(key: string, now: number): void {
     const fullAt = this.#fullAt.get(key);
     if (fullAt === undefined) return;
@@ -75,24 +87,72 @@ type Attempt = {
 
 const nameCharactersMax = 64;
 
+/** Limits that outlive the process, by the names that they are kept under. */
+const keptLimits = ["pair", "address", "name", "device"] as const;
+type KeptLimit = (typeof keptLimits)[number];
+
+/** When buckets will be full again (ms since the Unix epoch), by their keys. */
+type KeptBuckets = ReadonlyMap<string, number>;
+
 export class AttemptLimits {
-  readonly #pairs = new Limit(allowances.loginOfAccountFromAddress);
-  readonly #addresses = new Limit(allowances.loginFromAddress);
-  readonly #names = new Limit(allowances.loginOfAccount);
+  readonly #kept: Readonly<Record<KeptLimit, Limit>> = {
+    pair: new Limit(allowances.loginOfAccountFromAddress),
+    address: new Limit(allowances.loginFromAddress),
+    name: new Limit(allowances.loginOfAccount),
+    device: new Limit(allowances.loginOfAccountFromAddress),
+  };
   readonly #registrations = new Limit(allowances.registration);
   /** Account and address of those who have logged in. */
   readonly #familiar = new BoundedMap<string, true>(keysMax);
+  readonly #changed = new Set<string>();
 
-  /** An attempt to log in, or in how many ms one may be made. */
-  login(username: string, address: string, now: number): Attempt | number {
+  /** Goes on from what was kept. */
+  restore(buckets: KeptBuckets): void {
+    for (const [key, fullAt] of buckets) {
+      const limit = keptLimits.find((name) => key.startsWith(`${name}:`));
+      if (limit !== undefined) this.#kept[limit].restore(key, fullAt);
+    }
+  }
+
+  /** What was changed since this was last asked. */
+  takeChanges(): KeptBuckets {
+    const changes = new Map<string, number>();
+    for (const key of this.#changed) {
+      const limit = keptLimits.find((name) => key.startsWith(`${name}:`));
+      if (limit !== undefined) changes.set(key, this.#kept[limit].fullAt(key));
+    }
+    this.#changed.clear();
+    return changes;
+  }
+
+  /**
+   * An attempt to log in, or in how many ms one may be made.
+   * @param device of a browser in which the account has logged in before
+   */
+  login(
+    username: string,
+    { address, device }: { readonly address: string; readonly device: string | null },
+    now: number,
+  ): Attempt | number {
     const name = nameKey(username);
+    if (device !== null) return this.#take([["device", device]], now);
     const pair = pairKey(name, address);
-    const counted: [Limit, string][] = [
-      [this.#pairs, pair],
-      [this.#addresses, address],
+    const counted: [KeptLimit, string][] = [
+      ["pair", pair],
+      ["address", address],
     ];
-    if (!this.#familiar.has(pair)) counted.push([this.#names, name]);
-    return takeAll(counted, now);
+    if (!this.#familiar.has(pair)) counted.push(["name", name]);
+    return this.#take(counted, now);
+  }
+
+  #take(counted: readonly [KeptLimit, string][], now: number): Attempt | number {
+    const keyed = counted.map(([limit, of]): [Limit, string] => [
+      this.#kept[limit],
+      `${limit}:${hashOf(of)}`,
+    ]);
+    const attempt = takeAll(keyed, now);
+    for (const [, key] of keyed) this.#changed.add(key);
+    return attempt;
   }
 
   /** Somebody has logged in from there. */
@@ -105,6 +165,9 @@ export class AttemptLimits {
     return takeAll([[this.#registrations, address]], now);
   }
 }
+
+const hashOf = (text: string): string =>
+  new Bun.CryptoHasher("sha256").update(text).digest("base64url");
 
 /** One of each, or none of any. */
 function takeAll(counted: readonly [Limit, string][], now: number): Attempt | number {

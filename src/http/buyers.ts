@@ -148,7 +148,7 @@ export class Buyers {
 }
 
 /** A handler of a request of a proven buyer. */
-export type BuyerHandler = (request: BunRequest, server: Server<undefined>, asker: Asker) => Answer;
+type BuyerHandler = (request: BunRequest, server: Server<undefined>, asker: Asker) => Answer;
 
 /** Lets in accounts and customers: on the shop's paths nobody is named. */
 export function withBuyer(accounts: Pick<Accounts, "identify">, handle: BuyerHandler): Handler {

@@ -28,6 +28,7 @@ export function sendCompressed(request: Request, of: Compressed, caching: string
   const headers = new Headers({
     "Content-Type": "application/json",
     "Cache-Control": caching,
+    "X-Content-Type-Options": "nosniff",
     Vary: "Accept-Encoding",
   });
   if (caching !== "no-store") {

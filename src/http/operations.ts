@@ -26,7 +26,11 @@ export function operationRoutes(context: OperationsContext): Route[] {
   const { engine, metrics, accounts, access, document } = context;
   const figures = async (): Promise<Response> =>
     new Response(await metrics.text(), {
-      headers: { "Content-Type": metrics.contentType, "Cache-Control": "no-store" },
+      headers: {
+        "Content-Type": metrics.contentType,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+      },
     });
   return [
     {

@@ -188,6 +188,8 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems;
 
+/** Of every answer that does not say otherwise: it is nobody's to keep, and what it says that it is. */
+const answerHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
 const mediaType = "application/problem+json";
 
 type ProblemOptions = {
@@ -207,7 +209,7 @@ export function problem(code: ProblemCode, options: ProblemOptions = {}): Respon
   const { title } = problems[code];
   const status = options.status ?? problems[code].status;
   const detail = options.detail ?? problems[code].detail;
-  const headers = new Headers({ "Content-Type": mediaType, ...options.headers });
+  const headers = new Headers({ "Content-Type": mediaType, ...answerHeaders, ...options.headers });
   // The server puts the request's own in its place, where there is one.
   if (status >= 500) headers.set("X-Request-Id", crypto.randomUUID());
   const body: Record<string, unknown> = {
@@ -235,7 +237,10 @@ export function preparedProblem(code: ProblemCode): () => Response {
   const { status, title, detail } = problems[code];
   const type = `urn:stampede:problem:${code}`;
   const body = JSON.stringify({ type, title, status, detail, code, error: detail });
-  const like = new Response(null, { status, headers: { "Content-Type": mediaType } });
+  const like = new Response(null, {
+    status,
+    headers: { "Content-Type": mediaType, ...answerHeaders },
+  });
   return () => new Response(body, like);
 }
 
@@ -249,7 +254,11 @@ export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Resp
   const body = JSON.stringify({ type, title, status, detail, code, error: detail });
   const beforeMs = `${body.slice(0, -1)},"retry_after_ms":`;
   const retryIn = (seconds: number): Response => {
-    const headers = { "Content-Type": mediaType, "Retry-After": String(seconds) };
+    const headers = {
+      "Content-Type": mediaType,
+      "Retry-After": String(seconds),
+      ...answerHeaders,
+    };
     return new Response(null, { status, headers });
   };
   const prepared: Response[] = [];
@@ -263,7 +272,7 @@ export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Resp
   };
 }
 
-const jsonHeaders = new Headers({ "Content-Type": "application/json" });
+const jsonHeaders = new Headers({ "Content-Type": "application/json", ...answerHeaders });
 const jsonLike = new Response(null, { headers: jsonHeaders });
 
 /** 200 with a body that is JSON already. */

@@ -214,9 +214,9 @@ const timeCell = (sql: Sql, column: string): Fragment =>
 
 /**
  * A text as a quoted cell. One that a spreadsheet would take for a formula gets an apostrophe
- * before it, as OWASP advises.
+ * before it, as OWASP advises; also after spaces, and in full width, which some read alike.
  */
 const textCell = (sql: Sql, column: string): Fragment =>
   sql`case when ${sql(column)} is null then ''
-      else '"' || case when ${sql(column)} ~ '^[=+@\t\r\n-]' then '''' else '' end
+      else '"' || case when ${sql(column)} ~ '^[[:space:]]*[=+@\t\r\n＝＋－＠-]' then '''' else '' end
                || replace(${sql(column)}, '"', '""') || '"' end`;

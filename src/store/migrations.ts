@@ -14,11 +14,20 @@ const migrationLockKey = 0x7374616d;
 
 /**
  * @param folder the migrations, as drizzle-kit writes them
+ * @param say told what a migration has found and left as it was
  * @throws DatabaseError when the database is newer than this program
  */
-export async function migrate(connection: Connection, folder: string): Promise<void> {
+export async function migrate(
+  connection: Connection,
+  folder: string,
+  say: (line: string) => void = () => {},
+): Promise<void> {
   // One connection, never recycled: the lock belongs to the session.
-  const sql = connect(connection, { max: 1, max_lifetime: null, idle_timeout: 0 });
+  const session = { max: 1, max_lifetime: null, idle_timeout: 0 } as const;
+  const onnotice: NonNullable<Parameters<typeof connect>[1]>["onnotice"] = (notice) => {
+    if (notice["severity"] === "WARNING") say(String(notice["message"]));
+  };
+  const sql = connect(connection, { ...session, onnotice });
   try {
     await sql`select pg_advisory_lock(${migrationLockKey})`;
     await refuseNewer(sql, folder);

@@ -368,6 +368,13 @@ export const apiKeys = pgTable(
   ],
 );
 
+/** What failed logins have used up: see `access/limits.ts`. */
+export const loginLimits = pgTable("login_limits", {
+  /** What is counted, hashed. */
+  key: text("key").primaryKey(),
+  fullAt: time("full_at").notNull(),
+});
+
 /** Secrets that the program makes for itself once, such as the key of its tokens. */
 export const secrets = pgTable("secrets", {
   name: text("name").primaryKey(),

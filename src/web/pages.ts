@@ -131,6 +131,8 @@ const madeFor = new Map<string, Map<Page, Page>>();
 
 /** The origin in the visitor's address bar, as far as the request tells. */
 function originOf(request: Request): string {
+  // Without a host, or with one that is none, a request has no URL.
+  if (!URL.canParse(request.url)) return "";
   const { protocol, host } = new URL(request.url);
   const isSecure = request.headers.get("X-Forwarded-Proto") === "https";
   const origin = `${isSecure ? "https:" : protocol}//${host}`;

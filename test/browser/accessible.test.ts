@@ -61,7 +61,7 @@ describe.skipIf(noBrowser)("accessible", () => {
       });
       const { user } = accepted(answer, z.object({ user: z.looseObject({ id: z.int() }) }));
       accounts.set(username, {
-        cookie: answer.headers.get("Set-Cookie")?.split(";")[0] ?? "",
+        cookie: answer.headers.getSetCookie()[0]?.split(";")[0] ?? "",
         user: JSON.stringify(user),
       });
     }

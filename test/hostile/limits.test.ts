@@ -1,5 +1,6 @@
 /** How much one client may ask, on the process itself: as one behind a proxy, for this machine is exempt. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
 import { expectRefusal } from "../support/accounts.ts";
 import type { Answer } from "../support/client.ts";
 import { accepted, reservation } from "../support/contract.ts";
@@ -15,7 +16,7 @@ beforeAll(async () => {
   const environment = {
     DATABASE_URL: await postgres.newDatabase(),
     TRUSTED_PROXIES: "127.0.0.1",
-    RATE_LIMITS: "writes=1/5,reads=1/8",
+    RATE_LIMITS: "writes=1/5,reads=1/8,costly=1/2",
   };
   leader = await startServer(environment);
   standby = await startServer(environment);
@@ -45,6 +46,16 @@ describe.each(["leader", "standby"])("through the %s", (name) => {
     expect(statuses(own)).not.toContain(429);
   });
 
+  test("what is costly has a limit of its own, and the document says what is", async () => {
+    const ask = () => server().client.get("/sales/1/audit", from(`${address}9`));
+    expect(statuses(await inTurn(upTo(3), ask))).toEqual([200, 200, 429]);
+    const { text } = await server().client.get("/openapi.json");
+    const { paths } = z
+      .object({ paths: z.record(z.string(), z.record(z.string(), z.looseObject({}))) })
+      .parse(JSON.parse(text));
+    expect(paths["/sales/{sale_id}/audit"]?.["get"]?.["x-cost"]).toBe("costly");
+  });
+
   test("an IPv6 network is one address", async () => {
     const network = name === "leader" ? "2001:db8:1:1" : "2001:db8:2:2";
     const answers = await inTurn(upTo(9), (i) =>
@@ -61,15 +72,6 @@ test("a proxy that was not named is noticed, once", async () => {
   await until("the notice", () => noticed() > 0);
   await inTurn(upTo(200), (i) => server.client.get("/health", from(`192.0.2.${i}`)));
   expect(noticed()).toBe(1);
-});
-
-test("an address listens to twenty streams, others to theirs", async () => {
-  const stopped = new AbortController();
-  const open = (address: string) =>
-    fetch(`${leader.url}/events`, { ...from(address), signal: stopped.signal });
-  const streams = await inTurn(upTo(20), () => open("198.51.100.1"));
-  expect(streams.every(({ status }) => status === 200 || status === 429)).toBe(true);
-  stopped.abort();
 });
 
 describe("whoever holds and does not buy", () => {
@@ -113,5 +115,22 @@ describe("whoever holds and does not buy", () => {
     expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(ttlMs / 1000 - 10);
     expect((await server.client.checkout("cycler", 91, here)).status).toBe(200);
     expect((await server.client.checkout("another", 90, here)).status).toBe(200);
+  });
+
+  test("listens to twenty streams, and others to theirs", async () => {
+    const stopped = new AbortController();
+    const open = async (address: string) => {
+      const ask = { ...from(address), signal: stopped.signal };
+      return (await fetch(`${server.url}/events`, ask)).status;
+    };
+    const here = await inTurn(upTo(21), () => open("198.51.100.20"));
+    expect(here).toEqual([...upTo(20).map(() => 200), 429]);
+    expect(await open("198.51.100.21")).toBe(200);
+    stopped.abort();
+    await until("a place that has come free", async () => {
+      const answer = await fetch(`${server.url}/events`, from("198.51.100.20"));
+      await answer.body?.cancel();
+      return answer.status === 200;
+    });
   });
 });

@@ -165,7 +165,9 @@ describe("two processes", () => {
     const anna = await standby.enter("anna", password, {
       headers: { "X-Forwarded-Proto": "https" },
     });
-    expect(anna.answer.headers.get("Set-Cookie")).toMatch(/^stampede_token=[^;]+;.*; Secure$/);
+    expect(anna.answer.headers.getSetCookie()[0]).toMatch(
+      /^__Host-stampede_token=[^;]+;.*; Secure$/,
+    );
     expect((await leader.me(anna.headers)).json()).toEqual(anna.user);
     expect((await standby.me(anna.headers)).json()).toEqual(anna.user);
 

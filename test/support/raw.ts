@@ -60,19 +60,19 @@ export class RawConnection {
     return connection;
   }
 
-  send(bytes: string): void {
+  send(bytes: string | Uint8Array): void {
     this.#socket.write(bytes);
+  }
+
+  /** Says that nothing more will come, in the middle of whatever it is. */
+  finish(): void {
+    this.#socket.shutdown();
   }
 
   /** Sends something again and again, for as long as the connection is open. */
   trickle(bytes: string, everyMs: number): void {
     const timer = setInterval(() => this.send(bytes), everyMs);
     void this.closed.then(() => clearInterval(timer));
-  }
-
-  /** Reads nothing more. */
-  pause(): void {
-    this.#socket.pause();
   }
 
   end(): void {

@@ -68,6 +68,7 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
     leaderOnly: true,
     methods: {
       GET: {
+        cost: "costly",
         handle: withScope(accounts, "read", (request, server) =>
           records.csv(request, server, which),
         ),
@@ -86,6 +87,7 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
       leaderOnly: true,
       methods: {
         GET: {
+          cost: "costly",
           handle: withScope(accounts, "read", (request) => records.search(queryOf(request.url))),
           summary:
             "Attempts, newest first. A page looks at a million attempts at most, by their " +
@@ -149,6 +151,7 @@ class Records {
       "Content-Type": "text/csv; charset=utf-8; header=present",
       "Content-Disposition": `attachment; filename="sale-${sale.id}-${which}.csv"`,
       "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
     };
     if (request.method === "HEAD") return new Response(null, { headers });
     if (this.#exports >= exportsMax) return problem("overloaded", { retryAfterMs: 5_000 });

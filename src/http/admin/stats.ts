@@ -81,6 +81,7 @@ export function statsRoutes(accounts: Accounts, context: FlashSalesContext): Rou
       path: "/api/admin/sales/:id/curve",
       methods: {
         GET: {
+          cost: "costly",
           handle: withScope(accounts, "read", (request) => curveOf(request, curves, context)),
           summary: "How a sale sold over time",
           description: `About ${curvePointsMax} points, closer where it sold faster.`,

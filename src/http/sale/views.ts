@@ -73,6 +73,7 @@ export function viewRoutes(context: ViewContext): Route[] {
       methods: {
         GET: {
           handle: (r) => views.audit(param(r, "sale_id")),
+          cost: "costly",
           summary: "The live proof of a sale",
           description: "Asked of PostgreSQL, not of memory; made anew at most once a second.",
           path: saleParam,

@@ -1,8 +1,9 @@
 /** Who may call a route; and registering, logging in and out, and changing one's password. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
-import type { Account, Accounts, Refused, TooMany } from "../../access/accounts.ts";
-import { sessionCookie, setCookie } from "../../access/cookies.ts";
+import type { Account, Accounts, LoginFrom, Refused, TooMany } from "../../access/accounts.ts";
+import { cookieOf, deviceCookie, sessionCookie, setCookie } from "../../access/cookies.ts";
+import { deviceLifeMs } from "../../access/devices.ts";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { readBody, textField } from "../body.ts";
 import { unauthenticated } from "../callers.ts";
@@ -17,7 +18,7 @@ type AccountHandler = (
 ) => Response | Promise<Response>;
 
 /** Lets in whoever is logged in; answers everybody else by itself. */
-export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
+function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
     const who = await accounts.identify(request);
     if (who === "unauthenticated" || who.kind === "guest") {
@@ -207,20 +208,27 @@ async function logIn(
 ): Promise<Response> {
   const body = await readBody(request, credentials);
   if (body instanceof Response) return body;
-  const { address } = accounts.clients.of(request, server);
-  const outcome = await accounts.login(body, address);
+  const outcome = await accounts.login(body, fromOf(accounts, request, server));
   switch (outcome.word) {
     case "logged_in": {
-      const { token, lifeMs, account } = outcome;
+      const { token, device, lifeMs, account } = outcome;
       const seconds = Math.floor(lifeMs / 1000);
       const response = fresh(json({ token, expires_in: seconds, user: account }));
-      response.headers.set("Set-Cookie", setCookie(request, sessionCookie, token, seconds));
+      response.headers.append("Set-Cookie", setCookie(request, sessionCookie, token, seconds));
+      const known = setCookie(request, deviceCookie, device, Math.floor(deviceLifeMs / 1000));
+      response.headers.append("Set-Cookie", known);
       return response;
     }
     default:
       return refused(outcome);
   }
 }
+
+/** Where a password is tried from. */
+const fromOf = (accounts: Accounts, request: Request, server: Server<undefined>): LoginFrom => ({
+  address: accounts.clients.of(request, server).address,
+  deviceCookie: cookieOf(request, deviceCookie),
+});
 
 async function changePassword(
   accounts: Accounts,
@@ -230,9 +238,13 @@ async function changePassword(
 ): Promise<Response> {
   const body = await readBody(request, newPassword);
   if (body instanceof Response) return body;
-  const { address } = accounts.clients.of(request, server);
   const given = { present: body.current_password, next: body.new_password };
-  const outcome = await accounts.changePassword(request, account, given, address);
+  const outcome = await accounts.changePassword(
+    request,
+    account,
+    given,
+    fromOf(accounts, request, server),
+  );
   switch (outcome.word) {
     case "changed":
       return new Response(null, { status: 204 });

@@ -144,7 +144,9 @@ export function backFrom(search: string): string {
   const base = "http://here.invalid";
   if (!asked.startsWith("/") || !URL.canParse(asked, base)) return "/account";
   const { origin, pathname, search: query, hash } = new URL(asked, base);
-  return origin === base && pathname !== "/login" ? pathname + query + hash : "/account";
+  // A path may begin with two slashes once its dots are taken out; a browser reads a host there.
+  const isHere = origin === base && !pathname.startsWith("//");
+  return isHere && pathname !== "/login" ? pathname + query + hash : "/account";
 }
 
 /** Where to log in and come back to the page that asks. */
