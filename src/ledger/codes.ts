@@ -7,7 +7,7 @@ import type { ArchivedCode, CodeUser, Lookup, Purchase, Release, Unit } from "./
 import type { LedgerState, Reservation, SaleState } from "./state.ts";
 
 /** A code as the ledger or the records know it. */
-export type Known =
+type Known =
   /** On the books, or sold. */
   | { readonly is: "held"; readonly of: Reservation; readonly sale: SaleState }
   /** Not on the books any more. `sale`: null when it is settled. */

@@ -56,7 +56,7 @@ export function windowAt(schedule: Schedule, now: number): Window | null {
 }
 
 /** The window that a moment falls in, and the one after it; null where there is none. */
-export type Windows = { readonly present: Window | null; readonly next: Window | null };
+type Windows = { readonly present: Window | null; readonly next: Window | null };
 
 /** The windows of a schedule, found once for each: that takes a millisecond. */
 export class Calendar {

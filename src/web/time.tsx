@@ -105,7 +105,7 @@ export const zoneText = (): string => {
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
     .formatToParts(new Date())
     .find(({ type }) => type === "timeZoneName")?.value;
-  return offset === undefined || offset === timeZone ? timeZone : `${timeZone}, ${offset}`;
+  return timeZone === "UTC" || offset === undefined ? timeZone : `${timeZone}, ${offset}`;
 };
 
 /** Minutes and seconds until `to`, as large figures. Screen readers are told the moment instead. */

@@ -46,6 +46,6 @@ describe.skipIf(noBrowser)("an account", () => {
     await client.enter("anna", better);
     // This page is still logged in.
     await page.reload();
-    await page.getByText("Logged in as anna").waitFor();
+    await page.getByRole("main").getByText("Logged in as anna").waitFor();
   });
 });

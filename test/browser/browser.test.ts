@@ -239,7 +239,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     await says(counter, "2 left");
     await button(counter, /^Buy for \$12\.50$/).click();
     await says(counter, "It is yours.");
-    await says(counter, "You have as many as one person may have in this sale: 1.");
+    await says(counter, "You have bought 1, as many as one person may have in this sale.");
     await page.getByRole("link", { name: "My purchases" }).first().click();
     const slip = page.getByRole("main").getByRole("listitem");
     await says(slip, "Tin giraffe");

@@ -91,6 +91,25 @@ describe.skipIf(noBrowser)("the pages", () => {
     }
   }
 
+  // Before others, by chance, take the last one.
+  test("the wall is driven by keys, and turns by itself when others are quicker", async () => {
+    await using visited = await visit("/");
+    const { page } = visited;
+    await page.locator(".legend-coming button").click();
+    const wall = page.getByRole("application");
+    await wall.focus();
+    await page.keyboard.press("End");
+    await says(page.locator(".inspector"), "No. 40");
+    await says(page.locator(".inspector"), "free");
+    await post("/checkout?user_id=somebody&id=40");
+    await says(page.locator(".inspector"), "taken");
+    await page.keyboard.press("ArrowLeft");
+    await says(page.locator(".inspector"), "No. 39");
+    await page.keyboard.press("Enter");
+    await says(page.locator(".inspector"), "held for you");
+    await says(page.locator("#mine-title + p"), "1 reserved");
+  });
+
   test("the drop: reserve, keep it through a reload, buy; reserve another, give it back", async () => {
     await using visited = await visit("/");
     const { page } = visited;
@@ -125,24 +144,6 @@ describe.skipIf(noBrowser)("the pages", () => {
     await any.click();
     await says(page.locator(".hero-state"), "3 held and not paid yet; 3 is the most");
     expect(await any.getAttribute("aria-disabled")).toBe("true");
-  });
-
-  test("the wall is driven by keys, and turns by itself when others are quicker", async () => {
-    await using visited = await visit("/");
-    const { page } = visited;
-    await page.locator(".legend-coming button").click();
-    const wall = page.getByRole("application");
-    await wall.focus();
-    await page.keyboard.press("End");
-    await says(page.locator(".inspector"), "No. 40");
-    await says(page.locator(".inspector"), "free");
-    await post("/checkout?user_id=somebody&id=40");
-    await says(page.locator(".inspector"), "taken");
-    await page.keyboard.press("ArrowLeft");
-    await says(page.locator(".inspector"), "No. 39");
-    await page.keyboard.press("Enter");
-    await says(page.locator(".inspector"), "held for you");
-    await says(page.locator("#mine-title + p"), "1 reserved");
   });
 
   test("a theme that is chosen stays", async () => {

@@ -330,9 +330,13 @@ export class History {
       command.expectedPriceCents,
     ]);
     const sale = this.#askedFor(command.sale);
-    if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
+    if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     this.#rightCheckout(command, asked, sale, right);
-    if (sale?.previous) this.#rightCheckout(command, asked, sale.previous, right);
+    if (sale?.previous) {
+      // While it is replaced it is shut.
+      right.push({ word: "sale_not_open" });
+      this.#rightCheckout(command, asked, sale.previous, right);
+    }
     const code = "reservation" in outcome ? outcome.reservation.code : null;
     const given = outcome.word === "reserved_again" ? { word: "again", code } : outcome;
     const isRight = right.some(
@@ -369,8 +373,7 @@ export class History {
     const isGuest = !isProven(buyer);
     if (sale?.kind === "product" && isGuest) {
       right.push({ word: "unauthenticated" });
-      if (!sale.isSeen) right.push({ word: "sale_not_found" });
-      if (!this.#isForgotten(sale)) return;
+      if (sale.isSeen && !this.#isForgotten(sale)) return;
     }
     const byKey = this.#byKey(buyer, key, asked);
     right.push(...byKey.answers);
@@ -532,10 +535,13 @@ export class History {
       command.expectedPriceCents,
     ]);
     const sale = command.saleId === "unknown" ? null : (this.sales.get(command.saleId) ?? null);
-    if (sale !== null && outcome.word !== "sale_not_found") sale.isSeen = true;
+    if (sale !== null && !isOfAnySale.has(outcome.word)) sale.isSeen = true;
     const right: Answer[] = [];
     this.#rightBuy(command, asked, sale, right);
-    if (sale?.previous) this.#rightBuy(command, asked, sale.previous, right);
+    if (sale?.previous) {
+      right.push({ word: "sale_not_open" });
+      this.#rightBuy(command, asked, sale.previous, right);
+    }
     const code = outcome.word === "purchased_again" ? outcome.of.code : undefined;
     const word = code === undefined ? outcome.word : "again";
     if (!right.some((one) => one.word === word && (one.code === undefined || one.code === code))) {
@@ -552,8 +558,7 @@ export class History {
     const { buyer, key, itemId, quantity, expectedPriceCents: price } = command;
     if (sale?.kind === "product" && !isProven(buyer)) {
       right.push({ word: "unauthenticated" });
-      if (!sale.isSeen) right.push({ word: "sale_not_found" });
-      if (!this.#isForgotten(sale)) return;
+      if (sale.isSeen && !this.#isForgotten(sale)) return;
     }
     if (sale === null && command.saleId === "unknown") {
       right.push({ word: "sale_not_found" });
@@ -763,6 +768,9 @@ export class History {
 
 /** An answer that is right; of `again` the code too. */
 type Answer = { readonly word: string; readonly code?: string };
+
+/** Words that say nothing of whether there is such a sale. */
+const isOfAnySale = new Set(["sale_not_found", "idempotency_key_reused", "reserved_again"]);
 
 const wordIs = ({ word }: { readonly word: string }, right: readonly string[]): string | null =>
   right.includes(word) ? null : `right would be ${right.join(" or ")}`;

@@ -37,7 +37,7 @@ const expected = [
   mishapMark,
   "there already",
   "another leader has begun",
-  "the machine's clock was set back",
+  "the machine's clock was set",
   "is closed",
   "the program is stopping",
   "too many",

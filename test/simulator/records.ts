@@ -448,7 +448,7 @@ export class MemoryRecords {
         (this.#effectiveOf.get(terms.id) ?? []).filter(({ seq }) => seq > checkpoint.seq),
       )
       .toSorted((a, b) => a.seq - b.seq);
-    const coupons = [...this.coupons.values()].map((coupon) => ({ ...coupon }));
+    const coupons = structuredClone([...this.coupons.values()]);
     const keyedClaims = this.#keyedClaims(last.at);
     return {
       ...last,

@@ -319,15 +319,13 @@ export class World {
   #ask(command: Asked, dice: Random, triesLeft = 3): void {
     const machine = this.#machine(dice);
     this.#asked.push(command);
-    const again = (): void => {
-      if (triesLeft === 0 || !dice.chance(0.6)) return;
+    const wait = (isAnswered: boolean): void => {
+      if (isAnswered || triesLeft === 0 || !dice.chance(0.6)) return;
       this.loop.after(dice.between(10, 3_000), () =>
         this.#ask(withNewCode(command, dice), dice, triesLeft - 1),
       );
     };
-    void this.#answer(machine, command).then((isAnswered) => {
-      if (!isAnswered) again();
-    });
+    void this.#answer(machine, command).then(wait);
   }
 
   /** Whether an answer came. */
@@ -387,13 +385,12 @@ export class World {
     const command = { kind: "create_coupon", coupon, amount: dice.between(1, 5) } as const;
     const { leader } = machine;
     if (leader === null) return;
-    const op = (this.#ops += 1);
-    void machine
-      .untilKilled(leader.writer.submit(Object.assign({ ...command }, { op })))
-      .then((outcome) => {
-        if (outcome !== undefined) this.auditor.answered(op, command.kind, outcome);
-      })
-      .catch((error: unknown) => this.#failed(command, error));
+    const work = async (): Promise<void> => {
+      const op = (this.#ops += 1);
+      const outcome = await leader.writer.submit(Object.assign({ ...command }, { op }));
+      this.auditor.answered(op, command.kind, outcome);
+    };
+    void machine.untilKilled(work()).catch((error: unknown) => this.#failed(command, error));
   }
 
   #read(dice: Random): void {
@@ -607,7 +604,7 @@ export class World {
     const dice = new Random(1);
     const ttlMs = this.#settings.hourlySale.reservationTtlMs;
     const targets: KnownSale[] = [];
-    this.#announceLast(dice);
+    this.#announceLast();
     this.#wait(2_000);
     // What is held runs out within one TTL; then every unit is to be had.
     const neededMs = 2 * ttlMs + 60_000;
@@ -644,13 +641,12 @@ export class World {
   }
 
   /** A sale for the end, that there is one. */
-  #announceLast(dice: Random): void {
+  #announceLast(): void {
     const sales = this.#machines.find(({ leads }) => leads)?.leader?.selling.products;
     const startsAt = this.#now;
     const items = [{ productId: 1, stock: 3, priceCents: 100 }];
     const sale = { title: "last", startsAt, endsAt: startsAt + dayMs, perUserLimit: 1, items };
     void sales?.create(sale).catch((error: unknown) => this.#failed({ kind: "announce" }, error));
-    void dice;
   }
 }
 

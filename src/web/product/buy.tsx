@@ -113,11 +113,11 @@ function hindrance(of: ProductSale): string | null {
 
 function limitWords({ per_user_limit: limit }: ProductSale): string {
   const [own, unpaid] = [boughtUnits.value, heldUnits.value];
-  const most = `${count(limit)} ${limit === 1 ? "is" : "are"} as many as one person may have in this sale.`;
-  if (own + unpaid < limit) return most;
-  if (unpaid === 0) return `You have bought ${count(own)}. ${most}`;
-  const has = own === 0 ? "" : `${count(own)} bought and `;
-  return `You have ${has}${count(unpaid)} held and not paid yet. ${most} What is held is in the bar below.`;
+  const most = "as many as one person may have in this sale";
+  if (own + unpaid < limit) return `You have ${count(limit)}, ${most}.`;
+  if (unpaid === 0) return `You have bought ${count(own)}, ${most}.`;
+  const has = own === 0 ? "" : `bought ${count(own)}, and `;
+  return `You have ${has}${count(unpaid)} held and not paid yet: ${most}. What is held is in the bar below.`;
 }
 
 const buy = async (of: ProductSale, n: number): Promise<Done> => {
