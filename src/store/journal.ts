@@ -90,6 +90,8 @@ export class Journal {
     { readonly nth: number; readonly outcome: CreateCouponOutcome }
   >();
   readonly #remaining = new Map<number, number>();
+  /** Ends that were moved in this batch, by the ids of the sales. */
+  readonly #ends = new Map<number, { readonly endsAt: number; readonly closed: boolean }>();
 
   constructor(session: WriterSession) {
     this.#session = session;
@@ -107,6 +109,7 @@ export class Journal {
       this.#add(nth, command, outcome);
       nth += 1;
     });
+    this.#addSaleEnds();
     this.#addCouponFigures();
     const names: string[] = [];
     const arrays: string[] = [];
@@ -297,8 +300,15 @@ export class Journal {
       sale_id: saleId,
     });
     if (outcome.word !== "sale_changed") return;
-    const ends_at = `"${isoTime(outcome.endsAt)}"`;
-    this.#saleEnds.add({ id: saleId, ends_at, closed: String(outcome.closed) });
+    this.#ends.set(saleId, outcome);
+  }
+
+  /** A sale's row gets the end that it has at the end of the batch, once a batch. */
+  #addSaleEnds(): void {
+    for (const [id, { endsAt, closed }] of this.#ends) {
+      this.#saleEnds.add({ id, ends_at: `"${isoTime(endsAt)}"`, closed: String(closed) });
+    }
+    this.#ends.clear();
   }
 
   #addCreateCoupon(nth: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {

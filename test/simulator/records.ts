@@ -453,9 +453,9 @@ export class MemoryRecords {
         terms: sale,
         attempts: row.attempts + this.#countAttempts(row, last.seq),
         checkpoint: checkpoint ?? { seq: 0, sold: 0, open: [] },
-        purchases: (this.#purchasesOf.get(sale.id) ?? []).toSorted(
-          (a, b) => a.seq - b.seq || a.unit - b.unit,
-        ),
+        purchases: (this.#purchasesOf.get(sale.id) ?? [])
+          .toSorted((a, b) => a.seq - b.seq || a.unit - b.unit)
+          .map(storedPurchase),
       };
     });
     const effective = sales
@@ -470,13 +470,18 @@ export class MemoryRecords {
       settled,
       sales,
       catalogues,
-      terms: this.#terms.filter(({ afterSeq }) =>
-        sales.some(({ checkpoint }) => checkpoint.seq <= afterSeq),
-      ),
+      terms: this.#termsSince(Math.min(...sales.map(({ checkpoint }) => checkpoint.seq))),
       effective: inPages(effective),
       coupons: inPages(coupons.toSorted((a, b) => a.id - b.id)),
       keyedClaims,
     };
+  }
+
+  /** The terms that have begun since an attempt, and the one before. */
+  #termsSince(seq: number): readonly BegunTerm[] {
+    if (seq === Infinity) return [];
+    const first = this.#terms.findLastIndex(({ afterSeq }) => afterSeq < seq);
+    return this.#terms.slice(Math.max(first, 0));
   }
 
   #keyedClaims(now: number): Recovered["keyedClaims"] {
@@ -797,6 +802,13 @@ function purchaseRow(
     orderRequest: order?.request ?? null,
   };
 }
+
+const storedPurchase = ({
+  saleId: _sale,
+  itemStock: _stock,
+  userLimit: _limit,
+  ...purchase
+}: PurchaseRow): StoredPurchase => purchase;
 
 function pushTo<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const there = map.get(key);

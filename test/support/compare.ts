@@ -62,7 +62,8 @@ export function factsOf(outcome: SaleOutcome): Facts {
     if (outcome.word !== "extended") return { word, ...of };
     return { word, ...of, expiresAt: outcome.of.expiresAt, due: outcome.due };
   }
-  const { retryAt, ...told } = { retryAt: null, ...outcome };
+  // When it was said, the time of the decision is.
+  const { retryAt, at: _at, ...told } = { retryAt: null, at: 0, ...outcome };
   return outcome.word === "user_limit_reached" ? { ...told, retryAt } : told;
 }
 
