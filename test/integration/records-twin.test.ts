@@ -6,7 +6,12 @@
 import { expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import type { Buyer } from "../../src/ledger/buyers.ts";
-import type { Command, Outcome, SoldUnit } from "../../src/ledger/commands.ts";
+import {
+  extensionMsMax,
+  type Command,
+  type Outcome,
+  type SoldUnit,
+} from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import { databaseRecords } from "../../src/store/database-records.ts";
@@ -158,7 +163,7 @@ class History {
     const code = this.#code();
     const known = dice.pick(this.codes) ?? code;
     const by = dice.chance(0.6) ? buyer : null;
-    const kind = dice.between(0, 12);
+    const kind = dice.between(0, 13);
     if (kind < 5) {
       return { kind: "checkout", buyer, item, sale, code, key, expectedPriceCents };
     }
@@ -180,6 +185,10 @@ class History {
     const coupon = dice.pick(names) ?? "TEN";
     if (kind < 11) return { kind: "create_coupon", coupon, amount: dice.between(1, 4) };
     if (kind < 12) return { kind: "claim", coupon, buyer, key };
+    if (kind < 13) {
+      const ms = dice.chance(0.2) ? extensionMsMax : dice.between(1, 3 * ttlMs);
+      return { kind: "extend", code: known, ms, lookup: null };
+    }
     const endsAt = dice.chance(0.5) ? "now" : this.#now + dice.between(1, 100_000);
     return { kind: "change_sale", saleId: sale, endsAt };
   }
@@ -364,6 +373,7 @@ class History {
       { ...other, itemId: 99 },
     ];
     for (const of of forged) await this.#forgedSale(firstSeq, of, unit);
+    await this.#forgedExtensions(firstSeq, unit);
     await this.#forgedClaims(firstSeq);
     // A number that was given already: another writer was there.
     if (this.#open.seq > 0) await this.#forgedSale(this.#open.seq, other, unit);
@@ -379,6 +389,24 @@ class History {
       outcomes: [{ word: "purchased", of }],
     };
     expect(await this.#tried(({ term }) => term.commit(batch))).toBe(false);
+  }
+
+  async #forgedExtensions(firstSeq: number, of: SoldUnit): Promise<void> {
+    const extend = { kind: "extend", code: of.code, ms: 1, lookup: null } as const;
+    for (const [ms, saleId] of [
+      [0, of.saleId],
+      [extensionMsMax + 1, of.saleId],
+      [1, 999],
+    ] as const) {
+      const due = this.#now + ms;
+      const batch: Batch = {
+        firstSeq,
+        at: this.#now,
+        commands: [extend],
+        outcomes: [{ word: "extended", of: { ...of, saleId }, due }],
+      };
+      expect(await this.#tried(({ term }) => term.commit(batch))).toBe(false);
+    }
   }
 
   async #forgedClaims(firstSeq: number): Promise<void> {

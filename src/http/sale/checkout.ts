@@ -148,6 +148,7 @@ function extendingRoute(context: CheckoutContext, buying: Buying): Route {
           "already_purchased",
           "sale_ended",
           "code_expired",
+          "cross_site",
           "overloaded",
         ],
       },
