@@ -47,6 +47,8 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+type Tell = (line: string) => void;
+
 /** More than a pipe takes at once: what `say` writes the exit would cut off. */
 async function sayAll(text: string): Promise<void> {
   try {
@@ -60,9 +62,9 @@ async function sayAll(text: string): Promise<void> {
 /** In the executable the migrations lie beside the program. */
 const migrationsFolder = join(import.meta.dir, packed === undefined ? "../drizzle" : "drizzle");
 
-async function openDatabase(config: Config): Promise<Database> {
+async function openDatabase(config: Config, tell: Tell): Promise<Database> {
   if (config.databaseUrl === undefined) {
-    return await startEmbedded({ dataDir: config.dataDir, log: say });
+    return await startEmbedded({ dataDir: config.dataDir, log: tell });
   }
   const { hostname, port, pathname } = new URL(config.databaseUrl);
   return {
@@ -75,11 +77,15 @@ async function openDatabase(config: Config): Promise<Database> {
 }
 
 /** Starts what the program keeps its records in, brought up to date. */
-async function prepareDatabase(config: Config, signal?: AbortSignal): Promise<Database> {
-  const database = await openDatabase(config);
+async function prepareDatabase(
+  config: Config,
+  signal?: AbortSignal,
+  tell: Tell = say,
+): Promise<Database> {
+  const database = await openDatabase(config, tell);
   try {
-    await waitForDatabase(database, say, signal);
-    if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder, say);
+    await waitForDatabase(database, tell, signal);
+    if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder, tell);
     return database;
   } catch (error) {
     await database.leave();
@@ -263,7 +269,10 @@ const runUserPassword = (config: Config, name: string): Promise<void> =>
   });
 
 async function runKey(config: Config, call: KeyCall): Promise<void> {
-  const database = await prepareDatabase(config);
+  // What is printed is the key, for a script to take.
+  const database = await prepareDatabase(config, undefined, (line) => {
+    process.stderr.write(`${line}\n`);
+  });
   const sql = openPool(database.connection);
   try {
     await runKeyCommand(openDb(sql), call, { now: Date.now(), say });

@@ -99,6 +99,8 @@ export type ChangeOutcome =
 type GivenCredentials = { readonly username: string; readonly password: string };
 type NewAccount = GivenCredentials & { readonly role: UserRole };
 
+const always = (): boolean => true;
+
 const notLeading = "this process does not lead any more";
 
 /**
@@ -145,8 +147,11 @@ export class Accounts {
    * Who sends a request.
    * @throws UnavailableError where nobody can tell at the moment
    */
-  identify(request: Request): Identity | Unauthenticated | Promise<Identity | Unauthenticated> {
-    return identify(request, this.#proofs);
+  identify(
+    request: Request,
+    mayVerify: () => boolean = always,
+  ): Identity | Unauthenticated | Promise<Identity | Unauthenticated> {
+    return identify(request, this.#proofs, mayVerify);
   }
 
   /**

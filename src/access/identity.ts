@@ -66,10 +66,15 @@ export type Proofs = {
   readonly userTokens: Pick<UserTokens, "find" | "known">;
 };
 
-/** @throws UnavailableError where nobody can tell at the moment */
+/**
+ * @param mayVerify asked before a token is verified that is not known: that takes a while, and who
+ * sends what does not count may not have it done as often as they please
+ * @throws UnavailableError where nobody can tell at the moment
+ */
 export function identify(
   request: Request,
   proofs: Proofs,
+  mayVerify: () => boolean,
 ): Identity | Unauthenticated | Promise<Identity | Unauthenticated> {
   const { headers } = request;
   const authorization = headers.get("Authorization");
@@ -86,6 +91,7 @@ export function identify(
   }
   const known = proofs.userTokens.known(token);
   if (known !== undefined) return customerIdentity(known);
+  if (!mayVerify()) return "unauthenticated";
   return isLoginToken(token)
     ? proofs.account(token).then(accountIdentity)
     : proofs.userTokens.find(token).then(customerIdentity);

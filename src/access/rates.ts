@@ -102,6 +102,14 @@ export class Rates {
     return this.#take(kind, network, this.#guests[kind], "address");
   }
 
+  /** Whether a guest's next request would be refused; nothing is counted. */
+  isSpent(kind: RateKind, network: string): boolean {
+    const { stepMs, spanMs } = this.#guests[kind];
+    const now = this.#now();
+    const fullAt = this.#fullAt[kinds * this.#placeOf(network) + offsets[kind]] ?? 0;
+    return Math.max(fullAt, now) + stepMs - now > spanMs + 0.001;
+  }
+
   /**
    * A request of a proven buyer.
    * @param buyer one text for a buyer, which is no address; null for a key, which is nobody

@@ -39,13 +39,13 @@ const forbidden = preparedProblem("forbidden");
 
 export class Buyers {
   readonly #accounts: Pick<Accounts, "identify">;
-  readonly #gate: Pick<Gate, "admit"> | null;
+  readonly #gate: Pick<Gate, "admit" | "mayVerify"> | null;
   readonly #access: Access;
 
   constructor(by: {
     readonly accounts: Pick<Accounts, "identify">;
     /** Null: nobody is counted. */
-    readonly gate: Pick<Gate, "admit"> | null;
+    readonly gate: Pick<Gate, "admit" | "mayVerify"> | null;
     readonly access: Access;
   }) {
     this.#accounts = by.accounts;
@@ -63,7 +63,7 @@ export class Buyers {
     userId: string | null,
     go: (asker: Asker, network: string | null) => Answer,
   ): Answer {
-    return this.#known(request, (who) => {
+    return this.#known(request, server, (who) => {
       const asker = this.#askerOf(who, userId);
       return asker instanceof Response ? asker : this.#counted(request, server, who, asker, go);
     });
@@ -71,15 +71,20 @@ export class Buyers {
 
   /** Goes on with who shows a code: a guest need not say who they are. */
   withCode(request: Request, server: Server<undefined>, go: (asker: CodeAsker) => Answer): Answer {
-    return this.#known(request, (who) => {
+    return this.#known(request, server, (who) => {
       const asker = this.#codeAskerOf(who);
       return asker instanceof Response ? asker : this.#counted(request, server, who, asker, go);
     });
   }
 
   /** Goes on with a buyer who is proven, or whom a merchant names. */
-  asProven(request: Request, userId: string | null, go: (asker: Asker) => Answer): Answer {
-    return this.#known(request, (who) => {
+  asProven(
+    request: Request,
+    server: Server<undefined>,
+    userId: string | null,
+    go: (asker: Asker) => Answer,
+  ): Answer {
+    return this.#known(request, server, (who) => {
       if (who.kind === "guest") return notKnown();
       const asker = this.#askerOf(who, userId);
       return asker instanceof Response ? asker : go(asker);
@@ -87,10 +92,17 @@ export class Buyers {
   }
 
   /** Without waiting for what is known at once: who is a guest nearly always is. */
-  #known(request: Request, go: (who: Identity) => Answer): Answer {
-    const who = this.#accounts.identify(request);
-    const settled = (known: Identity | Unauthenticated): Answer =>
-      known === "unauthenticated" ? notKnown() : go(known);
+  #known(request: Request, server: Server<undefined>, go: (who: Identity) => Answer): Answer {
+    const gate = this.#gate;
+    const who = this.#accounts.identify(
+      request,
+      () => gate?.mayVerify(request, server, "writes") ?? true,
+    );
+    const settled = (known: Identity | Unauthenticated): Answer => {
+      if (known !== "unauthenticated") return go(known);
+      const refused = gate?.admit(request, server, "writes", known);
+      return refused instanceof Response ? refused : notKnown();
+    };
     return who instanceof Promise ? who.then(settled) : settled(who);
   }
 
@@ -154,7 +166,7 @@ type BuyerHandler = (request: BunRequest, server: Server<undefined>, asker: Aske
 export function withBuyer(accounts: Pick<Accounts, "identify">, handle: BuyerHandler): Handler {
   const buyers = new Buyers({ accounts, gate: null, access: "guarded" });
   return (request, server) =>
-    buyers.asProven(request, null, (asker) => handle(request, server, asker));
+    buyers.asProven(request, server, null, (asker) => handle(request, server, asker));
 }
 
 const isNamed = (buyer: Buyer, userId: string | null): boolean =>

@@ -60,7 +60,8 @@ export class Gate {
     const kind = changes ? "writes" : (cost ?? "reads");
     const network = networkOf(this.#options.clients.addressOf(request, server));
     if (isLoopback(network)) return null;
-    const who = this.#options.accounts.identify(request);
+    const rates = this.#rates;
+    const who = this.#options.accounts.identify(request, () => !rates.isSpent(kind, network));
     return who instanceof Promise
       ? who.then((known) => this.#take(kind, network, known))
       : this.#take(kind, network, who);
@@ -74,11 +75,18 @@ export class Gate {
     request: Request,
     server: Server<undefined>,
     kind: RateKind,
-    who: Identity,
+    who: Identity | Unauthenticated,
   ): Response | string | null {
     if (this.#rates === null || isSelling(who)) return null;
     const network = networkOf(this.#options.clients.addressOf(request, server));
     return isLoopback(network) ? null : (this.#take(kind, network, who) ?? network);
+  }
+
+  /** Whether somebody whose token is not known may have it verified. */
+  mayVerify(request: Request, server: Server<undefined>, kind: RateKind): boolean {
+    if (this.#rates === null) return true;
+    const network = networkOf(this.#options.clients.addressOf(request, server));
+    return isLoopback(network) || !this.#rates.isSpent(kind, network);
   }
 
   #take(kind: RateKind, network: string, who: Identity | Unauthenticated): Response | null {
@@ -146,7 +154,8 @@ function isOriginOf(origin: string, host: string): boolean {
   return URL.canParse(url) && new URL(url).host === named;
 }
 
-const isSelling = (who: Identity): boolean => who.kind === "key" && who.key.scopes.includes("sell");
+const isSelling = (who: Identity | Unauthenticated): boolean =>
+  who !== "unauthenticated" && who.kind === "key" && who.key.scopes.includes("sell");
 
 function takeOf(
   rates: Rates,

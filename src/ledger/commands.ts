@@ -129,7 +129,13 @@ export type SoldUnit = Unit & {
 
 export type CheckoutOutcome =
   | { readonly word: "reserved" | "reserved_again"; readonly reservation: Unit }
-  | { readonly word: "item_reserved"; readonly saleId: number; readonly retryAt: number }
+  | {
+      readonly word: "item_reserved";
+      readonly saleId: number;
+      /** When a unit may come free, and when that was said. */
+      readonly retryAt: number;
+      readonly at: number;
+    }
   | {
       readonly word: "sale_not_open";
       readonly saleId: number | null;

@@ -163,8 +163,10 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
     const own = youngestOf(holder, item);
     if (own !== undefined) return { word: "reserved_again", reservation: unitOf(own) };
   }
-  if (noneFree)
-    return { word: "item_reserved", saleId: id, retryAt: freeAgainAt(sale, index, now) };
+  if (noneFree) {
+    const retryAt = freeAgainAt(sale, index, now);
+    return { word: "item_reserved", saleId: id, retryAt, at: now };
+  }
   if (isFull) return limitReached(sale, holder, 1);
   const itemId = item === "any" ? lowestFreeItem(sale) : item;
   if (isPriceChanged(sale, itemId - 1, command)) return { word: "price_changed", saleId: id };
@@ -319,7 +321,7 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   // What lapsed of theirs is free to others, and they have it first.
   const free = (sale.free[index] ?? 0) + ownLive;
   if (free < quantity) {
-    return { word: "item_reserved", saleId, retryAt: freeAgainAt(sale, index, now) };
+    return { word: "item_reserved", saleId, retryAt: freeAgainAt(sale, index, now), at: now };
   }
   const held = holder === undefined ? 0 : heldBy(holder) - ownLive;
   if (held + quantity > sale.terms.perUserLimit) return limitReached(sale, holder, quantity);

@@ -26,20 +26,20 @@ type UpdatedRows<C extends Columns> = {
   readonly columns: C;
 };
 
+type Row<C extends Columns> = { readonly [column in keyof C]: Element };
+
 export class Rows<const C extends Columns> {
   readonly #kind: InsertedRows<C> | UpdatedRows<C>;
   readonly #names: readonly (keyof C & string)[];
-  #arrays: Element[][];
-  #count = 0;
+  #rows: Row<C>[] = [];
 
   constructor(kind: InsertedRows<C> | UpdatedRows<C>) {
     this.#kind = kind;
     this.#names = Object.keys(kind.columns);
-    this.#arrays = this.#names.map(() => []);
   }
 
   get count(): number {
-    return this.#count;
+    return this.#rows.length;
   }
 
   /** Parameters that its statement takes. */
@@ -47,20 +47,15 @@ export class Rows<const C extends Columns> {
     return this.#names.length;
   }
 
-  add(row: { readonly [column in keyof C]: Element }): void {
-    for (let i = 0; i < this.#names.length; i += 1) {
-      const name = this.#names[i];
-      if (name !== undefined) this.#arrays[i]?.push(row[name]);
-    }
-    this.#count += 1;
+  add(row: Row<C>): void {
+    this.#rows.push(row);
   }
 
   /** The rows as array literals, one a column; there are none afterwards. */
   take(): string[] {
-    const taken = this.#arrays.map((elements) => `{${elements.join(",")}}`);
-    this.#arrays = this.#names.map(() => []);
-    this.#count = 0;
-    return taken;
+    const rows = this.#rows;
+    this.#rows = [];
+    return this.#names.map((name) => `{${rows.map((row) => row[name]).join(",")}}`);
   }
 
   /** Its part of a batch's statement, with its arrays as parameters `$first`, `$first + 1`, … */

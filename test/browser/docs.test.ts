@@ -70,7 +70,7 @@ describe.skipIf(noBrowser)("in a browser", () => {
     const { page, wrong } = visited;
     await page.getByRole("heading", { name: "Stampede" }).first().waitFor();
     await page.getByText("Reserve one unit of an item").first().waitFor();
-    await page.getByRole("button", { name: "Test Request" }).first().click();
+    await page.getByRole("button", { name: "Test Request (get /sale)" }).click();
     await page.getByRole("button", { name: /^Send/ }).first().click();
     await page.getByText("200 OK").first().waitFor();
     expect(wrong).toEqual([]);

@@ -114,6 +114,9 @@ describe.skipIf(noBrowser)("the truth", () => {
     const why = "0 bought, 2 held and not paid yet; 2 is the most one person may have";
     await says(drop.page.locator(".hero-state"), why);
     expect(await drop.page.locator(".take-any").getAttribute("title")).toContain(why);
+    // A button that is off says why when it is pressed all the same.
+    await drop.page.getByRole("button", { name: "Surprise me" }).click({ force: true });
+    await says(barOf(drop.page), why);
     await barOf(drop.page)
       .getByRole("button", { name: /^Buy all / })
       .click();

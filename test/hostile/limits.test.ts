@@ -65,6 +65,14 @@ describe.each(["leader", "standby"])("through the %s", (name) => {
   });
 });
 
+test("tokens that do not count are counted, and not verified for ever", async () => {
+  const here = { ...from("192.0.2.77").headers, Authorization: "Bearer a.b.c" };
+  const answers = await inTurn(upTo(7), () =>
+    leader.client.checkout("anybody", "any", { headers: here }),
+  );
+  expect(statuses(answers)).toEqual([401, 401, 401, 401, 401, 429, 429]);
+});
+
 test("a proxy that was not named is noticed, once", async () => {
   const server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
   const noticed = () => server.program.log.split("TRUSTED_PROXIES").length - 1;

@@ -60,7 +60,8 @@ export function factsOf(outcome: SaleOutcome): Facts {
     const of = outcome.word === "purchased" ? soldFacts(outcome.of) : unitFacts(outcome.of);
     return { word, ...of };
   }
-  const { retryAt, ...told } = { retryAt: null, ...outcome };
+  // When it was said, the time of the decision is.
+  const { retryAt, at: _at, ...told } = { retryAt: null, at: 0, ...outcome };
   return outcome.word === "user_limit_reached" ? { ...told, retryAt } : told;
 }
 

@@ -7,7 +7,7 @@ import { integerMax } from "../../store/integer.ts";
 import { Invalid, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import type { Route } from "../server.ts";
-import { withAdmin } from "../shop/accounts.ts";
+import { withScope } from "../callers.ts";
 
 /** Items named by one answer. */
 export const namesMax = 200;
@@ -25,7 +25,7 @@ export function nameRoutes(accounts: Accounts, { sql }: { readonly sql: Sql }): 
       path: "/api/admin/names",
       methods: {
         GET: {
-          handle: withAdmin(accounts, async (request) => {
+          handle: withScope(accounts, "read", async (request) => {
             const asked = askedIn(queryOf(request.url));
             if (asked instanceof Invalid) return problem("invalid_request", asked);
             return json({ names: await namesOfItems(sql, asked) });

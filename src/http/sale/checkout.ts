@@ -102,7 +102,7 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
       leaderOnly: true,
       methods: {
         GET: {
-          handle: (request) => reservations(context, buying, request),
+          handle: (request, server) => reservations(context, buying, request, server),
           summary: "What a proven buyer holds, in every sale",
           description: "A key with the scope `sell` names the customer.",
           auth: "user",
@@ -250,9 +250,10 @@ function reservations(
   { buyers }: CheckoutContext,
   buying: Buying,
   request: BunRequest,
+  server: Server<undefined>,
 ): Response | Promise<Response> {
   const given = queryValue(queryOf(request.url), "user_id");
   const userId = given === null || given instanceof Invalid ? given : parseText(given, "user_id");
   if (userId instanceof Invalid) return invalid(userId);
-  return buyers.asProven(request, userId, ({ buyer }) => buying.reservations(buyer));
+  return buyers.asProven(request, server, userId, ({ buyer }) => buying.reservations(buyer));
 }
