@@ -149,7 +149,21 @@ class History {
   }
 
   #commands(): Command[] {
-    return upTo(this.#dice.between(1, batchCommandsMax)).map(() => this.#command());
+    const commands = upTo(this.#dice.between(1, batchCommandsMax)).map(() => this.#command());
+    return this.#dice.chance(0.1) ? [...commands, ...this.#ends()] : commands;
+  }
+
+  /** A sale's end is moved twice at once. */
+  #ends(): Command[] {
+    const now = this.#now;
+    const open = this.view((view) => view.sales()).filter((sale) => sale.endsAt > now);
+    const sale = this.#dice.pick(open.filter(({ startsAt }) => startsAt <= now));
+    if (sale === undefined) return [];
+    const end = { kind: "change_sale", saleId: sale.id } as const;
+    return [
+      { ...end, endsAt: sale.endsAt + 1_000 },
+      { ...end, endsAt: this.#dice.chance(0.5) ? "now" : sale.endsAt + 2_000 },
+    ];
   }
 
   #command(): Command {

@@ -123,6 +123,8 @@ function main(): void {
       seed: { type: "string" },
       minutes: { type: "string", default: "1" },
       verbose: { type: "boolean", default: false },
+      /** Makes nothing smaller. */
+      quick: { type: "boolean", default: false },
     },
   });
   const asked = values.seed ?? process.env["SEED"];
@@ -138,7 +140,7 @@ function main(): void {
       say(
         `${told(seed, failure)}\nfound after ${seconds} s; again: bun run simulate --seed ${seed}`,
       );
-      const smaller = shrink(seed);
+      const smaller = values.quick ? null : shrink(seed);
       if (smaller !== null) {
         say(`made smaller: ${smaller.failure.complaint}\n${smaller.steps.map(line).join("\n")}`);
       }

@@ -274,6 +274,8 @@ export class World {
     if (known === undefined || dice.chance(0.03)) {
       return { code: codeFrom(dice), by: null, saleId: 1 };
     }
+    if (dice.chance(0.05))
+      return { code: known.code, by: "merchant" as const, saleId: known.saleId };
     const isOwner = dice.chance(0.9);
     if (!isOwner && dice.chance(0.3)) {
       return { code: known.code, by: "merchant" as const, saleId: known.saleId };
@@ -429,6 +431,8 @@ export class World {
     const sales = leader.selling.products;
     const known = [...this.auditor.history.sales.values()];
     const saleId = dice.pick(known.filter((sale) => sale.kind === "product"))?.id ?? 1;
+    // Somebody buys in the same moment.
+    if (kind === "close") this.#ask({ ...this.#drawBuy(dice), saleId }, dice);
     const work = async (): Promise<void> => {
       if (kind === "announce") {
         const made = await sales.create(this.#drawAnnouncement(dice));
@@ -479,7 +483,8 @@ export class World {
     return {
       title: "drop",
       startsAt,
-      endsAt: startsAt + dice.between(1_000, 400_000),
+      // Some are still open when a clock that is hours ahead is set right.
+      endsAt: startsAt + dice.between(1_000, dice.chance(0.75) ? 400_000 : dayMs),
       perUserLimit: dice.between(1, 4),
       items: items.length === 0 ? [{ productId: 1, stock: 2, priceCents: 100 }] : items,
     };

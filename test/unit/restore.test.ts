@@ -172,6 +172,13 @@ function another(all: readonly EffectiveAttempt[], number: number): EffectiveAtt
 }
 
 describe("records that contradict themselves are not sold from: those that", () => {
+  test("have a coupon of which more is left than there was", async () => {
+    const { records } = await aMorning(null);
+    const figures = { id: 1, name: "TEN", amount: 2, createdAt: begin, remaining: 3 };
+    const recorded = { ...records.recorded(0), coupons: inPages([figures]) };
+    await expect(Ledger.restore(recorded, begin)).rejects.toThrow("does not add up");
+  });
+
   test.each(forgeries)("%s", async (_, forged, complaint) => {
     const { records } = await aMorning(null);
     const recorded = await forge(records.recorded(0), forged);
