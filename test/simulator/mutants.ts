@@ -93,7 +93,7 @@ const faults: readonly Fault[] = [
   {
     name: "a reservation is given back under another sale's id",
     file: "src/ledger/codes.ts",
-    find: 'asked.kind === "purchase" || asked.saleId === null || asked.saleId === saleId;',
+    find: 'asked.kind !== "release" || asked.saleId === null || asked.saleId === saleId;',
     replace: "saleId > 0 && asked !== null;",
     by: "simulator",
   },
@@ -135,9 +135,37 @@ const faults: readonly Fault[] = [
   {
     name: "what a clock that was ahead has reserved is held until that time comes",
     file: "src/ledger/lapses.ts",
-    find: "seq <= afterSeq ? Math.min(due, latest) : due;",
-    replace: "seq + latest > 0 ? due : afterSeq;",
+    find: "isBefore ? Math.min(due, time + longest) : due;",
+    replace: "isBefore ? Math.max(due, -longest) : due;",
     by: "simulator",
+  },
+  {
+    name: "what was extended is held after a restart as if it had not been",
+    file: "src/ledger/restore.ts",
+    find: "    extend(held, seq, attempt.due);\n",
+    replace: "",
+    by: "simulator",
+  },
+  {
+    name: "an extension of what had run out holds no unit",
+    file: "src/ledger/books.ts",
+    find: "    take(sale, itemId);\n    holderFor(sale, buyer).live += 1;\n",
+    replace: "    holderFor(sale, buyer).live += 1;\n",
+    by: "simulator",
+  },
+  {
+    name: "an extension makes a reservation shorter",
+    file: "src/ledger/decide.ts",
+    find: "Math.max(known.of.deadline, now + command.ms)",
+    replace: "now + command.ms",
+    by: "simulator",
+  },
+  {
+    name: "a checkpoint forgets that something was extended",
+    file: "src/ledger/view.ts",
+    find: "        extendedBy,\n",
+    replace: "        extendedBy: null,\n",
+    by: "test/unit/ledger.extend.test.ts",
   },
   {
     name: "what ended is kept in memory without a bound",

@@ -1,6 +1,7 @@
 /** Holding a unit for longer, while its buyer pays: what ends when, and what is refused. */
 import { describe, expect, test } from "bun:test";
 import { Ledger } from "../../src/ledger/ledger.ts";
+import { dumpOf } from "../support/compare.ts";
 import { openTerms } from "../support/state.ts";
 import { ToldLedger } from "../support/told-ledger.ts";
 import {
@@ -180,6 +181,24 @@ describe("what was extended, after a restart,", () => {
     const [unit] = restored.view(0).reservationsOf(ann);
     expect([unit?.code, unit?.expiresAt]).toEqual([codeOf("A"), quarterOfAnHour]);
     expect(restored.check()).toEqual([]);
+  });
+
+  test("loses its unit in the order that this term has said, not the one before", async () => {
+    let told = await ToldLedger.with(openTerms([2]));
+    told.decide(take("A", "ann", 1), 0);
+    told.records.beginTerm(1);
+    told = told.goingOnWith(await Ledger.restore(told.records.recorded(-1), 1));
+    told.decide(take("B", "bob", 1), 2);
+    told.decide(hold("B", quarterOfAnHour), 5_000);
+    told.decide(hold("A", quarterOfAnHour), 10_000);
+    told.records.saveCheckpoint(1, told.ledger.view(0));
+    told.decide(take("C", "cyd", 1), 920_000);
+    const twins = await Promise.all(
+      [true, false].map((whole) => Ledger.restore(told.records.recorded(-1, whole), 920_000)),
+    );
+    const dumps = [told.ledger, ...twins].map((ledger) => dumpOf(ledger.view(0)));
+    expect(dumps[1]).toEqual(dumps[0]);
+    expect(dumps[2]).toEqual(dumps[0]);
   });
 
   test("is not sold from when the journal never gave it", async () => {
