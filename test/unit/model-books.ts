@@ -2,7 +2,7 @@
  * What the model of the ledger keeps and says: sales, the reservations ever made in them, and
  * verdicts. Data, and what can be read off it.
  */
-import { sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
+import { isProven, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import type {
   Buy,
   ChangeSale,
@@ -133,6 +133,10 @@ export function statusOf(entry: Entry, now: number): Status {
 
 export const withStatus = (book: Book, status: Status, now: number): Entry[] =>
   book.made.filter((entry) => statusOf(entry, now) === status);
+
+/** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
+export const mayUse = ({ buyer }: Entry, by: Purchase["by"]): boolean =>
+  by === "merchant" || !isProven(buyer) || (by !== null && sameBuyer(buyer, by));
 
 const quarterOfAnHour = 900_000;
 

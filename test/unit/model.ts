@@ -8,7 +8,7 @@
  * deadlines, no index of keys: nothing that is kept up to date and could be kept wrong. Where the
  * contract is silent it follows what was decided for it; the comment at the place says so.
  */
-import { isProven, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
+import { isProven, type Buyer } from "../../src/ledger/buyers.ts";
 import type {
   Buy,
   ChangeSale,
@@ -27,6 +27,7 @@ import {
   isPriceChanged,
   longestHold,
   makeRoom,
+  mayUse,
   ofBuyer,
   ofItem,
   rememberedBy,
@@ -189,7 +190,11 @@ export class Model {
           ({ itemId }) => item === "any" || item === itemId,
         )
       : undefined;
-    if (own !== undefined && (noneFree || isFull)) return { ...verdict("reserved_again"), of: own };
+    if (own !== undefined && (noneFree || isFull)) {
+      return isPriceChanged(book, own.itemId, command)
+        ? { ...verdict("price_changed"), saleId }
+        : { ...verdict("reserved_again"), of: own };
+    }
     if (noneFree) {
       return { ...verdict("item_reserved"), saleId, retry: this.#retry(book, item) };
     }
@@ -386,13 +391,9 @@ export class Model {
     return book !== null && !book.settled && book.plan.access === "proven" && !isProven(buyer);
   }
 
-  /** A code of somebody proven is nobody else's; that of a guest is whoever's has it. */
   #usable(code: string, by: Purchase["by"]): Entry | null {
     const entry = this.entryOf(code);
-    if (entry === null) return null;
-    if (by === "merchant") return entry;
-    const isTheirs = by !== null && sameBuyer(entry.buyer, by);
-    return !isProven(entry.buyer) || isTheirs ? entry : null;
+    return entry !== null && mayUse(entry, by) ? entry : null;
   }
 
   #bookAskedFor(sale: Checkout["sale"]): Book | null {
