@@ -8,8 +8,8 @@ import type {
   ClaimOutcome,
   Extend,
   ExtendOutcome,
-  Lookup,
-  LookUp,
+  CodeLookup,
+  RecordsNeeded,
   Purchase,
   PurchaseOutcome,
   Release,
@@ -23,7 +23,7 @@ export const codeLookupsMax = 64;
 /** How often something is looked up for one command before it is given up. */
 const roundsMax = 8;
 
-type Decided<O> = Exclude<O, LookUp>;
+type Decided<O> = Exclude<O, RecordsNeeded>;
 
 const isDecided = <O extends { readonly word: string }>(outcome: O): outcome is Decided<O> =>
   outcome.word !== "look_up";
@@ -54,7 +54,7 @@ export class Lookups {
 
   async #ask<O extends { readonly word: string }>(
     asked: Purchase | Release | Extend,
-    submit: (lookup: Lookup | null) => Promise<O>,
+    submit: (lookup: CodeLookup | null) => Promise<O>,
   ): Promise<Decided<O>> {
     let { lookup } = asked;
     for (let round = 0; round < roundsMax; round += 1) {

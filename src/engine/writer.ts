@@ -52,7 +52,7 @@ const same: Use = (outcome) => outcome;
  * Commands that are decided and committed together. Whoever asked waits for the one promise of
  * the batch, and finds its answer there.
  */
-class Asked {
+class PendingBatch {
   readonly commands: Command[] = [];
   readonly #uses: Use[] = [];
   #outcomes: readonly Outcome[] = [];
@@ -131,11 +131,11 @@ export class BatchWriter implements Writer {
   readonly #commit: (batch: Batch) => Promise<void>;
   readonly #clock: () => number;
   /** Not decided yet; the last one is filling. */
-  #batches: Asked[] = [];
+  #batches: PendingBatch[] = [];
   #queueLength = 0;
   #committedSeq: number;
   #reads: (() => void)[] = [];
-  #inFlight: Asked | null = null;
+  #inFlight: PendingBatch | null = null;
   #scheduled = false;
   #ended: Error | null = null;
   #drained: (() => void) | null = null;
@@ -183,7 +183,7 @@ export class BatchWriter implements Writer {
     }
     let batch = this.#batches.at(-1);
     if (batch === undefined || batch.commands.length >= batchRowsMax) {
-      batch = new Asked();
+      batch = new PendingBatch();
       this.#batches.push(batch);
     }
     this.#queueLength += 1;
@@ -274,7 +274,7 @@ export class BatchWriter implements Writer {
     });
   }
 
-  async #decideAndCommit(asked: Asked): Promise<void> {
+  async #decideAndCommit(asked: PendingBatch): Promise<void> {
     const at = this.#ledger.moveOn(this.#clock());
     const firstSeq = this.#ledger.seq + 1;
     const { commands } = asked;

@@ -20,7 +20,7 @@ import {
 } from "./state.ts";
 
 /** What a reservation is made of. */
-export type Made = Pick<
+export type NewReservation = Pick<
   Reservation,
   "seq" | "code" | "itemId" | "buyer" | "reservedAt" | "key" | "request"
 >;
@@ -37,7 +37,7 @@ type Said = Pick<Reservation, "due" | "extendedBy">;
 export function reserve(
   state: LedgerState,
   sale: SaleState,
-  made: Made,
+  made: NewReservation,
   said: Said = { due: made.reservedAt + sale.terms.reservationTtlMs, extendedBy: null },
 ): Reservation {
   const { itemId, buyer, key, request } = made;
@@ -71,7 +71,7 @@ export function reserve(
 }
 
 /** The reservation of an item that ran out first, or will. */
-function firstOfItem(sale: SaleState, { itemId, code }: Made): Reservation {
+function firstOfItem(sale: SaleState, { itemId, code }: NewReservation): Reservation {
   const [lapsed] = sale.lapsed.get(itemId) ?? [];
   if (lapsed !== undefined) return lapsed;
   const live = Array.from(sale.live).filter((other) => other.itemId === itemId);
@@ -187,7 +187,7 @@ export function extend(reservation: Reservation, seq: number, due: number): void
 export function sellEnded(
   state: LedgerState,
   sale: SaleState,
-  made: Made,
+  made: NewReservation,
   seq: number,
   at: number,
 ): Reservation {
@@ -216,7 +216,7 @@ export function sellEnded(
 export function buy(
   state: LedgerState,
   sale: SaleState,
-  made: Made,
+  made: NewReservation,
   own: readonly Reservation[],
   quantity: number,
 ): readonly Reservation[] {

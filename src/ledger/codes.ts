@@ -7,7 +7,7 @@ import type {
   ArchivedCode,
   CodeUser,
   Extend,
-  Lookup,
+  CodeLookup,
   Purchase,
   Release,
   Unit,
@@ -61,7 +61,7 @@ const isOf = (saleId: number, asked: Asked): boolean =>
 function pastCode(
   state: LedgerState,
   code: string,
-  lookup: Lookup | null,
+  lookup: CodeLookup | null,
 ): ArchivedCode | "look_up" | null {
   const ended = state.ended.get(code);
   if (ended !== undefined) return ended.of;

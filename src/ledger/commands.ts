@@ -35,7 +35,7 @@ export type Purchase = {
   /** Who asks; null for somebody who has proven nothing. */
   readonly by: CodeUser;
   readonly expectedPriceCents: number | null;
-  readonly lookup: Lookup | null;
+  readonly lookup: CodeLookup | null;
 };
 
 /** Gives back the unit that a code holds. */
@@ -45,7 +45,7 @@ export type Release = {
   /** The sale that it is said to be of; null: whichever it is. */
   readonly saleId: number | null;
   readonly by: CodeUser;
-  readonly lookup: Lookup | null;
+  readonly lookup: CodeLookup | null;
 };
 
 /** Longest that a merchant may hold a unit from the moment of asking. */
@@ -57,14 +57,14 @@ export type Extend = {
   readonly code: string;
   /** From now on, ms, at most `extensionMsMax`. */
   readonly ms: number;
-  readonly lookup: Lookup | null;
+  readonly lookup: CodeLookup | null;
 };
 
 /**
  * What the records say of a code that the ledger does not hold, and up to which attempt they were
  * complete when they were asked.
  */
-export type Lookup = { readonly upTo: number; readonly found: ArchivedCode | null };
+export type CodeLookup = { readonly upTo: number; readonly found: ArchivedCode | null };
 
 /** Sells `quantity` units of an item in one decision, those that the buyer has reserved first. */
 export type Buy = {
@@ -174,7 +174,7 @@ export type CheckoutOutcome =
     };
 
 /** The ledger does not hold what was asked for: look it up in the records, and ask again. */
-export type LookUp = { readonly word: "look_up" };
+export type RecordsNeeded = { readonly word: "look_up" };
 
 type RefusedPurchase = "sale_ended" | "price_changed" | "code_expired";
 
@@ -182,7 +182,7 @@ export type PurchaseOutcome =
   | { readonly word: "purchased"; readonly of: SoldUnit }
   | { readonly word: "purchased_again" | RefusedPurchase; readonly of: Unit }
   | { readonly word: "code_not_found"; readonly of: null }
-  | LookUp;
+  | RecordsNeeded;
 
 export type ReleaseOutcome =
   | {
@@ -190,7 +190,7 @@ export type ReleaseOutcome =
       readonly of: Unit;
     }
   | { readonly word: "code_not_found"; readonly of: null }
-  | LookUp;
+  | RecordsNeeded;
 
 export type ExtendOutcome =
   | {
@@ -201,7 +201,7 @@ export type ExtendOutcome =
     }
   | { readonly word: "already_purchased" | "sale_ended" | "code_expired"; readonly of: Unit }
   | { readonly word: "code_not_found"; readonly of: null }
-  | LookUp;
+  | RecordsNeeded;
 
 export type BuyOutcome =
   | { readonly word: "purchased"; readonly units: readonly SoldUnit[] }
@@ -231,7 +231,7 @@ export type ClaimOutcome =
   | { readonly word: "already_claimed"; readonly coupon: CouponFigures; readonly claimedAt: number }
   | { readonly word: "coupon_sold_out"; readonly coupon: CouponFigures }
   | { readonly word: "coupon_not_found" | "idempotency_key_reused" }
-  | LookUp;
+  | RecordsNeeded;
 
 type Outcomes = {
   readonly checkout: CheckoutOutcome;
@@ -249,4 +249,4 @@ export type OutcomeOf<C extends Command> = Outcomes[C["kind"]];
 export type Outcome = Outcomes[Command["kind"]];
 
 /** Every outcome word that the journal stores. */
-export type OutcomeWord = Exclude<Outcome, LookUp>["word"];
+export type OutcomeWord = Exclude<Outcome, RecordsNeeded>["word"];

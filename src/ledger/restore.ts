@@ -9,7 +9,7 @@
 import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
-import { buy, end, extend, reserve, sell, sellEnded, type Made } from "./books.ts";
+import { buy, end, extend, reserve, sell, sellEnded, type NewReservation } from "./books.ts";
 import { beginTerm, lapse, revive } from "./lapses.ts";
 import {
   addSale,
@@ -46,7 +46,7 @@ export type RecordedExtension = {
 };
 
 /** A reservation that was on the books when a checkpoint was made. */
-export type OpenReservation = Made & Pick<Reservation, "due" | "extendedBy">;
+export type OpenReservation = NewReservation & Pick<Reservation, "due" | "extendedBy">;
 
 /** A sale as it was on the books at one moment, without what is sold. */
 export type Checkpoint = {
@@ -229,7 +229,7 @@ function apply(
  */
 const ownAmong = (
   state: LedgerState,
-  { itemId, buyer }: Made,
+  { itemId, buyer }: NewReservation,
   codes: readonly string[],
 ): Reservation[] =>
   codes.flatMap((code) => {

@@ -81,7 +81,7 @@ export type SaleState = {
 };
 
 /** What is not on the books any more, for those who still ask for its code; and since when. */
-type Ended = { readonly of: ArchivedCode; readonly seq: number };
+type EndedReservation = { readonly of: ArchivedCode; readonly seq: number };
 
 /**
  * What an idempotency key was used for. It may have been used again, after what it had made had
@@ -106,7 +106,7 @@ export type LedgerState = {
   /** What is on the books or sold, in the sales that are held. */
   readonly codes: Map<string, Reservation>;
   /** What ended lately, oldest first; the rest is in the records. */
-  readonly ended: Map<string, Ended>;
+  readonly ended: Map<string, EndedReservation>;
   /** The last attempt whose ending was dropped from `ended`: what was read before may be stale. */
   endedUpTo: number;
   /** Idempotency keys of what is on the books or sold, by `keyOf`: the last use of each. */

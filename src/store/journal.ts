@@ -27,7 +27,7 @@ import type {
   CreateCouponOutcome,
   Extend,
   ExtendOutcome,
-  LookUp,
+  RecordsNeeded,
   Outcome,
   Purchase,
   PurchaseOutcome,
@@ -152,7 +152,7 @@ export class Journal {
     return statement;
   }
 
-  #add(nth: number, command: Command, outcome: Exclude<Outcome, LookUp>): void {
+  #add(nth: number, command: Command, outcome: Exclude<Outcome, RecordsNeeded>): void {
     // The ledger answers a command with one of its own outcomes.
     switch (command.kind) {
       case "checkout":
@@ -161,7 +161,7 @@ export class Journal {
       case "release":
         return this.#addCode(nth, command, command.by, outcome as CodeOutcome);
       case "extend":
-        return this.#addExtend(nth, command, outcome as Exclude<ExtendOutcome, LookUp>);
+        return this.#addExtend(nth, command, outcome as Exclude<ExtendOutcome, RecordsNeeded>);
       case "buy":
         return this.#addBuy(nth, command, outcome as BuyOutcome);
       case "change_sale":
@@ -169,7 +169,7 @@ export class Journal {
       case "create_coupon":
         return this.#addCreateCoupon(nth, command, outcome as CreateCouponOutcome);
       case "claim":
-        return this.#addClaim(nth, command, outcome as Exclude<ClaimOutcome, LookUp>);
+        return this.#addClaim(nth, command, outcome as Exclude<ClaimOutcome, RecordsNeeded>);
       default:
         return command satisfies never;
     }
@@ -218,7 +218,7 @@ export class Journal {
     nth: number,
     { kind, code }: Purchase | Release | Extend,
     by: CodeUser,
-    outcome: CodeOutcome | Exclude<ExtendOutcome, LookUp>,
+    outcome: CodeOutcome | Exclude<ExtendOutcome, RecordsNeeded>,
   ): void {
     const { word, of } = outcome;
     // Of a merchant who asks there is no more to say than for whom.
@@ -237,7 +237,7 @@ export class Journal {
     if (word === "purchased") this.#addSold(nth, of, null);
   }
 
-  #addExtend(nth: number, command: Extend, outcome: Exclude<ExtendOutcome, LookUp>): void {
+  #addExtend(nth: number, command: Extend, outcome: Exclude<ExtendOutcome, RecordsNeeded>): void {
     this.#addCode(nth, command, "merchant", outcome);
     if (outcome.word !== "extended") return;
     const { saleId, code } = outcome.of;
@@ -326,7 +326,7 @@ export class Journal {
     this.#remaining.set(outcome.coupon.id, outcome.coupon.remaining);
   }
 
-  #addClaim(nth: number, command: Claim, outcome: Exclude<ClaimOutcome, LookUp>): void {
+  #addClaim(nth: number, command: Claim, outcome: Exclude<ClaimOutcome, RecordsNeeded>): void {
     const { buyer, key } = command;
     const user_id = quote(buyer.userId);
     const coupon_name = quote(command.coupon);
@@ -370,7 +370,7 @@ export class Journal {
   }
 }
 
-type CodeOutcome = Exclude<PurchaseOutcome | ReleaseOutcome, LookUp>;
+type CodeOutcome = Exclude<PurchaseOutcome | ReleaseOutcome, RecordsNeeded>;
 
 /** What an attempt may lack. */
 const nothing = {

@@ -33,7 +33,7 @@ export type NewProductSale = SaleTerms & { readonly items: readonly AnnouncedIte
 export type ProductSaleChange = SaleTerms & { readonly items: readonly AnnouncedItem[] | null };
 
 /** The sale as it was stored, or a product that was announced and is not in the shop. */
-export type Written = StoredSale | { readonly missing: number };
+export type WrittenSale = StoredSale | { readonly missing: number };
 
 type WrittenRow = {
   /** Whether the epoch was still ours. */
@@ -92,7 +92,7 @@ export async function insertProductSale(
   epoch: number,
   terms: NewProductSale,
   seq: number,
-): Promise<Written> {
+): Promise<WrittenSale> {
   const announced = numbered(terms.items, [], 0);
   const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced)}, sale as (
@@ -135,7 +135,7 @@ export async function replaceProductSale(
   present: StoredSale,
   terms: ProductSaleChange,
   now: number,
-): Promise<Written | "sale_has_opened"> {
+): Promise<WrittenSale | "sale_has_opened"> {
   const { id, stock } = present.sale;
   const announced =
     terms.items === null ? null : numbered(terms.items, present.items, stock.length);

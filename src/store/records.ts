@@ -5,7 +5,7 @@
  */
 import type { ArchivedCode, Command, Outcome } from "../ledger/commands.ts";
 import type { Checkpoint, Recorded } from "../ledger/restore.ts";
-import type { NewProductSale, ProductSaleChange, Written } from "./product-sales.ts";
+import type { NewProductSale, ProductSaleChange, WrittenSale } from "./product-sales.ts";
 import type { NewSale, StoredSale } from "./sales.ts";
 
 /** A sale stays in memory this long after its end, for clients that are still asking. */
@@ -88,14 +88,14 @@ export type Records = {
     checkpoint: Checkpoint & { readonly attempts: number; readonly settled: boolean },
   ): Promise<void>;
   /** @throws DeposedError when another leader's term has begun; nothing was stored */
-  insertProductSale(epoch: number, sale: NewProductSale, seq: number): Promise<Written>;
+  insertProductSale(epoch: number, sale: NewProductSale, seq: number): Promise<WrittenSale>;
   /** @throws DeposedError as above; what has opened by `now` is not replaced */
   replaceProductSale(
     epoch: number,
     present: StoredSale,
     change: ProductSaleChange,
     now: number,
-  ): Promise<Written | "sale_has_opened">;
+  ): Promise<WrittenSale | "sale_has_opened">;
   /** @throws DeposedError as above */
   deleteProduct(
     epoch: number,

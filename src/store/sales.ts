@@ -243,7 +243,7 @@ export async function settle(sql: Sql, saleId: number, upTo: number): Promise<vo
 }
 
 /** Units of a sale that are gone, by item; items of which none is are missing. */
-type Taken = {
+type UnitsGone = {
   readonly sold: ReadonlyMap<number, number>;
   readonly reserved: ReadonlyMap<number, number>;
   readonly attempts: number;
@@ -258,7 +258,7 @@ export async function readTaken(
   { sale }: StoredSale,
   now: number,
   settledAt: number,
-): Promise<Taken> {
+): Promise<UnitsGone> {
   const sold = await sql<{ item_id: number; units: number }[]>`
     select item_id, count(*)::int as units from purchases where sale_id = ${sale.id} group by item_id`;
   const reserved =

@@ -111,7 +111,7 @@ export const LinkButton = ({
   </a>
 );
 
-type Taken =
+type InputProps =
   | "name"
   | "autocomplete"
   | "inputMode"
@@ -127,7 +127,7 @@ type Taken =
   | "enterkeyhint"
   | "onChange"
   | "onKeyDown";
-type FieldProps = Pick<PartialInputHTMLAttributes<HTMLInputElement>, Taken> & {
+type FieldProps = Pick<PartialInputHTMLAttributes<HTMLInputElement>, InputProps> & {
   readonly type?: "text" | "search" | "password" | "number" | "datetime-local";
   readonly label: string;
   readonly value: Signal<string>;

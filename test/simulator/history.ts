@@ -23,7 +23,7 @@ import type {
   CreateCouponOutcome,
   Extend,
   ExtendOutcome,
-  LookUp,
+  RecordsNeeded,
   Outcome,
   Purchase,
   PurchaseOutcome,
@@ -177,7 +177,7 @@ export class History {
   }
 
   /** An attempt that was recorded. */
-  take(seq: number, at: number, command: Command, outcome: Exclude<Outcome, LookUp>): void {
+  take(seq: number, at: number, command: Command, outcome: Exclude<Outcome, RecordsNeeded>): void {
     if (seq !== this.#seq + 1) this.#complain(`attempt ${seq} follows ${this.#seq}`);
     this.#seq = seq;
     this.#at = at;
@@ -191,17 +191,17 @@ export class History {
     }
   }
 
-  #judge(command: Command, outcome: Exclude<Outcome, LookUp>): string | null {
+  #judge(command: Command, outcome: Exclude<Outcome, RecordsNeeded>): string | null {
     // The ledger answers a command with one of its own outcomes.
     switch (command.kind) {
       case "checkout":
         return this.#checkout(command, outcome as CheckoutOutcome);
       case "purchase":
-        return this.#purchase(command, outcome as Exclude<PurchaseOutcome, LookUp>);
+        return this.#purchase(command, outcome as Exclude<PurchaseOutcome, RecordsNeeded>);
       case "release":
-        return this.#release(command, outcome as Exclude<ReleaseOutcome, LookUp>);
+        return this.#release(command, outcome as Exclude<ReleaseOutcome, RecordsNeeded>);
       case "extend":
-        return this.#extend(command, outcome as Exclude<ExtendOutcome, LookUp>);
+        return this.#extend(command, outcome as Exclude<ExtendOutcome, RecordsNeeded>);
       case "buy":
         return this.#buy(command, outcome as BuyOutcome);
       case "change_sale":
@@ -209,7 +209,7 @@ export class History {
       case "create_coupon":
         return this.#createCoupon(command, outcome as CreateCouponOutcome);
       case "claim":
-        return this.#claim(command, outcome as Exclude<ClaimOutcome, LookUp>);
+        return this.#claim(command, outcome as Exclude<ClaimOutcome, RecordsNeeded>);
       default:
         return command satisfies never;
     }
@@ -482,7 +482,7 @@ export class History {
     return null;
   }
 
-  #purchase(command: Purchase, outcome: Exclude<PurchaseOutcome, LookUp>): string | null {
+  #purchase(command: Purchase, outcome: Exclude<PurchaseOutcome, RecordsNeeded>): string | null {
     const now = this.#at;
     const known = this.codes.get(command.code);
     if (known === undefined || !this.#mayUse(known, command.by)) {
@@ -514,7 +514,7 @@ export class History {
     return this.#sell(known, outcome.of);
   }
 
-  #release(command: Release, outcome: Exclude<ReleaseOutcome, LookUp>): string | null {
+  #release(command: Release, outcome: Exclude<ReleaseOutcome, RecordsNeeded>): string | null {
     const known = this.codes.get(command.code);
     if (
       known === undefined ||
@@ -531,7 +531,7 @@ export class History {
     return wrong;
   }
 
-  #extend({ code, ms }: Extend, outcome: Exclude<ExtendOutcome, LookUp>): string | null {
+  #extend({ code, ms }: Extend, outcome: Exclude<ExtendOutcome, RecordsNeeded>): string | null {
     const now = this.#at;
     const known = this.codes.get(code);
     if (known === undefined) return wordIs(outcome, ["code_not_found"]);
@@ -778,14 +778,14 @@ export class History {
   #againWrong(
     keyed: ModelClaim,
     coupon: string,
-    outcome: Exclude<ClaimOutcome, LookUp>,
+    outcome: Exclude<ClaimOutcome, RecordsNeeded>,
   ): string | null {
     if (keyed.coupon !== coupon) return wordIs(outcome, ["idempotency_key_reused"]);
     if (outcome.word !== "claimed_again") return "right would be claimed_again";
     return outcome.claim.ordinal === keyed.ordinal ? null : "it is another claim";
   }
 
-  #claim(command: Claim, outcome: Exclude<ClaimOutcome, LookUp>): string | null {
+  #claim(command: Claim, outcome: Exclude<ClaimOutcome, RecordsNeeded>): string | null {
     const { coupon: name, buyer, key } = command;
     const keyed = key === null ? undefined : this.#claimKeys.get(keyName(buyer, key));
     if (keyed !== undefined) {

@@ -17,7 +17,11 @@ import type {
   RecordedExtension,
   StoredPurchase,
 } from "../../src/ledger/restore.ts";
-import type { NewProductSale, ProductSaleChange, Written } from "../../src/store/product-sales.ts";
+import type {
+  NewProductSale,
+  ProductSaleChange,
+  WrittenSale,
+} from "../../src/store/product-sales.ts";
 import {
   DeposedError,
   settleAfterMs,
@@ -591,7 +595,7 @@ export class MemoryRecords {
     this.#checkpoints.set(saleId, checkpoint);
   }
 
-  insertProductSale(epoch: number, sale: NewProductSale, seq: number): Written {
+  insertProductSale(epoch: number, sale: NewProductSale, seq: number): WrittenSale {
     this.#holdEpoch(epoch);
     const missing = this.#missingIn(sale.items);
     if (missing !== null) return { missing };
@@ -605,7 +609,7 @@ export class MemoryRecords {
     { sale: present, items: before }: StoredSale,
     change: ProductSaleChange,
     now: number,
-  ): Written | "sale_has_opened" {
+  ): WrittenSale | "sale_has_opened" {
     this.#holdEpoch(epoch);
     const sale = this.#sale(present.id);
     const missing = this.#missingIn(change.items ?? []);

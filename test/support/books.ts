@@ -5,7 +5,7 @@
 import type { Sql } from "postgres";
 import { Lookups } from "../../src/engine/lookups.ts";
 import { BatchWriter, type Writer } from "../../src/engine/writer.ts";
-import type { ClaimOutcome, LookUp } from "../../src/ledger/commands.ts";
+import type { ClaimOutcome, RecordsNeeded } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import { databaseRecords } from "../../src/store/database-records.ts";
@@ -34,7 +34,7 @@ export type Books = {
     user: string,
     coupon: string,
     key?: string,
-  ) => Promise<Exclude<ClaimOutcome, LookUp>>;
+  ) => Promise<Exclude<ClaimOutcome, RecordsNeeded>>;
   /** Keeps the claims in memory within their bound, as a term does now and then. */
   readonly tidy: () => Promise<void>;
   /** Puts the claims of every coupon into memory, as if somebody had wanted each of them. */

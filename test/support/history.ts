@@ -6,7 +6,7 @@
  * left out.
  */
 import { buyerId, type Buyer } from "../../src/ledger/buyers.ts";
-import type { Lookup, Outcome } from "../../src/ledger/commands.ts";
+import type { CodeLookup, Outcome } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
@@ -55,7 +55,7 @@ export class Run {
   told: SaleOutcome | null = null;
   readonly #buyers = new Map<string, Buyer>();
   /** What was read of a code when it was last looked up. */
-  readonly #read = new Map<string, Lookup>();
+  readonly #read = new Map<string, CodeLookup>();
 
   private constructor(ledger: Ledger) {
     this.ledger = ledger;
@@ -153,7 +153,7 @@ export class Run {
     return saleOutcome(this.ledger.decide({ ...command, lookup }, at));
   }
 
-  #readCode(code: string): Lookup {
+  #readCode(code: string): CodeLookup {
     const lookup = { upTo: this.ledger.seq, found: this.records.findCode(code) };
     this.#read.set(code, lookup);
     return lookup;

@@ -12,7 +12,7 @@ import type {
   ClaimOutcome,
   CreateCoupon,
   CreateCouponOutcome,
-  LookUp,
+  RecordsNeeded,
   Outcome,
 } from "../../src/ledger/commands.ts";
 
@@ -114,7 +114,7 @@ export class CouponModel {
   }
 }
 
-export type CouponOutcome = Exclude<ClaimOutcome | CreateCouponOutcome, LookUp>;
+export type CouponOutcome = Exclude<ClaimOutcome | CreateCouponOutcome, RecordsNeeded>;
 
 /** What an answer of the ledger tells, in the words of the model. */
 export function told(outcome: CouponOutcome): CouponVerdict {

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { codeLookupsMax, Lookups } from "../../src/engine/lookups.ts";
 import { OverloadedError, type Writer } from "../../src/engine/writer.ts";
-import type { ArchivedCode, Command, Lookup, Outcome } from "../../src/ledger/commands.ts";
+import type { ArchivedCode, Command, CodeLookup, Outcome } from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { endedMax } from "../../src/ledger/state.ts";
 import type { Records } from "../../src/store/records.ts";
@@ -49,7 +49,8 @@ function fakeWriter(answer: (command: Command) => Outcome) {
 const lookupsOf = (asked: Asked, writer: unknown): Lookups =>
   new Lookups(asked as Records, writer as Writer);
 
-const lookupOf = (command: Command): Lookup | null => ("lookup" in command ? command.lookup : null);
+const lookupOf = (command: Command): CodeLookup | null =>
+  "lookup" in command ? command.lookup : null;
 
 describe("a code that the ledger does not hold", () => {
   test("is looked up by what was committed before, and told to it", async () => {

@@ -8,7 +8,7 @@ import type {
   ChangeSale,
   Checkout,
   Extend,
-  LookUp,
+  RecordsNeeded,
   OutcomeOf,
   Purchase,
   Release,
@@ -17,7 +17,7 @@ import type { Sale } from "../../src/ledger/sale.ts";
 
 /** What the model knows of: everything that is asked of sales. */
 export type SaleCommand = Checkout | Purchase | Release | Extend | Buy | ChangeSale;
-export type SaleOutcome = Exclude<OutcomeOf<SaleCommand>, LookUp>;
+export type SaleOutcome = Exclude<OutcomeOf<SaleCommand>, RecordsNeeded>;
 type Word = SaleOutcome["word"];
 
 /** A sale as plain data. Times are milliseconds. */

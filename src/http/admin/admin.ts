@@ -84,18 +84,18 @@ export function adminRoutes(
   accounts: Accounts,
   context: FlashSalesContext,
 ): Route[] {
-  const desk = new Desk(sales, context);
-  return [...productRoutes(desk, accounts), ...saleRoutes(desk, accounts)];
+  const administration = new SaleAdministration(sales, context);
+  return [...productRoutes(administration, accounts), ...saleRoutes(administration, accounts)];
 }
 
-function productRoutes(desk: Desk, accounts: Accounts): Route[] {
+function productRoutes(administration: SaleAdministration, accounts: Accounts): Route[] {
   return [
     {
       path: "/api/admin/products",
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withScope(accounts, "manage", (request) => desk.createProduct(request)),
+          handle: withScope(accounts, "manage", (request) => administration.createProduct(request)),
           summary: "Put a product into the shop",
           auth: "admin",
           body: newProduct,
@@ -110,7 +110,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withScope(accounts, "manage", (request) => desk.changeProduct(request)),
+          handle: withScope(accounts, "manage", (request) => administration.changeProduct(request)),
           summary: "Change a product; sales that were announced keep its name and price",
           auth: "admin",
           path: idParam("The product"),
@@ -119,7 +119,7 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
           refusals: [...everyone, "product_not_found"],
         },
         DELETE: {
-          handle: withScope(accounts, "manage", (request) => desk.deleteProduct(request)),
+          handle: withScope(accounts, "manage", (request) => administration.deleteProduct(request)),
           summary: "Take a product out of the shop",
           auth: "admin",
           path: idParam("The product"),
@@ -131,14 +131,14 @@ function productRoutes(desk: Desk, accounts: Accounts): Route[] {
   ];
 }
 
-function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
+function saleRoutes(administration: SaleAdministration, accounts: Accounts): Route[] {
   return [
     {
       path: "/api/admin/flash-sales",
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withScope(accounts, "manage", (request) => desk.createSale(request)),
+          handle: withScope(accounts, "manage", (request) => administration.createSale(request)),
           summary: "Announce a product sale",
           auth: "admin",
           body: newSale,
@@ -153,7 +153,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         PATCH: {
-          handle: withScope(accounts, "manage", (request) => desk.changeSale(request)),
+          handle: withScope(accounts, "manage", (request) => administration.changeSale(request)),
           summary: "Change a sale: anything before it opens, after that only to a later end",
           auth: "admin",
           path: idParam("The sale"),
@@ -175,7 +175,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
       leaderOnly: true,
       methods: {
         POST: {
-          handle: withScope(accounts, "manage", (request) => desk.closeSale(request)),
+          handle: withScope(accounts, "manage", (request) => administration.closeSale(request)),
           summary: "End an open sale at once",
           auth: "admin",
           path: idParam("The sale"),
@@ -187,7 +187,7 @@ function saleRoutes(desk: Desk, accounts: Accounts): Route[] {
   ];
 }
 
-class Desk {
+class SaleAdministration {
   readonly #sales: FlashSales;
   readonly #context: FlashSalesContext;
 

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { mayDo, type Access } from "../../access/identity.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
-import type { ClaimOutcome, LookUp } from "../../ledger/commands.ts";
+import type { ClaimOutcome, RecordsNeeded } from "../../ledger/commands.ts";
 import type { CouponFigures } from "../../ledger/coupons.ts";
 import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
 import { integerMax } from "../../store/integer.ts";
@@ -163,7 +163,10 @@ async function claim(
   });
 }
 
-function renderClaim(outcome: Exclude<ClaimOutcome, LookUp>, soldOutStatus: number): Response {
+function renderClaim(
+  outcome: Exclude<ClaimOutcome, RecordsNeeded>,
+  soldOutStatus: number,
+): Response {
   switch (outcome.word) {
     case "claimed":
     case "claimed_again": {

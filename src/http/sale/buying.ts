@@ -10,7 +10,7 @@ import type {
   CodeUser,
   CheckoutOutcome,
   PurchaseOutcome,
-  LookUp,
+  RecordsNeeded,
   Unit,
 } from "../../ledger/commands.ts";
 import type { LiveReservation } from "../../ledger/view.ts";
@@ -76,7 +76,7 @@ export class Buying {
     return await this.#renderPurchase(await lookups.purchase(asked));
   }
 
-  async #renderPurchase(outcome: Exclude<PurchaseOutcome, LookUp>): Promise<Response> {
+  async #renderPurchase(outcome: Exclude<PurchaseOutcome, RecordsNeeded>): Promise<Response> {
     switch (outcome.word) {
       case "purchased":
         return await this.#answerSold([outcome.of]);

@@ -66,17 +66,17 @@ type FlashSale = z.output<typeof flashSale>;
 export type ProductFlashSale = z.output<typeof productFlashSale>;
 
 /** Units by item number. */
-type Taken = {
+type UnitsGone = {
   readonly sold: (item: Item) => number;
   readonly free: (item: Item) => number;
   readonly reserved: number;
 };
 
-type Shown = { readonly stored: StoredSale; readonly taken: Taken };
+type Shown = { readonly stored: StoredSale; readonly taken: UnitsGone };
 
 export class FlashSales {
   readonly #context: FlashSalesContext;
-  readonly #settled = new BoundedMap<number, Taken>(settledMax);
+  readonly #settled = new BoundedMap<number, UnitsGone>(settledMax);
   readonly #itemsByProduct = new WeakMap<StoredSale, ReadonlyMap<number, Item>>();
 
   constructor(context: FlashSalesContext) {
