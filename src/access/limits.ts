@@ -57,7 +57,11 @@ export class Limit {
     // A clock that was set back must not make anybody wait for longer than a full bucket.
     const fullAt = Math.min(Math.max(this.#fullAt.get(key) ?? now, now), now + perMs);
     const waitMs = Math.ceil(fullAt + this.#stepMs - now - perMs);
-    if (waitMs > 0) return waitMs;
+    if (waitMs > 0) {
+      // Kept too when it was shortened, or the wait would be told again until the clock has caught up.
+      this.#fullAt.set(key, fullAt);
+      return waitMs;
+    }
     this.#fullAt.set(key, fullAt + this.#stepMs);
     return 0;
   }

@@ -161,7 +161,11 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
   const isFull = holder !== undefined && heldBy(holder) >= sale.terms.perUserLimit;
   if ((noneFree || isFull) && isProven(buyer)) {
     const own = youngestOf(holder, item);
-    if (own !== undefined) return { word: "reserved_again", reservation: unitOf(own) };
+    if (own !== undefined) {
+      return isPriceChanged(sale, own.itemId - 1, command)
+        ? { word: "price_changed", saleId: id }
+        : { word: "reserved_again", reservation: unitOf(own) };
+    }
   }
   if (noneFree) {
     const retryAt = freeAgainAt(sale, index, now);

@@ -445,7 +445,8 @@ export class History {
         .toSorted((a, b) => b.seq - a.seq);
       // The youngest that lives; of those younger nobody knows.
       for (const known of theirs) {
-        right.push({ word: "again", code: known.code });
+        const isAnother = price !== null && sale.prices[known.itemId - 1] !== price;
+        right.push(isAnother ? { word: "price_changed" } : { word: "again", code: known.code });
         if (this.isLive(known, now) === surely) return;
       }
     }

@@ -1,6 +1,6 @@
 /**
- * `bun run simulate [--seed S] [--minutes M]`: worlds of consecutive seeds, until the time is over or
- * one of them fails. What failed is told at once with its seed, and made smaller then.
+ * `bun run simulate [--minutes M]`: worlds of consecutive seeds, until the time is over or one of them
+ * fails; `--seed S`: that one world again. What failed is told at once with its seed, and made smaller then.
  */
 import { parseArgs } from "node:util";
 import {
@@ -115,6 +115,14 @@ const line = ({ waitMs, kind, dice }: Step): string => `  +${waitMs} ms ${kind} 
 export const told = (seed: number, { complaint, step: at, steps }: Failure): string =>
   `seed ${seed}, step ${at} of ${steps}: ${complaint}`;
 
+/** A number that was given on the command line. */
+function numberOf(name: string, text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
+  say(`--${name} is "${text}"; it takes a number from 0.`);
+  process.exit(2);
+}
+
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 function main(): void {
@@ -128,9 +136,9 @@ function main(): void {
     },
   });
   const asked = values.seed ?? process.env["SEED"];
-  const first = asked === undefined ? Date.now() % 1_000_000_000 : Number(asked);
+  const first = asked === undefined ? Date.now() % 1_000_000_000 : numberOf("seed", asked);
   const startedAt = performance.now();
-  const boundMs = Number(values.minutes) * 60_000;
+  const boundMs = numberOf("minutes", values.minutes) * 60_000;
   const tally = newTally();
   const isOne = asked !== undefined;
   for (let seed = first; performance.now() - startedAt < boundMs; seed += 1) {

@@ -41,9 +41,11 @@ describe("what is counted and kept", () => {
     ]);
     expect(limit.take("b", 1_000)).toBe(0);
     // The clock was set back by a day.
-    expect(limit.take("a", 1_000 - 86_400_000)).toBe(1_000);
-    limit.giveBack("a", 1_000);
-    expect([limit.take("a", 1_000), limit.take("a", 1_000)]).toEqual([0, 1_000]);
+    const earlier = 1_000 - 86_400_000;
+    expect(limit.take("a", earlier)).toBe(1_000);
+    expect([limit.take("a", earlier + 999), limit.take("a", earlier + 1_000)]).toEqual([1, 0]);
+    limit.giveBack("a", earlier + 1_000);
+    expect([limit.take("a", 1_000), limit.take("a", 1_000)]).toEqual([0, 0]);
     limit.giveBack("c", 1_000);
     limit.giveBack("b", 1_000);
     expect(limit.size).toBe(1);

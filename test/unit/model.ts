@@ -177,7 +177,11 @@ export class Model {
           ({ itemId }) => item === "any" || item === itemId,
         )
       : undefined;
-    if (own !== undefined && (noneFree || isFull)) return { ...verdict("reserved_again"), of: own };
+    if (own !== undefined && (noneFree || isFull)) {
+      return isPriceChanged(book, own.itemId, command)
+        ? { ...verdict("price_changed"), saleId }
+        : { ...verdict("reserved_again"), of: own };
+    }
     if (noneFree) {
       return { ...verdict("item_reserved"), saleId, retry: this.#retry(book, item) };
     }
