@@ -48,6 +48,7 @@ export class Auditor {
 
   #committed({ firstSeq, at, commands, outcomes }: Batch): void {
     let seq = firstSeq;
+    this.history.isStale = this.#records.isStale;
     commands.forEach((command, index) => {
       const outcome = outcomes[index];
       if (outcome === undefined || outcome.word === "look_up") return;

@@ -103,6 +103,8 @@ export class History {
   readonly #keys = new Map<string, KeyUse[]>();
   readonly #claimKeys = new Map<string, ModelClaim>();
   readonly #complain: (what: string) => void;
+  /** Whether another one has the lock, and whoever decides has not noticed. */
+  isStale = false;
   #seq = 0;
   #at = 0;
   /** The time that was told last, and the latest ever. */
@@ -281,6 +283,11 @@ export class History {
     return { own, bought, min: bought + live.min, max };
   }
 
+  /** Whether whoever decides has to know of it. */
+  #isThere(sale: KnownSale): boolean {
+    return sale.isSeen && !this.isStale;
+  }
+
   #isForgotten(sale: KnownSale): boolean {
     return this.#latest >= sale.endsAt + forgottenAfterMs;
   }
@@ -382,12 +389,12 @@ export class History {
     const isGuest = !isProven(buyer);
     if (sale?.kind === "product" && isGuest) {
       right.push({ word: "unauthenticated" });
-      if (sale.isSeen && !this.#isForgotten(sale)) return;
+      if (this.#isThere(sale) && !this.#isForgotten(sale)) return;
     }
     const byKey = this.#byKey(buyer, key, asked);
     right.push(...byKey.answers);
     if (!byKey.goesOn) return;
-    if (sale === null || !sale.isSeen) {
+    if (sale === null || !this.#isThere(sale)) {
       right.push({ word: command.sale === "current" ? "sale_not_open" : "sale_not_found" });
       if (sale === null) return;
     }
@@ -606,7 +613,7 @@ export class History {
     const { buyer, key, itemId, quantity, expectedPriceCents: price } = command;
     if (sale?.kind === "product" && !isProven(buyer)) {
       right.push({ word: "unauthenticated" });
-      if (sale.isSeen && !this.#isForgotten(sale)) return;
+      if (this.#isThere(sale) && !this.#isForgotten(sale)) return;
     }
     if (sale === null && command.saleId === "unknown") {
       right.push({ word: "sale_not_found" });
@@ -615,7 +622,7 @@ export class History {
     const byKey = this.#byKey(buyer, key, asked);
     right.push(...byKey.answers);
     if (!byKey.goesOn) return;
-    if (sale === null || !sale.isSeen) {
+    if (sale === null || !this.#isThere(sale)) {
       right.push({ word: "sale_not_found" });
       if (sale === null) return;
     }

@@ -166,6 +166,8 @@ export class MemoryRecords {
   #leader: LeaderRecord | null = null;
   /** Who has the lock. */
   holder: Session | null = null;
+  /** Whether what is committed comes from somebody who had it, and has not noticed. */
+  isStale = false;
   /** Told of every batch that was committed, and of every sale that was stored or replaced. */
   onCommit: ((batch: Batch) => void) | null = null;
   onSale: ((stored: StoredSale) => void) | null = null;
@@ -250,6 +252,7 @@ export class MemoryRecords {
       commit: (batch) =>
         line.carry("commit", () => {
           if (session.isCut) throw new CutError("the connection that holds the lock is closed");
+          this.isStale = this.holder !== session;
           this.commit(batch);
         }),
       makeRoom: () => line.carry("read", () => {}),
