@@ -48,21 +48,22 @@ export function revive(sale: SaleState, time: number): void {
  * said before it, up to the attempt `afterSeq`, holds a unit for the TTL at most, or for the longest
  * extension, also where a clock that was ahead had said more; in a later term it may be for as long
  * again as was said.
+ *
+ * Nothing of the sale is asked that is changed later, its end least: who reads the journal knows
+ * the last one alone.
  */
 export function beginTerm(sale: SaleState, afterSeq: number, time: number): void {
-  if (!isOver(sale, time)) {
-    revive(sale, -Infinity);
-    sale.lastDeadline.fill(0);
-    for (const reservation of Array.from(sale.live)) {
-      const { seq, extendedBy, due, itemId } = reservation;
-      const longest = extendedBy === null ? sale.terms.reservationTtlMs : extensionMsMax;
-      const isBefore = (extendedBy ?? seq) <= afterSeq;
-      sale.live.remove(reservation);
-      reservation.deadline = isBefore ? Math.min(due, time + longest) : due;
-      sale.live.add(reservation);
-      const last = sale.lastDeadline[itemId - 1] ?? 0;
-      sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);
-    }
+  revive(sale, -Infinity);
+  sale.lastDeadline.fill(0);
+  for (const reservation of Array.from(sale.live)) {
+    const { seq, extendedBy, due, itemId } = reservation;
+    const longest = extendedBy === null ? sale.terms.reservationTtlMs : extensionMsMax;
+    const isBefore = (extendedBy ?? seq) <= afterSeq;
+    sale.live.remove(reservation);
+    reservation.deadline = isBefore ? Math.min(due, time + longest) : due;
+    sale.live.add(reservation);
+    const last = sale.lastDeadline[itemId - 1] ?? 0;
+    sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);
   }
-  expire(sale, time);
+  lapse(sale, time);
 }

@@ -10,7 +10,7 @@ import type { Sale } from "./sale.ts";
 import { sameBuyer, type Buyer } from "./buyers.ts";
 import { addCoupon, rememberClaim, type ClaimMade, type CouponFigures } from "./coupons.ts";
 import { buy, end, extend, reserve, sell, sellEnded, type NewReservation } from "./books.ts";
-import { beginTerm, lapse, revive } from "./lapses.ts";
+import { beginTerm, expire, lapse, revive } from "./lapses.ts";
 import {
   addSale,
   emptyState,
@@ -135,6 +135,7 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   state.endedUpTo = recorded.seq;
   for (const sale of state.sales.values()) {
     beginTerm(sale, recorded.seq, now);
+    expire(sale, now);
     sale.changes = 0;
   }
   return state;

@@ -12,7 +12,7 @@ import { dumpOf } from "../support/compare.ts";
 import { inPages } from "../support/naive-records.ts";
 import { Random, seeds } from "../support/random.ts";
 import { openState, openTerms, reserved } from "../support/state.ts";
-import { buy, buyNow, codeOf, drop, take } from "../support/story.ts";
+import { buy, buyNow, codeOf, drop, endAt, take } from "../support/story.ts";
 import { ToldLedger } from "../support/told-ledger.ts";
 
 const second = 1_000;
@@ -255,6 +255,22 @@ describe("a ledger that is restored", () => {
     expect(codes).toEqual([codeOf("B"), codeOf("C")]);
     const restored = await Ledger.restore(told.records.recorded(0), 5);
     expect(dumpOf(restored.view(0))).toEqual(dumpOf(told.ledger.view(0)));
+  });
+
+  test("loses the same reservation whether or not its sale was ended since", async () => {
+    const day = 24 * 60 * minute;
+    let told = await ToldLedger.with(openTerms([2]));
+    // A clock that was ahead says a day; the next term holds it for the TTL alone.
+    told.decide(take("A", "ann", 1), day);
+    told.records.beginTerm(0);
+    told = told.goingOnWith(await Ledger.restore(told.records.recorded(-1), 0));
+    told.decide(take("B", "bob", 1), second);
+    expect(told.decide(take("C", "cyd", 1), minute).word).toBe("reserved");
+    expect(told.decide(buyNow("D", "bob", 1), minute).word).toBe("purchased");
+    expect(told.decide(endAt(1, "now"), minute).word).toBe("sale_changed");
+    const restored = await Ledger.restore(told.records.recorded(-1), minute);
+    expect(restored.decide(buy("B"), minute).word).toBe("purchased_again");
+    expect(restored.check()).toEqual([]);
   });
 
   test("lets what lapsed live again as far as a clock went back, and further", () => {
