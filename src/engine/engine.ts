@@ -176,6 +176,8 @@ export class Engine<S extends Selling = Selling> {
       this.#settled.resolve();
     });
     if (term === null) return;
+    // Nobody else leads, and the time that the term begins with is its own from here on.
+    this.#role = { name: "starting", epoch: null };
     try {
       await this.#sell(term, onSelling);
     } finally {
@@ -246,7 +248,8 @@ export class Engine<S extends Selling = Selling> {
     log.warn({ differenceMs }, "the machine's clock has stayed far off; beginning anew with it");
     const role = this.#role;
     if (role.name === "leader") role.writer.end(new Error("the machine's clock was set"));
-    // Who stands by has nothing to begin but its own time; who is about to lead does it then.
+    // Who stands by has nothing to begin but its own time; who is about to lead begins a term with
+    // it, and another one if it is set while that one loads.
     if (role.name === "standby") clock.begin(0);
   }
 }
