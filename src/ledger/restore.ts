@@ -126,6 +126,9 @@ export async function restore(recorded: Recorded, now: number): Promise<LedgerSt
   }
   terms.beginBefore(Infinity);
   for (const sale of recorded.sales) compareWithPurchases(state, sale);
+  if (state.seq > recorded.seq) {
+    throw new Error(`attempt ${state.seq} was written while the records were read: not alone`);
+  }
   for await (const coupons of recorded.coupons) {
     for (const coupon of coupons) addCoupon(state, { ...coupon, usedAt: 0, claims: null });
   }

@@ -34,6 +34,7 @@ const silenceMaxMs = 9_000;
 const mishapMark = "mishap:";
 /** How the program words what a mishap, or an end by order, made it do. */
 const expected = [
+  "was written while the records were read",
   mishapMark,
   "there already",
   "another leader has begun",

@@ -193,6 +193,14 @@ describe("records that contradict themselves are not sold from: those that", () 
     );
   });
 
+  test("have an attempt after the last one: somebody else writes", async () => {
+    const { records } = await aMorning(null);
+    const recorded = records.recorded(0);
+    await expect(Ledger.restore({ ...recorded, seq: recorded.seq - 1 }, begin)).rejects.toThrow(
+      `attempt ${recorded.seq} was written while the records were read`,
+    );
+  });
+
   test("have more on the books at a checkpoint than there is", async () => {
     const { records } = await aMorning(2);
     const recorded = records.recorded(0);
