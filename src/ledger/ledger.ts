@@ -79,7 +79,10 @@ export class Ledger implements LedgerUpkeep {
 
   shutSale(saleId: number): boolean {
     const sale = this.#state.sales.get(saleId);
-    if (sale === undefined || this.#state.now >= sale.terms.startsAt) return false;
+    // What was ended by hand had opened, also where a clock that went back says that it has not.
+    if (sale === undefined || sale.terms.closed || this.#state.now >= sale.terms.startsAt) {
+      return false;
+    }
     if (sale.live.size + sale.lapsed.size + sale.soldUnits.length > 0) return false;
     sale.changing = true;
     return true;

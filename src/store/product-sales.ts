@@ -144,7 +144,8 @@ export async function replaceProductSale(
   const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced ?? [])}, sale as materialized (
       select s.id from sales s cross join term
-      where s.id = ${id} and s.kind = 'product' and s.starts_at > ${isoTime(now)}::timestamptz
+      where s.id = ${id} and s.kind = 'product' and not s.closed
+        and s.starts_at > ${isoTime(now)}::timestamptz
       for update of s
     ), changed as (
       update sales

@@ -617,7 +617,8 @@ export class MemoryRecords {
     const sale = this.#sale(present.id);
     const missing = this.#missingIn(change.items ?? []);
     if (missing !== null) return { missing };
-    if (sale.startsAt <= now || (this.#effectiveOf.get(sale.id) ?? []).length > 0) {
+    const isTouched = (this.#effectiveOf.get(sale.id) ?? []).length > 0;
+    if (sale.closed || sale.startsAt <= now || isTouched) {
       return "sale_has_opened";
     }
     const given = present.stock.length;

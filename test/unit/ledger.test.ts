@@ -178,6 +178,13 @@ describe("upkeep", () => {
     ]);
   });
 
+  test("does not shut one that was ended by hand, though a clock was set back to before it", async () => {
+    const told = await ToldLedger.with(openTerms([1], { startsAt: 100 }));
+    told.decide({ kind: "change_sale", saleId: 1, endsAt: "now" }, 150);
+    const earlier = await Ledger.restore(told.records.recorded(0), 50);
+    expect(earlier.shutSale(1)).toBe(false);
+  });
+
   test("settles nothing that is not over", async () => {
     const { ledger } = await ToldLedger.with(openTerms([1], { endsAt: 100 }));
     ledger.moveOn(99);
