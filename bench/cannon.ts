@@ -1,14 +1,17 @@
 /**
  * A program of its own: loads a server by autocannon and prints one line of JSON (`Load`).
- * `bun bench/cannon.ts FLOOD ORIGIN CONNECTIONS SECONDS ANSWER_SECONDS_MAX`
+ * `bun bench/cannon.ts OF ORIGIN CONNECTIONS SECONDS ANSWER_SECONDS_MAX`, where OF is JSON: the name
+ * of a flood, or a read.
  */
 import autocannon from "autocannon";
 import { z } from "zod";
 import { floods, isFloodName } from "./floods.ts";
 
-const [name = "", url = "", connections, duration, timeout] = process.argv.slice(2);
-if (!isFloodName(name)) throw new Error(`there is no flood ${JSON.stringify(name)}`);
-const { request } = floods[name];
+const [text = "", url = "", connections, duration, timeout] = process.argv.slice(2);
+const readSchema = z.object({ path: z.string(), headers: z.record(z.string(), z.string()) });
+const of = z.union([z.string().refine(isFloodName), readSchema]).parse(JSON.parse(text));
+const request =
+  typeof of === "string" ? floods[of].request : () => ({ method: "GET" as const, ...of });
 
 /** What its types leave out. */
 const countsSchema = z.object({

@@ -237,7 +237,7 @@ async function shoot(
   return await bench.progress.step(label, seconds, async () => {
     const before = usage(side);
     const { origin } = side;
-    const shot = { flood: "checkout", origin, connections, seconds } as const;
+    const shot = { of: "checkout", origin, connections, seconds } as const;
     const load = await bench.generator.shoot(bench.owned, shot);
     const after = usage(side);
     const requests = answered(load);

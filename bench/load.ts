@@ -9,8 +9,11 @@ import { floods, type FloodName } from "./floods.ts";
 import type { Owned } from "./owned.ts";
 import { BenchError, within } from "./scenario.ts";
 
+/** One GET, the same every time. */
+export type Read = { readonly path: string; readonly headers: Readonly<Record<string, string>> };
+
 export type Shot = {
-  readonly flood: FloodName;
+  readonly of: FloodName | Read;
   /** `http://host:port` */
   readonly origin: string;
   readonly connections: number;
@@ -79,14 +82,21 @@ function byWrk(program: string): LoadGenerator {
     // On two cores a second thread changed nothing: 60,200 requests/s against 62,400 on 64
     // connections, 60,200 against 59,600 on 256.
     description: `wrk ${version}, one thread`,
-    shoot: async (owned, { flood, origin, connections, seconds }) => {
-      const script = join(owned.folder(), `${flood}.lua`);
-      await Bun.write(script, wrkScript(floods[flood].lua));
+    shoot: async (owned, { of, origin, connections, seconds }) => {
+      const script = join(owned.folder(), "requests.lua");
+      await Bun.write(script, wrkScript(typeof of === "string" ? floods[of].lua : readLua(of)));
       const command = [program, "-t1", `-c${connections}`, `-d${seconds}`, "-s", script];
       return await shoot(owned, [...command, `--timeout=${answerSecondsMax}`, origin], seconds);
     },
   };
 }
+
+const readLua = ({ path, headers }: Read): string => {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `
+local text = ${JSON.stringify(`GET ${path} HTTP/1.1`)} .. head .. ${JSON.stringify(`${lines.join("")}\r\n`)}
+function request() return text end`;
+};
 
 /**
  * Counting statuses costs wrk 0.1 to 0.5 µs a request and the server nothing (measured); without
@@ -138,10 +148,11 @@ function autocannon(): LoadGenerator {
   return {
     description:
       "autocannon: takes more of the machine than wrk does, which flatters the ratios; whole milliseconds",
-    shoot: async (owned, { flood, origin, connections, seconds }) => {
+    shoot: async (owned, { of, origin, connections, seconds }) => {
       const program = join(import.meta.dir, "cannon.ts");
       const figures = [connections, seconds, answerSecondsMax].map(String);
-      return await shoot(owned, [process.execPath, program, flood, origin, ...figures], seconds);
+      const given = [JSON.stringify(of), origin, ...figures];
+      return await shoot(owned, [process.execPath, program, ...given], seconds);
     },
   };
 }

@@ -59,6 +59,10 @@ export function familyCpuSeconds(pid: number): number {
   return total;
 }
 
+/** The processes that a program has started to take requests for it. */
+export const frontsOf = (pid: number): number[] =>
+  pids().filter((other) => statOf(other)?.parent === pid && commandOf(other).includes("front"));
+
 /** Processor time that everything on the machine together has taken so far; seconds. */
 export function machineCpuSeconds(): number {
   const fields = read("/proc/stat").split("\n")[0]?.split(/\s+/).slice(1).map(Number) ?? [];

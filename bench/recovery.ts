@@ -7,11 +7,11 @@
  */
 import { complaintsOf } from "./complaints.ts";
 import { answered, failures, type Load, merge } from "./load.ts";
-import type { Memory } from "./proc.ts";
+import { frontsOf, memoryOf, type Memory } from "./proc.ts";
 import { type Measure, measureTable, number, verdictsOf } from "./report.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { goShopping } from "./shopping.ts";
-import { makeHome, type Sale, Stampede } from "./stampede.ts";
+import { type Home, makeHome, type Sale, Stampede } from "./stampede.ts";
 
 const connections = 256;
 /** Bought before the flood, so that there is more to recover than reservations. */
@@ -28,13 +28,16 @@ const startSeconds = 4;
 /** Memory that has grown less than this between the two readings is flat. */
 const flatGrowth = 0.1;
 
+/** What a process may take that stands by. */
+const besideMb = 200;
+
 const ready: Measure["target"] = { is: "<", bound: 1.5 };
 
 const floodSeconds = (attempts: number): number => Math.ceil(attempts / attemptsPerSecond);
 
 export const recovery: Scenario = {
   name: "recovery",
-  seconds: ({ attempts }: Plan) => startSeconds * 4 + shoppingSeconds + 2 * floodSeconds(attempts),
+  seconds: ({ attempts }: Plan) => startSeconds * 5 + shoppingSeconds + 2 * floodSeconds(attempts),
   run,
 };
 
@@ -51,7 +54,7 @@ async function run(bench: Bench): Promise<Found> {
   const firstMs = stampede.readyMs;
   wrong.push(...(await buySome(bench, home.port)));
   const first = await flood(bench, stampede, plan.attempts);
-  const second = await flood(bench, stampede, 2 * plan.attempts);
+  const { second, others } = await floodFollowed(bench, stampede, home);
   wrong.push(...first.wrong, ...second.wrong);
   const before = await stampede.settledSale();
 
@@ -82,6 +85,10 @@ async function run(bench: Bench): Promise<Found> {
     seconds("start after kill -9 of server and PostgreSQL", crashedMs, ready),
     seconds("clean stop", stopMs, undefined),
     ...memoryMeasures(first, second),
+    ...others.map(({ name, nowMb: value }): Measure => {
+      const what = `memory of a ${name} after ${number(second.attempts)} attempts`;
+      return { what, value, digits: 0, unit: "MB", target: { is: "<", bound: besideMb } };
+    }),
   ];
   return {
     database: stampede.database,
@@ -145,6 +152,23 @@ type Flooded = {
   readonly wrong: readonly string[];
 };
 
+/** As many again, of all of which one that stands by hears, and a front of it. */
+async function floodFollowed(bench: Bench, stampede: Stampede, { dataFolder }: Home) {
+  const { owned, progress, executable, plan } = bench;
+  const family = { ...makeHome(owned, { FRONTS: "1" }), dataFolder };
+  const beside = await progress.step("recovery: starting another beside it", startSeconds, () =>
+    Stampede.start(owned, executable, family),
+  );
+  const second = await flood(bench, stampede, 2 * plan.attempts);
+  const front = frontsOf(beside.pid)[0] ?? 0;
+  const others = [
+    { name: "standby", ...beside.memory },
+    { name: "front", ...memoryOf(front) },
+  ];
+  await beside.stop();
+  return { second, others };
+}
+
 /** Checkouts until the sale counts `wanted` attempts. */
 async function flood(
   { owned, progress, generator, plan }: Bench,
@@ -163,7 +187,7 @@ async function flood(
         throw new BenchError(`${number(attempts)} attempts after ${floodSecondsMax} s`);
       }
       const shot = {
-        flood: "checkout",
+        of: "checkout",
         origin: stampede.origin,
         connections,
         seconds: Math.min(shotSecondsMax, Math.max(1, Math.ceil((wanted - attempts) / rate))),

@@ -7,21 +7,38 @@
  * and what was made is removed, on Ctrl-C too.
  */
 import { parseArgs } from "node:util";
+import { asking } from "./asking.ts";
 import { checkouts } from "./checkouts.ts";
 import { coupons } from "./coupons.ts";
 import { findGenerator, type GeneratorName } from "./load.ts";
+import { many } from "./many.ts";
 import { Owned } from "./owned.ts";
 import { machine } from "./proc.ts";
 import { Progress } from "./progress.ts";
+import { queue } from "./queue.ts";
 import { recovery } from "./recovery.ts";
 import { abandoned } from "./abandoned.ts";
+import { beside } from "./reads.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { soldOut } from "./soldout.ts";
 import { prepareExecutable } from "./stampede.ts";
+import { webhooks } from "./webhooks.ts";
 import { streams } from "./streams.ts";
 
 /** In the order in which they run. */
-const scenarios: readonly Scenario[] = [checkouts, soldOut, coupons, recovery, abandoned, streams];
+const scenarios: readonly Scenario[] = [
+  checkouts,
+  asking,
+  many,
+  soldOut,
+  coupons,
+  recovery,
+  abandoned,
+  streams,
+  queue,
+  beside,
+  webhooks,
+];
 
 const fullPlan: Plan = {
   rounds: 10,
@@ -32,8 +49,12 @@ const fullPlan: Plan = {
   couponSeconds: 0.8,
   attempts: 1_000_000,
   abandoned: 1_000_000,
+  joined: 1_000_000,
   streamRounds: 3,
-  wholeSecondsMax: 25 * 60,
+  besideRounds: 3,
+  besideSeconds: 2,
+  webhookRuns: 3,
+  wholeSecondsMax: 40 * 60,
 };
 
 const quickPlan: Plan = {
@@ -45,8 +66,12 @@ const quickPlan: Plan = {
   couponSeconds: 0.5,
   attempts: 200_000,
   abandoned: 50_000,
+  joined: 50_000,
   streamRounds: 1,
-  wholeSecondsMax: 5 * 60,
+  besideRounds: 1,
+  besideSeconds: 1,
+  webhookRuns: 1,
+  wholeSecondsMax: 8 * 60,
 };
 
 const usage = `bun bench/run.ts [--quick] [--only SCENARIO] [--load wrk|autocannon] [--executable PATH]

@@ -22,8 +22,15 @@ export type Plan = {
   readonly attempts: number;
   /** Reservations that are made and given back in one sale. */
   readonly abandoned: number;
+  /** How many join a queue, which is drawn then. */
+  readonly joined: number;
   /** Turns without anybody who watches the sale, and with many. */
   readonly streamRounds: number;
+  /** Turns with and without four who read, for each thing that can be read; and how long each is. */
+  readonly besideRounds: number;
+  readonly besideSeconds: number;
+  /** Sales without webhooks and with two, one after another. */
+  readonly webhookRuns: number;
   /** The run is given up after this. */
   readonly wholeSecondsMax: number;
 };

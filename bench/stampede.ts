@@ -113,6 +113,7 @@ const environmentOf = ({ dataFolder, port, environment }: Home): Record<string, 
   STAMPEDE_DATA: dataFolder,
   SALE_SCHEDULE: "0 0 1 1 *",
   SALE_ITEMS: "10000",
+  FRONTS: "0",
   ...environment,
 });
 
@@ -243,9 +244,15 @@ export class Stampede {
   }
 
   async #get(path: string): Promise<unknown> {
-    const response = await fetch(this.origin + path, {
-      signal: AbortSignal.timeout(answerSecondsMax * 1000),
-    });
+    const signal = AbortSignal.timeout(answerSecondsMax * 1000);
+    let response = await fetch(this.origin + path, { signal });
+    // After a flood there may be much that has to be done first.
+    while (response.status === 503) {
+      // oxlint-disable-next-line no-await-in-loop
+      await Bun.sleep(Number(response.headers.get("Retry-After")) * 1000);
+      // oxlint-disable-next-line no-await-in-loop
+      response = await fetch(this.origin + path, { signal });
+    }
     if (!response.ok) throw new BenchError(`GET ${path} gave ${response.status}`);
     return await response.json();
   }

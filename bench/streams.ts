@@ -158,7 +158,7 @@ async function reserveAll({ owned, generator }: Bench, stampede: Stampede): Prom
     if ((await stampede.sale()).reserved >= enough) return;
     // oxlint-disable-next-line no-await-in-loop
     await generator.shoot(owned, {
-      flood: "checkout",
+      of: "checkout",
       origin: stampede.origin,
       connections,
       seconds: shotSeconds,
@@ -258,7 +258,7 @@ async function flood({ bench, stampede, crowd }: Setup): Promise<Load> {
   let load: Load | undefined;
   await crowd.buy(async () => {
     load = await bench.generator.shoot(bench.owned, {
-      flood: "checkout",
+      of: "checkout",
       origin: stampede.origin,
       connections,
       seconds: floodSeconds,

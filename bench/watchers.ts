@@ -196,7 +196,8 @@ class Watching {
   #hear(stream: Stream, event: Said, at: number): void {
     const { last } = stream;
     // It begins with the sale and its figures as they are, under the id of the last event.
-    if (last === null || stream.figures === null) stream.begin(event);
+    if (last === null || stream.figures === null || event.number === last.number)
+      stream.begin(event);
     else {
       if (event.epoch !== last.epoch || event.number !== last.number + 1) {
         this.#complain(`event ${last.number} was followed by ${event.number}`);
@@ -210,7 +211,7 @@ class Watching {
   #parse(text: string, at: number): Said[] {
     if (text.startsWith(":")) return [];
     const [, epoch = "", number = "", name = "", data = ""] =
-      /^id: (\d+)-(\d+)\nevent: (\w+)\ndata: (.*)$/.exec(text) ?? [];
+      /^id: \d+-(\w+)-(\d+)\nevent: (\w+)\ndata: (.*)$/.exec(text) ?? [];
     const key = `${epoch}-${number}-${name}`;
     const known = this.#said.get(key);
     if (known?.text === text) return [known];

@@ -4,9 +4,17 @@
  * it takes; secrets are not repeated.
  */
 import { BlockList } from "node:net";
+import { resolve } from "node:path";
 import { z } from "zod";
+import packageJson from "../package.json" with { type: "json" };
 import { parseNetworks } from "./access/clients.ts";
 import { parseRates } from "./access/rates.ts";
+import { frontsMax } from "./fronts/fronts.ts";
+import { admitPerSecondMax } from "./ledger/commands.ts";
+import { serversOf } from "./postgres/servers.ts";
+import { isCurrency, localeOf, nameCharactersMax } from "./http/appearance.ts";
+import { passTtlMsUsual } from "./sales/draws.ts";
+import type { HourlySaleTerms } from "./sales/hourly.ts";
 import { nextOpening } from "./sales/schedule.ts";
 
 export class ConfigError extends Error {}
@@ -23,15 +31,6 @@ const whole = (min: number, max: number) =>
     .regex(/^\d{1,12}$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max));
-
-/** The driver decodes the parts of a URL, and would throw. */
-function isPercentEncoded(url: string): boolean {
-  try {
-    return decodeURIComponent(url) !== "";
-  } catch {
-    return false;
-  }
-}
 
 /** A name that the runtime's time zone database knows. */
 const timeZone = z.string().refine((tz) => {
@@ -57,22 +56,54 @@ type Variable = {
 const variables = {
   PORT: { schema: whole(0, 65_535), default: "8080", takes: "a port from 0 to 65535" },
   HOST: { schema: z.string().min(1), default: "0.0.0.0", takes: "an address or host name" },
+  LINK_PORT: {
+    schema: whole(0, 65_535),
+    default: "0",
+    takes: "a port from 0 to 65535 for other processes of the program; 0 is any",
+  },
   ADVERTISE_URL: {
     schema: z.url({ protocol: /^http$/ }).transform((url) => new URL(url).origin),
     default: undefined,
     takes: "http://host:port, as the other processes reach this one",
   },
   DATABASE_URL: {
-    schema: z.url({ protocol: /^postgres(ql)?$/ }).refine(isPercentEncoded),
+    schema: z.string().refine((url) => serversOf(url) !== null),
     default: undefined,
-    takes: "postgres://user:password@host:port/database",
+    takes:
+      "postgres://user:password@host:port/database, or host:port,host:port where one is the primary",
     secret: true,
   },
   STAMPEDE_DATA: { schema: z.string().min(1), default: "./stampede-data", takes: "a folder" },
+  BACKUP_DIR: {
+    schema: z.string().min(1),
+    default: undefined,
+    takes: "a folder for a continuous archive, of the embedded PostgreSQL: not with DATABASE_URL",
+  },
+  BACKUP_KEEP_DAYS: { schema: whole(1, 3_650), default: "7", takes: "days from 1 to 3650" },
   SALE_SCHEDULE: {
     schema: z.string().refine((cron) => nextOpening({ cron, timeZone: "UTC" }, 0) !== null),
     default: "0 * * * *",
     takes: "a cron expression of five fields, such as 0 * * * *",
+  },
+  SHOP_NAME: {
+    schema: z.string().trim().min(1).max(nameCharactersMax),
+    default: "Stampede",
+    takes: `a name of at most ${nameCharactersMax} characters`,
+  },
+  CURRENCY: {
+    schema: z.string().refine(isCurrency),
+    default: "USD",
+    takes: "a currency of ISO 4217, such as EUR",
+  },
+  LOCALE: {
+    schema: z.string().transform((text, context) => {
+      const locale = localeOf(text);
+      if (locale !== null) return locale;
+      context.addIssue({ code: "custom", message: "not a language" });
+      return z.NEVER;
+    }),
+    default: "en",
+    takes: "a language in which figures are written, such as en or de-AT",
   },
   SALE_TIMEZONE: { schema: timeZone, default: "UTC", takes: "a time zone such as Europe/Berlin" },
   SALE_ITEMS: {
@@ -90,6 +121,12 @@ const variables = {
     default: "10",
     takes: "a whole number from 1 to 1000000",
   },
+  SALE_ENTRY: { schema: z.enum(["open", "queue"]), default: "open", takes: "open or queue" },
+  SALE_ADMIT_PER_SECOND: {
+    schema: whole(1, admitPerSecondMax),
+    default: "200",
+    takes: `a whole number from 1 to ${admitPerSecondMax}`,
+  },
   RESERVATION_TTL_MS: {
     schema: whole(1, 86_400_000),
     default: "120000",
@@ -100,12 +137,22 @@ const variables = {
     default: undefined,
     takes: "days from 1 to 36500, or nothing to keep every attempt",
   },
+  ATTEMPTS_EXPORT_DIR: {
+    schema: z.string().min(1),
+    default: undefined,
+    takes: "a folder for attempts before they are dropped: with ATTEMPTS_RETENTION_DAYS",
+  },
   COUPON_SOLD_OUT_STATUS: { schema: z.enum(["409", "400"]), default: "409", takes: "409 or 400" },
   JWT_SECRET: {
     schema: z.string().refine((secret) => Buffer.byteLength(secret) >= jwtSecretBytesMin),
     default: undefined,
     takes: `${jwtSecretBytesMin} bytes or more, the same for every process`,
     secret: true,
+  },
+  ADMIN_SECOND_FACTOR: {
+    schema: z.enum(["optional", "demanded"]),
+    default: "optional",
+    takes: "optional or demanded",
   },
   ACCESS: { schema: z.enum(["open", "guarded"]), default: "open", takes: "open or guarded" },
   USER_TOKEN_SECRET: {
@@ -149,6 +196,35 @@ const variables = {
     default: undefined,
     takes: "addresses or networks of your proxies, such as 10.0.0.0/8, 192.0.2.7",
   },
+  FRONTS: {
+    schema: z.union([z.literal("auto"), whole(0, frontsMax)]),
+    default: "auto",
+    takes: `a whole number from 0 to ${frontsMax}, or auto, which is two less than there are cores`,
+  },
+  WEBHOOK_PRIVATE: {
+    schema: z.enum(["0", "1"]),
+    default: "0",
+    takes: "1 where webhooks may lead to private and loopback addresses, or 0",
+  },
+  STOP_GRACE_MS: {
+    schema: whole(0, 60_000),
+    default: "400",
+    takes: "milliseconds from 0 to 60000",
+  },
+  CHALLENGE: { schema: z.enum(["off", "join"]), default: "off", takes: "off or join" },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    schema: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, "")),
+    default: undefined,
+    takes: "the address of a collector that takes OTLP over HTTP, such as http://collector:4318",
+  },
+  OTEL_TRACES_SAMPLER_ARG: {
+    schema: z
+      .string()
+      .regex(/^(?:0(?:\.\d{1,6})?|1(?:\.0)?)$/)
+      .transform(Number),
+    default: "0.01",
+    takes: "the share of requests that are traced, from 0 to 1",
+  },
   NODE_ENV: { schema: z.string(), default: undefined, takes: "production, or anything else" },
   LOG_LEVEL: { schema: z.enum(logLevels), default: "info", takes: logLevels.join(", ") },
 } as const satisfies Record<string, Variable>;
@@ -174,28 +250,74 @@ function required<N extends Name>(environment: NodeJS.ProcessEnv, name: N): Valu
 }
 
 /** @throws ConfigError for the first variable that does not parse */
+/** The server's own archive is for whoever looks after that: here it would be none. */
+function archivingIn(environment: NodeJS.ProcessEnv) {
+  const folder = read(environment, "BACKUP_DIR");
+  if (folder === undefined) return undefined;
+  if (read(environment, "DATABASE_URL") !== undefined) {
+    throw new ConfigError(
+      `BACKUP_DIR is ${JSON.stringify(folder)}, but there is a DATABASE_URL, and that server's archive is its own: unset one of them.`,
+    );
+  }
+  const days = required(environment, "BACKUP_KEEP_DAYS");
+  return { backupDir: resolve(folder), keepMs: days * 86_400_000 };
+}
+
+function tracingIn(environment: NodeJS.ProcessEnv) {
+  const endpoint = read(environment, "OTEL_EXPORTER_OTLP_ENDPOINT");
+  if (endpoint === undefined) return null;
+  const share = required(environment, "OTEL_TRACES_SAMPLER_ARG");
+  return { endpoint, share, version: packageJson.version };
+}
+
+function exportDirIn(environment: NodeJS.ProcessEnv): string | null {
+  const folder = read(environment, "ATTEMPTS_EXPORT_DIR");
+  if (folder === undefined) return null;
+  if (read(environment, "ATTEMPTS_RETENTION_DAYS") === undefined) {
+    throw new ConfigError(
+      `ATTEMPTS_EXPORT_DIR is ${JSON.stringify(folder)}, but without ATTEMPTS_RETENTION_DAYS every attempt is kept, and none is exported: set that too.`,
+    );
+  }
+  return resolve(folder);
+}
+
 export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   const get = <N extends Name>(name: N) => required(environment, name);
   return Object.freeze({
     port: get("PORT"),
     host: get("HOST"),
+    /** On which other processes connect; 0: any. */
+    linkPort: get("LINK_PORT"),
     /** Where other processes reach this one; undefined: as PostgreSQL sees it. */
     advertiseUrl: read(environment, "ADVERTISE_URL"),
     /** Undefined: the embedded PostgreSQL. */
     databaseUrl: read(environment, "DATABASE_URL"),
     dataDir: get("STAMPEDE_DATA"),
+    /** Undefined: no archive is kept. */
+    archiving: archivingIn(environment),
     schedule: { cron: get("SALE_SCHEDULE"), timeZone: get("SALE_TIMEZONE") },
+    /** What administrators may set otherwise. */
+    shop: { name: get("SHOP_NAME"), currency: get("CURRENCY"), locale: get("LOCALE") },
     hourlySale: {
       items: get("SALE_ITEMS"),
       unitsPerItem: get("SALE_UNITS_PER_ITEM"),
       perUserLimit: get("SALE_PER_USER_LIMIT"),
       reservationTtlMs: get("RESERVATION_TTL_MS"),
-    },
+      ...(get("SALE_ENTRY") === "queue" && {
+        queue: { admitPerSecond: get("SALE_ADMIT_PER_SECOND"), passTtlMs: passTtlMsUsual },
+      }),
+    } as HourlySaleTerms,
+    /** Who has to solve a challenge before they join a queue. */
+    challenge: get("CHALLENGE"),
     /** Attempts older than this may be dropped; Infinity keeps them all. */
     retentionMs: (read(environment, "ATTEMPTS_RETENTION_DAYS") ?? Infinity) * 86_400_000,
+    /** Where they are written to before; null: nowhere. */
+    exportDir: exportDirIn(environment),
     couponSoldOutStatus: Number(get("COUPON_SOLD_OUT_STATUS")),
     /** Undefined: made once, and kept in the database. */
     jwtSecret: read(environment, "JWT_SECRET"),
+    /** Whether administrators have to have a second factor. */
+    demandsFactor: get("ADMIN_SECOND_FACTOR") === "demanded",
     /** Who may buy, claim and make coupons: everybody, or those who prove who they are. */
     access: get("ACCESS"),
     /** What a merchant's user tokens are signed with. */
@@ -207,6 +329,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     corsOrigins: read(environment, "CORS_ORIGINS") ?? new Set<string>(),
     /** Whose X-Forwarded-For is believed. */
     trustedProxies: read(environment, "TRUSTED_PROXIES") ?? new BlockList(),
+    /** How many processes take requests beside the one that leads. */
+    fronts: get("FRONTS"),
+    /** Whether webhooks may lead to private and loopback addresses. */
+    webhookPrivate: get("WEBHOOK_PRIVATE") === "1",
+    /** How long a process that was told to stop goes on answering. */
+    stopGraceMs: get("STOP_GRACE_MS"),
+    /** Null: no request is traced. */
+    tracing: tracingIn(environment),
     /** Where a demo must not be. */
     isProduction: read(environment, "NODE_ENV") === "production",
     logLevel: get("LOG_LEVEL"),

@@ -6,48 +6,60 @@ import { join } from "node:path";
 import pino from "pino";
 import { createAccount } from "./access/accounts.ts";
 import { cacheAgeMaxMs } from "./access/cache.ts";
+import { developPhoto } from "./art/photo-process.ts";
 import { Passwords } from "./access/passwords.ts";
 import { complaintOfPassword } from "./access/rules.ts";
 import packageJson from "../package.json" with { type: "json" };
+import { runBackup, runRestore, runRestoreAt } from "./cli/backup.ts";
+import { commit } from "./cli/commit.ts";
 import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
+import { licensesText } from "./cli/licenses.ts";
+import { LicenseError } from "./cli/notices.ts";
 import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
+import { doctor, settingWrong } from "./cli/doctor.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
 import { CancelledError, readPassword } from "./cli/terminal.ts";
+import { AccountError, runErase, runUserCommand, type UserCall } from "./cli/users.ts";
 import { verify } from "./cli/verify.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { LedgerClock } from "./engine/clock.ts";
+import { Parent } from "./fronts/parent.ts";
 import {
   DatabaseError,
+  databaseAt,
   errorCode,
-  isAway,
-  messageOf,
   openPool,
   waitForDatabase,
   type Database,
 } from "./postgres/client.ts";
 import { EmbeddedError, startEmbedded } from "./postgres/embedded.ts";
+import { fillNewFolder } from "./postgres/new-folder.ts";
 import { packed } from "./postgres/packed.ts";
-import { idleDocument, Program } from "./program.ts";
+import { idleDocument } from "./idle.ts";
+import { Program } from "./program.ts";
+import { ListenError, serveAsFront, serveHere, type Stopping } from "./serve.ts";
+import { BackupError, checkWhole } from "./store/backup-file.ts";
 import { migrate, newestMigration } from "./store/migrations.ts";
-import type { Announcement } from "./store/records.ts";
 import { openDb, type Db } from "./store/db.ts";
+import { resetFactor } from "./store/second-factors.ts";
 import { replacePassword, type UserRole } from "./store/users.ts";
-import { docsRoutes } from "./web/docs.ts";
-import { pageRoutes, pages, servePage } from "./web/pages.ts";
 
-/** How long a stop may take before the process ends all the same. */
+/** How long a stop may take, beside its grace, before the process ends all the same. */
 const stopMaxMs = 8_000;
 
-class ListenError extends Error {}
-
-/** The account is there already, or is not there. */
-class AccountError extends Error {}
+/** The audit of a large journal takes its time. */
+const verifyAnswerMaxMs = 6 * 3_600_000;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
 type Tell = (line: string) => void;
+
+/** Where what is printed is for a script to take. */
+const tellAside: Tell = (line) => {
+  process.stderr.write(`${line}\n`);
+};
 
 /** More than a pipe takes at once: what `say` writes the exit would cut off. */
 async function sayAll(text: string): Promise<void> {
@@ -60,20 +72,26 @@ async function sayAll(text: string): Promise<void> {
 }
 
 /** In the executable the migrations lie beside the program. */
-const migrationsFolder = join(import.meta.dir, packed === undefined ? "../drizzle" : "drizzle");
+const migrationsFolder = join(import.meta.dir, packed === "source" ? "../drizzle" : "drizzle");
 
 async function openDatabase(config: Config, tell: Tell): Promise<Database> {
   if (config.databaseUrl === undefined) {
-    return await startEmbedded({ dataDir: config.dataDir, log: tell });
+    const { dataDir, archiving } = config;
+    return await startEmbedded({ dataDir, archiving, log: tell });
   }
-  const { hostname, port, pathname } = new URL(config.databaseUrl);
-  return {
-    connection: { url: config.databaseUrl },
-    description: `PostgreSQL at ${hostname}:${port || 5432}${pathname}`,
-    ensure: () => Promise.resolve(),
-    stop: () => Promise.resolve(),
-    leave: () => Promise.resolve(),
-  };
+  return databaseAt(config.databaseUrl);
+}
+
+/** Starts what the program keeps its records in, and leaves the schema as it is. */
+async function openWaiting(config: Config, tell: Tell, signal?: AbortSignal): Promise<Database> {
+  const database = await openDatabase(config, tell);
+  try {
+    await waitForDatabase(database, tell, signal);
+    return database;
+  } catch (error) {
+    await database.leave();
+    throw error;
+  }
 }
 
 /** Starts what the program keeps its records in, brought up to date. */
@@ -82,9 +100,8 @@ async function prepareDatabase(
   signal?: AbortSignal,
   tell: Tell = say,
 ): Promise<Database> {
-  const database = await openDatabase(config, tell);
+  const database = await openWaiting(config, tell, signal);
   try {
-    await waitForDatabase(database, tell, signal);
     if (signal?.aborted !== true) await migrate(database.connection, migrationsFolder, tell);
     return database;
   } catch (error) {
@@ -93,8 +110,7 @@ async function prepareDatabase(
   }
 }
 
-/** `asked` resolves with the first signal that asks the program to stop. */
-function stopOnSignals(): { readonly signal: AbortSignal; readonly asked: Promise<string> } {
+function stopOnSignals(graceMs: number): Stopping {
   const stopping = new AbortController();
   const { promise: asked, resolve } = Promise.withResolvers<string>();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
@@ -102,82 +118,29 @@ function stopOnSignals(): { readonly signal: AbortSignal; readonly asked: Promis
       resolve(name);
       stopping.abort();
       // A stop that hangs must not keep a supervisor waiting: what is committed is safe anyway.
-      setTimeout(() => process.exit(1), stopMaxMs).unref();
+      setTimeout(() => process.exit(1), graceMs + stopMaxMs).unref();
     });
   }
   return { signal: stopping.signal, asked };
 }
 
 async function runServe(config: Config): Promise<void> {
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
-  const stopping = stopOnSignals();
+  const stopping = stopOnSignals(config.stopGraceMs);
   const database = await prepareDatabase(config, stopping.signal);
-  if (stopping.signal.aborted) return await database.stop();
-  const program = await listen(database, config.port, () =>
-    Program.open({
-      config,
-      database,
-      schema: newestMigration(migrationsFolder),
-      announce: (port) => announcementOf(config, port),
-      pages: [...pageRoutes, ...docsRoutes],
-      missingPage,
-      clock: new LedgerClock(),
-      log,
-      version: packageJson.version,
-    }),
-  );
-  program.start();
-  await Promise.race([program.engine.settled(), stopping.asked]);
-  if (!stopping.signal.aborted) {
-    const { hostname, port } = program.server;
-    say(`Stampede ${packageJson.version} sells at ${addressOf(hostname, port)}`);
-    say(`Records: ${database.description}`);
-    if (config.access === "open") {
-      say("Open: whoever can reach it buys under any name. ACCESS=guarded closes it.");
-    }
-  }
-
-  log.info({ signal: await stopping.asked }, "stopping");
-  await program.stop();
-  await database.stop();
+  if (stopping.signal.aborted) return await database.leave();
+  const schema = newestMigration(migrationsFolder);
+  await serveHere({ config, database, schema, stopping, say });
 }
 
-async function listen<T>(database: Database, port: number, start: () => Promise<T>): Promise<T> {
-  try {
-    return await start();
-  } catch (error) {
-    await database.leave();
-    if (isAway(error) || /^\d/.test(errorCode(error))) throw error;
-    const taken = errorCode(error) === "EADDRINUSE";
-    throw new ListenError(
-      taken
-        ? `Port ${port} is in use by another program. Stop it, or set PORT to another one.`
-        : `Cannot listen there (${messageOf(error)}). Correct HOST or PORT.`,
-    );
-  }
-}
-
-const missingPage = (request: Request): Response => {
-  const page = pages.get("/missing");
-  if (page === undefined) throw new Error("the pages have no /missing");
-  return servePage(page, request, 404);
-};
-
-const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
-/** A host name or address as URLs write it. */
-const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host);
-
-/** Where other processes reach this one, as far as it can know by itself. */
-function announcementOf({ advertiseUrl, host }: Config, port: number): Announcement {
-  const bound = wildcards.has(host) ? null : `http://${inUrl(host)}:${port}`;
-  return { url: advertiseUrl ?? bound, port };
-}
-
-/** An address that can be opened: the one that stands for all of them cannot. */
-function addressOf(hostname: string | undefined, port: number | undefined): string {
-  const everywhere = hostname === undefined || wildcards.has(hostname);
-  return `http://${everywhere ? "localhost" : inUrl(hostname)}:${port}`;
+/** For the program itself: see `serve.ts`. */
+async function runFront(config: Config): Promise<void> {
+  const parent = Parent.connect();
+  if (parent === null) throw new UsageError("The program starts its fronts by itself: set FRONTS.");
+  // Without it there is nobody who would end this process.
+  void parent.gone.then(() => process.exit(1));
+  const stopping = stopOnSignals(config.stopGraceMs);
+  const schema = newestMigration(migrationsFolder);
+  await serveAsFront(parent, { config, schema, stopping });
 }
 
 async function runMigrate(config: Config): Promise<void> {
@@ -189,13 +152,63 @@ async function runMigrate(config: Config): Promise<void> {
 /** Prints the audit; tells whether all is well. */
 async function runVerify(config: Config, saleId: number | undefined): Promise<boolean> {
   const database = await prepareDatabase(config);
-  const sql = openPool(database.connection);
+  const sql = openPool(database.connection, verifyAnswerMaxMs);
   try {
     return await verify(sql, saleId, say);
   } finally {
     await sql.end({ timeout: 1 });
     await database.leave();
   }
+}
+
+/** Tells whether nothing is wrong. */
+async function runDoctor(): Promise<boolean> {
+  let config: Config;
+  try {
+    config = readConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    say(settingWrong(error.message));
+    return false;
+  }
+  const schema = newestMigration(migrationsFolder);
+  const { version } = packageJson;
+  const open = (): Promise<Database> => openWaiting(config, tellAside);
+  return await doctor({ config, schema, version, open, say });
+}
+
+async function runBackupTo(config: Config, file: string): Promise<void> {
+  const database = await openWaiting(config, say);
+  try {
+    await runBackup(database.connection, file, { version: packageJson.version, say });
+  } finally {
+    await database.leave();
+  }
+}
+
+/** Into a database that is new: nothing else is to be there, nor to be made there meanwhile. */
+async function runRestoreFrom(config: Config, file: string): Promise<void> {
+  const options = { folder: migrationsFolder, say };
+  await checkWhole(file);
+  if (config.databaseUrl === undefined) {
+    const { dataDir } = config;
+    await fillNewFolder({ dataDir, log: say }, ({ connection }) =>
+      runRestore(connection, file, options),
+    );
+    return;
+  }
+  const { connection } = await openWaiting(config, say);
+  await runRestore(connection, file, options);
+}
+
+async function runRestoreFromArchive(config: Config, at: number | null): Promise<void> {
+  const { dataDir, archiving } = config;
+  if (archiving === undefined) {
+    throw new UsageError(
+      "Set BACKUP_DIR to the folder of the archive, and leave DATABASE_URL out.",
+    );
+  }
+  await runRestoreAt(at, { backupDir: archiving.backupDir, dataDir }, say);
 }
 
 /** Serves itself for a moment: as the leader, or passing on to the one that there is. */
@@ -207,25 +220,43 @@ async function runSeed(config: Config): Promise<void> {
   const clock = new LedgerClock();
   try {
     const program = await Program.open({
-      config: { ...config, host: "127.0.0.1", port: 0 },
+      // The demo's administrator has no second factor, and nobody else reaches it.
+      config: { ...config, host: "127.0.0.1", port: 0, stopGraceMs: 0, demandsFactor: false },
       database,
       schema: newestMigration(migrationsFolder),
       announce: (port) => ({ url: null, port }),
-      pages: [],
+      pages: () => ({}),
       clock,
       log: pino({ level: "silent" }),
       version: packageJson.version,
     });
+    const { port } = program.listen();
     program.start();
-    const { engine, db, passwords, server } = program;
+    const { engine, db, passwords } = program;
     try {
       await engine.settled();
-      const url = `http://127.0.0.1:${server.port}`;
+      const url = `http://127.0.0.1:${port}`;
       await seedDemo({ db, passwords, url, clock: () => clock.now(), say });
     } finally {
       await program.stop();
     }
   } finally {
+    await database.leave();
+  }
+}
+
+/** Does something with the records, and with nothing else of the program. */
+async function withRecords(
+  config: Config,
+  use: (db: Db, connection: Database["connection"]) => Promise<void>,
+  tell: Tell = say,
+): Promise<void> {
+  const database = await prepareDatabase(config, undefined, tell);
+  const sql = openPool(database.connection);
+  try {
+    await use(openDb(sql), database.connection);
+  } finally {
+    await sql.end({ timeout: 1 });
     await database.leave();
   }
 }
@@ -240,14 +271,7 @@ async function withPassword(
   if (password === null) throw new UsageError("The two passwords are not the same.");
   const complaint = complaintOfPassword(password);
   if (complaint !== null) throw new UsageError(`The password ${complaint}.`);
-  const database = await prepareDatabase(config);
-  const sql = openPool(database.connection);
-  try {
-    await use(openDb(sql), password);
-  } finally {
-    await sql.end({ timeout: 1 });
-    await database.leave();
-  }
+  await withRecords(config, (db) => use(db, password));
 }
 
 const runUserCreate = (config: Config, name: string, role: UserRole): Promise<void> =>
@@ -261,26 +285,60 @@ const runUserPassword = (config: Config, name: string): Promise<void> =>
   withPassword(config, name, async (db, password) => {
     const changed = await replacePassword(db, name, await new Passwords().hash(password));
     if (changed === null) throw new AccountError(`There is no account ${name}.`);
-    const seconds = cacheAgeMaxMs / 1000;
-    say(
-      `Changed the password of ${changed}, and ended its sessions; a server that runs ` +
-        `knows of it within ${seconds} seconds.`,
-    );
+    say(`Changed the password of ${changed}, and ended its sessions; ${knownSoon}.`);
   });
 
-async function runKey(config: Config, call: KeyCall): Promise<void> {
-  // What is printed is the key, for a script to take.
-  const database = await prepareDatabase(config, undefined, (line) => {
-    process.stderr.write(`${line}\n`);
+const knownSoon = `a server that runs knows of it within ${cacheAgeMaxMs / 1000} seconds`;
+
+const runUserResetFactor = (config: Config, name: string): Promise<void> =>
+  withRecords(config, async (db) => {
+    const changed = await resetFactor(db, name);
+    if (changed === null) throw new AccountError(`There is no account ${name}.`);
+    say(`Took away the second factor of ${changed}, and ended its sessions; ${knownSoon}.`);
   });
-  const sql = openPool(database.connection);
-  try {
-    await runKeyCommand(openDb(sql), call, { now: Date.now(), say });
-  } finally {
-    await sql.end({ timeout: 1 });
-    await database.leave();
+
+const runUser = (config: Config, call: UserCall): Promise<void> =>
+  withRecords(config, (db) => runUserCommand(db, call, { say, knownSoon }), tellAside);
+
+const runKey = (config: Config, call: KeyCall): Promise<void> =>
+  withRecords(config, (db) => runKeyCommand(db, call, { now: Date.now(), say }), tellAside);
+
+type AccountsCall = Extract<
+  ReturnType<typeof parseCall>,
+  { readonly command: `user ${string}` | `key ${string}` }
+>;
+
+async function runForAccounts(call: AccountsCall): Promise<void> {
+  switch (call.command) {
+    case "user create":
+      await runUserCreate(readConfig(), call.name, call.role);
+      return;
+    case "key create":
+    case "key list":
+    case "key revoke":
+      await runKey(readConfig(), call);
+      return;
+    case "user list":
+    case "user disable":
+    case "user role":
+      await runUser(readConfig(), call);
+      return;
+    case "user erase":
+      await withRecords(readConfig(), (db, connection) => runErase(connection, db, call, say));
+      return;
+    case "user password":
+      await runUserPassword(readConfig(), call.name);
+      return;
+    case "user reset-factor":
+      await runUserResetFactor(readConfig(), call.name);
+      return;
+    default:
+      call satisfies never;
   }
 }
+
+/** As Semantic Versioning has it, with the commit as what it was built from: `1.2.3+0123456789ab`. */
+const versionText = (): string => [packageJson.version, commit() ?? []].flat().join("+");
 
 async function run(args: string[]): Promise<number> {
   const call = parseCall(args);
@@ -289,35 +347,44 @@ async function run(args: string[]): Promise<number> {
       say(usage(packageJson.version));
       return 0;
     case "version":
-      say(packageJson.version);
+      say(versionText());
       return 0;
     case "openapi":
       await sayAll(JSON.stringify(idleDocument(packageJson.version, new LedgerClock()), null, 2));
       return 0;
+    case "licenses":
+      await sayAll(await licensesText());
+      return 0;
     case "serve":
       await runServe(readConfig());
       return 0;
+    case "front":
+      await runFront(readConfig());
+      return 0;
+    case "photo":
+      return await developPhoto();
     case "migrate":
       await runMigrate(readConfig());
       return 0;
     case "verify":
       return (await runVerify(readConfig(), call.sale)) ? 0 : 1;
+    case "doctor":
+      return (await runDoctor()) ? 0 : 1;
+    case "backup":
+      await runBackupTo(readConfig(), call.file);
+      return 0;
+    case "restore":
+      await runRestoreFrom(readConfig(), call.file);
+      return 0;
+    case "restore at":
+      await runRestoreFromArchive(readConfig(), call.at);
+      return 0;
     case "seed":
       await runSeed(readConfig());
       return 0;
-    case "user create":
-      await runUserCreate(readConfig(), call.name, call.role);
-      return 0;
-    case "key create":
-    case "key list":
-    case "key revoke":
-      await runKey(readConfig(), call);
-      return 0;
-    case "user password":
-      await runUserPassword(readConfig(), call.name);
-      return 0;
     default:
-      return call satisfies never;
+      await runForAccounts(call);
+      return 0;
   }
 }
 
@@ -328,12 +395,14 @@ function explain(error: unknown): { readonly text: string; readonly exitCode: nu
     return { text: `${error.message}\nTry stampede --help.`, exitCode: 2 };
   }
   if (
+    error instanceof BackupError ||
     error instanceof DatabaseError ||
     error instanceof EmbeddedError ||
     error instanceof ListenError ||
     error instanceof SeedError ||
     error instanceof AccountError ||
-    error instanceof KeyError
+    error instanceof KeyError ||
+    error instanceof LicenseError
   ) {
     return { text: error.message, exitCode: 1 };
   }

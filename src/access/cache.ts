@@ -1,14 +1,14 @@
 /**
- * What one term of a leader has read of sessions, by token: a token that is the same to the
- * letter needs no second check of its signature. Bounded; what came first is forgotten first.
+ * What a process has read of sessions, by token: a token that is the same to the letter needs no
+ * second check of its signature. Bounded; what came first is forgotten first.
  */
 import type { Account } from "./accounts.ts";
 import { BoundedMap } from "../bounded.ts";
 
 /** About 25 MB. */
 export const cachedTokensMax = 50_000;
-/** After this a session is read again, for whatever was changed by hand in PostgreSQL. */
-export const cacheAgeMaxMs = 30_000;
+/** After this a session is read again, for what another process has changed. */
+export const cacheAgeMaxMs = 1_000;
 
 type CachedSession = {
   readonly sessionId: string;
@@ -21,13 +21,8 @@ type CachedSession = {
 };
 
 export class SessionCache {
-  readonly epoch: number;
   readonly #sessions = new BoundedMap<string, CachedSession>(cachedTokensMax);
   #version = 0;
-
-  constructor(epoch: number) {
-    this.epoch = epoch;
-  }
 
   /** Goes up with everything that is dropped. */
   get version(): number {

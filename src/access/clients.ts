@@ -3,19 +3,13 @@
  * client asked for, and whether it came over TLS.
  *
  * The address is the peer's. `X-Forwarded-For` is anybody's to write, so it is read only when
- * the peer is a proxy that the operator has named. A process that passes a request on to the
- * leader says who asked it, sealed with a key that only processes on the same database have;
- * without the seal that header says nothing. A seal lasts for minutes, so that one which was
- * overheard is not for ever.
+ * the peer is a proxy that the operator has named.
  *
  * `X-Forwarded-Proto` needs no trust: it decides over the Secure flag of a cookie that goes to
  * whoever sent it.
  */
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import type { Server } from "bun";
-import { z } from "zod";
-import { BoundedMap } from "../bounded.ts";
 import { isOverTls } from "./cookies.ts";
 
 export type Client = {
@@ -25,36 +19,19 @@ export type Client = {
   readonly secure: boolean;
 };
 
-/** Tells a process that the request has been passed on already, and for whom. */
-export const forwardedHeader = "X-Stampede-Forwarded";
-
-const sealAgeMaxMs = 5 * 60_000;
-const sealCharactersMax = 2_048;
-
-const sealed = z.object({
-  address: z.string(),
-  host: z.string(),
-  secure: z.boolean(),
-  at: z.number(),
-});
-
 /** What is needed of a server. */
 type Peers = Pick<Server<undefined>, "requestIP">;
 
 type ClientsOptions = {
-  /** Known to every process on the same database, and to nobody else. */
-  readonly sealKey: string;
   readonly trustedProxies: BlockList;
   /** Told once, when there seems to be a proxy that the operator has not named. */
   readonly onUnnamedProxy?: (address: string) => void;
-  /** ms since the Unix epoch */
-  readonly clock: () => number;
+  /** The one address that can connect, where the server listens on this machine's own alone. */
+  readonly onlyPeer?: string | undefined;
 };
 
 /** Every so many requests are looked at for a proxy that was not named. */
 const proxyLookEvery = 64;
-/** `X-Forwarded-For` headers of which the address is remembered. */
-const forwardedMax = 10_000;
 
 export class Clients {
   readonly #options: ClientsOptions;
@@ -64,7 +41,6 @@ export class Clients {
   /** The peer that was asked about last: behind a proxy it is always the same. */
   #peer = "";
   #isPeerTrusted = false;
-  readonly #forwarded = new BoundedMap<string, string>(forwardedMax);
 
   constructor(options: ClientsOptions) {
     this.#options = options;
@@ -74,21 +50,17 @@ export class Clients {
   /** The address that limits count: that of `of`, at a tenth of its cost. */
   addressOf(request: Request, server: Peers): string {
     const { headers } = request;
-    const seal = headers.get(forwardedHeader);
-    const passedOn = seal === null ? null : this.#open(seal);
-    if (passedOn !== null) return passedOn.address;
-    const peer = server.requestIP(request)?.address ?? "unknown";
+    const peer = this.#peerOf(request, server);
     if (!this.#hasProxies || !this.#isProxy(peer)) {
       this.#lookForProxy(peer, headers);
       return peer;
     }
-    const forwardedFor = headers.get("X-Forwarded-For");
-    if (forwardedFor === null) return peer;
-    const known = this.#forwarded.get(forwardedFor);
-    if (known !== undefined) return known;
-    const address = this.#behind(peer, forwardedFor);
-    this.#forwarded.set(forwardedFor, address);
-    return address;
+    return this.#behind(peer, headers.get("X-Forwarded-For"));
+  }
+
+  /** Asked of the system for each request, which is a twentieth of what a refused checkout costs. */
+  #peerOf(request: Request, server: Peers): string {
+    return this.#options.onlyPeer ?? server.requestIP(request)?.address ?? "unknown";
   }
 
   #isProxy(peer: string): boolean {
@@ -109,10 +81,7 @@ export class Clients {
 
   of(request: Request, server: Peers): Client {
     const { headers } = request;
-    const seal = headers.get(forwardedHeader);
-    const passedOn = seal === null ? null : this.#open(seal);
-    if (passedOn !== null) return passedOn;
-    const peer = server.requestIP(request)?.address ?? "unknown";
+    const peer = this.#peerOf(request, server);
     const isProxy = this.#isTrusted(peer);
     return {
       address: isProxy ? this.#behind(peer, headers.get("X-Forwarded-For")) : peer,
@@ -121,35 +90,21 @@ export class Clients {
     };
   }
 
-  /** What a process that passes a request on says of its client. */
-  seal(request: Request, server: Peers): string {
-    const said = { ...this.of(request, server), at: this.#options.clock() };
-    const text = Buffer.from(JSON.stringify(said)).toString("base64url");
-    return `${text}.${this.#sign(text).toString("base64url")}`;
-  }
-
-  #open(seal: string): Client | null {
-    const [text, signature, ...rest] = seal.length > sealCharactersMax ? [] : seal.split(".");
-    if (text === undefined || signature === undefined || rest.length > 0) return null;
-    const expected = this.#sign(text);
-    const given = Buffer.from(signature, "base64url");
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-    const { at, ...client } = sealed.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
-    return Math.abs(this.#options.clock() - at) <= sealAgeMaxMs ? client : null;
-  }
-
-  #sign(text: string): Buffer {
-    return createHmac("sha256", this.#options.sealKey).update(text).digest();
-  }
-
-  /** The last address in the list that is not one of our proxies: they have added the rest. */
+  /**
+   * The last address in the list that is not one of our proxies: they have added the rest. Worked out
+   * anew each time, which costs half of what remembering it does: in a flood nearly every address is
+   * another one.
+   */
   #behind(peer: string, forwardedFor: string | null): string {
-    const named = (forwardedFor ?? "").split(",").map((part) => part.trim());
     let address = peer;
-    for (const candidate of named.toReversed()) {
+    if (forwardedFor === null) return address;
+    for (let end = forwardedFor.length; end > 0;) {
+      const comma = forwardedFor.lastIndexOf(",", end - 1);
+      const candidate = forwardedFor.slice(comma + 1, end).trim();
       if (isIP(candidate) === 0) return address;
       address = candidate;
       if (!this.#isTrusted(candidate)) return address;
+      end = comma;
     }
     return address;
   }
@@ -168,7 +123,8 @@ const first = (list: string | null): string | null => {
 };
 
 /** An IPv4 address that a socket for both families shows as an IPv6 one. */
-const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, "");
+const unmapped = (address: string): string =>
+  address.startsWith("::") ? address.replace(/^::ffff:(?=\d+\.)/i, "") : address;
 
 /**
  * What a limit counts for an address. Whoever has an IPv6 address has the 2^64 beside it too,

@@ -2,19 +2,25 @@
  * What one client may hold without buying: a guest is anybody, so what guests hold is counted by
  * their address; and whoever reserves one item again and again, and lets it go each time, waits.
  *
- * It is the leader's memory of its term: a new leader begins anew, and what it does not know of, it
- * does not hold against anybody. Bounded: past `reservationsMax` what was reserved first is no longer
- * counted.
+ * It is a process's memory of what came through it, and of what others tell (`takeNews`, `hear`),
+ * within a moment and in no order: what becomes of a code may be told before the code is. A process
+ * that has just started knows of nothing, and what it does not know of, it does not hold against
+ * anybody. Bounded: past `reservationsMax` what was reserved first is no longer counted.
  */
 import { BoundedMap } from "../bounded.ts";
 import { buyerId, type Buyer } from "../ledger/buyers.ts";
 import type { Checkout } from "../ledger/commands.ts";
+import { holdingsPerFrameMax, type Holding } from "../link/counts.ts";
 
 /** A guest's address may hold as many times what one user may. */
 const usersPerAddress = 10;
 /** How often one item may be reserved and let go. */
 const letGoMax = 3;
 export const reservationsMax = 100_000;
+/** What was not told yet; past it half of it, the oldest, never is. */
+const newsMax = 16_384;
+/** Codes of which the end was told, and not the beginning. */
+const endedMax = 20_000;
 
 /** A reservation of a client that is counted. */
 type Counted = {
@@ -51,6 +57,9 @@ export class Hoarding {
   readonly #letGo = new BoundedMap<number, true>(reservationsMax);
   /** Codes that guests of an address hold. */
   readonly #guests = new BoundedMap<string, Set<string>>(reservationsMax);
+  /** When codes were given back that are not counted so far, ms; null for those that were bought. */
+  readonly #ended = new BoundedMap<string, number | null>(endedMax);
+  #news: Holding[] = [];
 
   constructor(terms: { readonly perUserLimit: number; readonly reservationTtlMs: number }) {
     this.#guestsMax = usersPerAddress * terms.perUserLimit;
@@ -71,22 +80,86 @@ export class Hoarding {
 
   reserved(network: string, reservation: Reserved, { sale }: Asked): void {
     const { code, buyer, saleId, itemId, expiresAt } = reservation;
-    if (sale === "current") this.#currentSaleId = saleId;
+    const isCurrent = sale === "current";
+    this.#note({ word: "reserved", network, code, buyer, saleId, itemId, expiresAt, isCurrent });
+  }
+
+  /** @param expiresAt ms since the Unix epoch */
+  extended(code: string, expiresAt: number): void {
+    this.#note({ word: "extended", code, expiresAt });
+  }
+
+  bought(code: string): void {
+    this.#note({ word: "bought", code });
+  }
+
+  /** @param at ms since the Unix epoch */
+  released(code: string, at: number): void {
+    this.#note({ word: "released", code, at });
+  }
+
+  /** What other processes have to know, the oldest first: as much as can be told at once. */
+  takeNews(): Holding[] {
+    return this.#news.splice(0, holdingsPerFrameMax);
+  }
+
+  /** What another process tells. */
+  hear(holdings: readonly Holding[]): void {
+    for (const holding of holdings) this.#apply(holding);
+  }
+
+  #note(holding: Holding): void {
+    this.#apply(holding);
+    if (this.#news.push(holding) > newsMax) this.#news.splice(0, newsMax / 2);
+  }
+
+  #apply(holding: Holding): void {
+    switch (holding.word) {
+      case "reserved":
+        return this.#count(holding);
+      case "extended":
+        return this.#extend(holding);
+      case "bought": {
+        const counted = this.#forget(holding.code);
+        if (counted === null) this.#ended.set(holding.code, null);
+        else this.#unbought.delete(counted.wish);
+        return;
+      }
+      case "released": {
+        const counted = this.#forget(holding.code);
+        if (counted === null) this.#ended.set(holding.code, holding.at);
+        else this.#letGoAt(counted.wish, holding.at);
+        return;
+      }
+      default:
+        return holding satisfies never;
+    }
+  }
+
+  #count(holding: Extract<Holding, { readonly word: "reserved" }>): void {
+    const { network, code, buyer, saleId, itemId, expiresAt } = holding;
+    if (holding.isCurrent) this.#currentSaleId = Math.max(saleId, this.#currentSaleId);
     const isGuest = buyer.kind === "guest";
     const wish = wishOf(buyer, saleId, itemId);
-    this.#counted.set(code, { network, isGuest, wish, expiresAt });
+    const endedAt = this.#ended.get(code);
+    this.#ended.delete(code);
+    if (endedAt === null) {
+      this.#unbought.delete(wish);
+      return;
+    }
     const unbought = this.#unbought.get(wish) ?? { times: 0, endsAt: 0 };
     const times = unbought.times + 1;
     this.#unbought.set(wish, { times, endsAt: Math.max(unbought.endsAt, expiresAt) });
     if (times >= letGoMax) this.#letGo.set(itemId, true);
+    if (endedAt !== undefined) return this.#letGoAt(wish, endedAt);
+    this.#counted.set(code, { network, isGuest, wish, expiresAt });
     if (!isGuest) return;
     const codes = this.#guests.get(network) ?? new Set();
     codes.add(code);
     this.#guests.set(network, codes);
   }
 
-  /** @param expiresAt ms since the Unix epoch */
-  extended(code: string, expiresAt: number): void {
+  #extend({ code, expiresAt }: Extract<Holding, { readonly word: "extended" }>): void {
     const counted = this.#counted.get(code);
     if (counted === undefined) return;
     counted.expiresAt = expiresAt;
@@ -94,16 +167,9 @@ export class Hoarding {
     if (unbought !== undefined) unbought.endsAt = Math.max(unbought.endsAt, expiresAt);
   }
 
-  bought(code: string): void {
-    const counted = this.#forget(code);
-    if (counted !== null) this.#unbought.delete(counted.wish);
-  }
-
-  /** @param now ms since the Unix epoch */
-  released(code: string, now: number): void {
-    const counted = this.#forget(code);
-    const unbought = counted === null ? undefined : this.#unbought.get(counted.wish);
-    if (unbought !== undefined) unbought.endsAt = Math.min(unbought.endsAt, now);
+  #letGoAt(wish: string, at: number): void {
+    const unbought = this.#unbought.get(wish);
+    if (unbought !== undefined) unbought.endsAt = Math.min(unbought.endsAt, at);
   }
 
   #forget(code: string): Counted | null {

@@ -30,6 +30,10 @@ export type Access = "open" | "guarded";
 /** What a request carries does not count. */
 export type Unauthenticated = "unauthenticated";
 
+/** Whether somebody may do what only administrators may. */
+export const administrates = ({ role, lacksFactor }: Account): boolean =>
+  role === "admin" && !lacksFactor;
+
 /** Whether somebody may do what a scope allows; an administrator may manage and read. */
 export function mayDo(who: Identity, scope: Scope): boolean {
   switch (who.kind) {
@@ -37,7 +41,7 @@ export function mayDo(who: Identity, scope: Scope): boolean {
     case "customer":
       return false;
     case "account":
-      return who.account.role === "admin" && scope !== "sell";
+      return administrates(who.account) && scope !== "sell";
     case "key":
       return who.key.scopes.includes(scope);
     default:

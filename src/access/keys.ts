@@ -6,7 +6,7 @@
  * is older than `keysAgeMaxMs`: one that was revoked is dead by then. A key that is made is known
  * at once where it was made. When it was used is written down at leisure.
  */
-import { UnavailableError } from "../engine/writer.ts";
+import { reaching } from "./reach.ts";
 import {
   insertKey,
   listKeys,
@@ -16,11 +16,12 @@ import {
   type Scope,
   type StoredKey,
 } from "../store/keys.ts";
-import { isAway } from "../postgres/client.ts";
+import type { Actor } from "../ledger/commands.ts";
+import { noted } from "../store/activity.ts";
 import type { Db } from "../store/db.ts";
 
 /** A key that was revoked may be taken for as long, on a process that has not heard of it. */
-const keysAgeMaxMs = 1_000;
+export const keysAgeMaxMs = 1_000;
 /** How often uses are written down. */
 const usesEveryMs = 10_000;
 const keyText = /^sk_[A-Za-z0-9_-]{43}$/;
@@ -49,6 +50,8 @@ export async function createKey(
   return key === null ? null : { key, text };
 }
 
+const noteOf = ({ id, name, scopes }: StoredKey) => ({ key_id: id, name, scopes });
+
 export class Keys {
   readonly #db: Db;
   readonly #clock: () => number;
@@ -73,20 +76,30 @@ export class Keys {
     return this.#read().then(() => this.#known(text));
   }
 
-  async create(asked: Parameters<typeof createKey>[1]): Promise<MadeKey | null> {
-    const made = await this.#ask(() => createKey(this.#db, asked));
+  async create(asked: Parameters<typeof createKey>[1], by: Actor): Promise<MadeKey | null> {
+    const made = await reaching(() =>
+      noted(this.#db, by, async (tx) => {
+        const one = await createKey(tx, asked);
+        return [one, one && { what: "key.made", before: null, after: noteOf(one.key) }];
+      }),
+    );
     this.#readAt = -Infinity;
     return made;
   }
 
-  async revoke(id: number): Promise<StoredKey | null> {
-    const revoked = await this.#ask(() => revokeKey(this.#db, { id }));
+  async revoke(id: number, by: Actor): Promise<StoredKey | null> {
+    const revoked = await reaching(() =>
+      noted(this.#db, by, async (tx) => {
+        const one = await revokeKey(tx, { id });
+        return [one, one && { what: "key.revoked", before: noteOf(one), after: null }];
+      }),
+    );
     this.#readAt = -Infinity;
     return revoked;
   }
 
   list(page: Parameters<typeof listKeys>[1]): Promise<StoredKey[]> {
-    return this.#ask(() => listKeys(this.#db, page));
+    return reaching(() => listKeys(this.#db, page));
   }
 
   #known(text: string): ApiKey | null {
@@ -100,7 +113,7 @@ export class Keys {
 
   /** However many wait, the keys are read once. */
   #read(): Promise<void> {
-    this.#reading ??= this.#ask(async () => {
+    this.#reading ??= reaching(async () => {
       const began = performance.now();
       await this.#noteUses();
       this.#live = await liveKeys(this.#db);
@@ -118,14 +131,5 @@ export class Keys {
     const uses = new Map(this.#uses);
     this.#uses.clear();
     await noteUses(this.#db, uses);
-  }
-
-  async #ask<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (isAway(error)) throw new UnavailableError("PostgreSQL does not answer");
-      throw error;
-    }
   }
 }

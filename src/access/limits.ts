@@ -7,13 +7,15 @@
  *   which this account has logged in before is exempt, or else strangers could keep its owner
  *   out for as long as they please.
  *
+ * A wrong code of a second factor counts as a failed login, and by itself against its account.
+ *
  * A browser in which the account has logged in before (see `devices.ts`) is counted by itself, and
  * by nothing that strangers can use up.
  *
  * Names are counted as they were given: whether there is such an account makes no difference.
  * An attempt counts when it begins and is given back when it did not fail, so that many at
- * once do not slip through. What is counted is in memory, and bounded; what failed logins have used
- * up is handed out to be kept, by hashes that name nobody, so that a restart gives no new tries.
+ * once do not slip through. What is counted is in memory, and bounded, and in the records by hashes
+ * that name nobody: so it counts on every process, and a restart gives no new tries.
  */
 import { BoundedMap } from "../bounded.ts";
 import { sameName } from "../store/users.ts";
@@ -27,6 +29,8 @@ export const allowances = {
   loginOfAccountFromAddress: { times: 10, perMs: 15 * minuteMs },
   loginFromAddress: { times: 50, perMs: 15 * minuteMs },
   loginOfAccount: { times: 50, perMs: 15 * minuteMs },
+  /** Whoever knows the password guesses a code of six digits after years, not after weeks. */
+  secondFactorOfAccount: { times: 10, perMs: 60 * minuteMs },
   /** Wide, for many people may share an address on the day of a sale. */
   registration: { times: 300, perMs: 60 * minuteMs },
 } as const satisfies Record<string, Allowance>;
@@ -72,7 +76,7 @@ export class Limit {
   }
 
   restore(key: string, fullAt: number): void {
-    this.#fullAt.set(key, fullAt);
+    if (fullAt > 0) this.#fullAt.set(key, fullAt);
   }
 
   giveBack(key: string, now: number): void {
@@ -84,79 +88,62 @@ export class Limit {
 }
 
 /** One attempt that was allowed. */
-type Attempt = {
-  /** It did not fail: it never happened. */
-  giveBack(now: number): void;
+export type Attempt = {
+  /** It did not fail: it never happened. Returns what is to be kept of that. */
+  giveBack(now: number): KeptBuckets;
 };
 
 const nameCharactersMax = 64;
 
-/** Limits that outlive the process, by the names that they are kept under. */
-const keptLimits = ["pair", "address", "name", "device"] as const;
-type KeptLimit = (typeof keptLimits)[number];
+/** Limits, by the names that their buckets are kept under. */
+const limitNames = ["pair", "address", "name", "device", "factor", "registration"] as const;
+type LimitName = (typeof limitNames)[number];
 
 /** When buckets will be full again (ms since the Unix epoch), by their keys. */
-type KeptBuckets = ReadonlyMap<string, number>;
+export type KeptBuckets = ReadonlyMap<string, number>;
 
 export class AttemptLimits {
-  readonly #kept: Readonly<Record<KeptLimit, Limit>> = {
+  readonly #limits: Readonly<Record<LimitName, Limit>> = {
     pair: new Limit(allowances.loginOfAccountFromAddress),
     address: new Limit(allowances.loginFromAddress),
     name: new Limit(allowances.loginOfAccount),
     device: new Limit(allowances.loginOfAccountFromAddress),
+    factor: new Limit(allowances.secondFactorOfAccount),
+    registration: new Limit(allowances.registration),
   };
-  readonly #registrations = new Limit(allowances.registration);
   /** Account and address of those who have logged in. */
   readonly #familiar = new BoundedMap<string, true>(keysMax);
-  readonly #changed = new Set<string>();
-
-  /** Goes on from what was kept. */
-  restore(buckets: KeptBuckets): void {
-    for (const [key, fullAt] of buckets) {
-      const limit = keptLimits.find((name) => key.startsWith(`${name}:`));
-      if (limit !== undefined) this.#kept[limit].restore(key, fullAt);
-    }
-  }
-
-  /** What was changed since this was last asked. */
-  takeChanges(): KeptBuckets {
-    const changes = new Map<string, number>();
-    for (const key of this.#changed) {
-      const limit = keptLimits.find((name) => key.startsWith(`${name}:`));
-      if (limit !== undefined) changes.set(key, this.#kept[limit].fullAt(key));
-    }
-    this.#changed.clear();
-    return changes;
-  }
 
   /**
-   * An attempt to log in, or in how many ms one may be made.
+   * What an attempt to log in counts against.
    * @param device of a browser in which the account has logged in before
    */
   login(
     username: string,
     { address, device }: { readonly address: string; readonly device: string | null },
-    now: number,
-  ): Attempt | number {
+  ): Counted {
     const name = nameKey(username);
-    if (device !== null) return this.#take([["device", device]], now);
+    if (device !== null) return this.#counted([["device", device]]);
     const pair = pairKey(name, address);
-    const counted: [KeptLimit, string][] = [
+    const counted: [LimitName, string][] = [
       ["pair", pair],
       ["address", address],
     ];
     if (!this.#familiar.has(pair)) counted.push(["name", name]);
-    return this.#take(counted, now);
+    return this.#counted(counted);
   }
 
-  #take(counted: readonly [KeptLimit, string][], now: number): Attempt | number {
-    const keyed = counted.map(([limit, of]): [Limit, string] => [
-      this.#kept[limit],
-      `${limit}:${hashOf(of)}`,
-    ]);
-    const attempt = takeAll(keyed, now);
-    for (const [, key] of keyed) this.#changed.add(key);
-    return attempt;
+  /**
+   * What a code of an account's second factor counts against. Only whoever knows the password comes
+   * so far, so that strangers cannot use it up.
+   */
+  secondFactor(username: string): Counted {
+    return this.#counted([["factor", nameKey(username)]]);
+  }
+
+  /** What an attempt to register counts against. */
+  registration(address: string): Counted {
+    return this.#counted([["registration", address]]);
   }
 
   /** Somebody has logged in from there. */
@@ -164,31 +151,57 @@ export class AttemptLimits {
     this.#familiar.set(pairKey(nameKey(username), address), true);
   }
 
-  /** An attempt to register, or in how many ms one may be made. */
-  registration(address: string, now: number): Attempt | number {
-    return takeAll([[this.#registrations, address]], now);
+  #counted(of: readonly [LimitName, string][]): Counted {
+    return new Counted(
+      of.map(([name, what]) => [this.#limits[name], `${name}:${hashOf(what)}`] as const),
+    );
+  }
+}
+
+/** The buckets that one attempt takes from: of each, or of none. */
+export class Counted {
+  readonly #buckets: readonly (readonly [Limit, string])[];
+
+  constructor(buckets: readonly (readonly [Limit, string])[]) {
+    this.#buckets = buckets;
+  }
+
+  get keys(): string[] {
+    return this.#buckets.map(([, key]) => key);
+  }
+
+  /** Goes on from what is kept, where others have counted more. */
+  goOnFrom(kept: KeptBuckets): void {
+    for (const [limit, key] of this.#buckets) {
+      limit.restore(key, Math.max(limit.fullAt(key), kept.get(key) ?? 0));
+    }
+  }
+
+  /** An attempt, or in how many ms one may be made. */
+  take(now: number): Attempt | number {
+    const taken: (readonly [Limit, string])[] = [];
+    const giveBack = (at: number): KeptBuckets => {
+      for (const [limit, key] of taken) limit.giveBack(key, at);
+      return this.kept();
+    };
+    for (const [limit, key] of this.#buckets) {
+      const waitMs = limit.take(key, now);
+      if (waitMs > 0) {
+        giveBack(now);
+        return waitMs;
+      }
+      taken.push([limit, key]);
+    }
+    return { giveBack };
+  }
+
+  kept(): KeptBuckets {
+    return new Map(this.#buckets.map(([limit, key]) => [key, limit.fullAt(key)]));
   }
 }
 
 const hashOf = (text: string): string =>
   new Bun.CryptoHasher("sha256").update(text).digest("base64url");
-
-/** One of each, or none of any. */
-function takeAll(counted: readonly [Limit, string][], now: number): Attempt | number {
-  const taken: [Limit, string][] = [];
-  const giveBack = (at: number): void => {
-    for (const [limit, key] of taken) limit.giveBack(key, at);
-  };
-  for (const [limit, key] of counted) {
-    const waitMs = limit.take(key, now);
-    if (waitMs > 0) {
-      giveBack(now);
-      return waitMs;
-    }
-    taken.push([limit, key]);
-  }
-  return { giveBack };
-}
 
 const nameKey = (username: string): string => sameName(username.slice(0, nameCharactersMax));
 

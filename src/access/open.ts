@@ -1,7 +1,6 @@
 /** Puts the accounts of a process together. */
 import type { BlockList } from "node:net";
 import { Accounts } from "./accounts.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Db } from "../store/db.ts";
 import { keepSecret } from "../store/secrets.ts";
 import { Clients } from "./clients.ts";
@@ -9,15 +8,18 @@ import { Passwords } from "./passwords.ts";
 
 export type OpenOptions = {
   readonly db: Db;
-  readonly engine: Engine;
   /** Undefined: the one that is kept in the database. */
   readonly jwtSecret: string | undefined;
   /** What user tokens are signed with; without any, there are none. */
   readonly userTokenSecret?: string | undefined;
   readonly userTokenJwks?: string | undefined;
+  /** Whether administrators have to have a second factor. */
+  readonly demandsFactor: boolean;
   readonly trustedProxies: BlockList;
   /** Told once, when there seems to be a proxy that the operator has not named. */
   readonly onUnnamedProxy?: (address: string) => void;
+  /** Where the server listens. */
+  readonly host?: string;
   readonly passwords?: Passwords;
   /** ms since the Unix epoch */
   readonly clock: () => number;
@@ -25,21 +27,26 @@ export type OpenOptions = {
 
 /** Every process on the same database has the same secrets: made by whoever came first. */
 export async function openAccounts(options: OpenOptions): Promise<Accounts> {
-  const { db, engine, jwtSecret, trustedProxies, clock } = options;
-  const { onUnnamedProxy = () => {} } = options;
+  const { db, jwtSecret, trustedProxies, clock } = options;
+  const { onUnnamedProxy = () => {}, host } = options;
   const tokenSecret = jwtSecret ?? (await keepSecret(db, "tokens", newSecret()));
-  const sealKey = await keepSecret(db, "seals", newSecret());
+  const factorSecret = await keepSecret(db, "second factors", newSecret());
   return new Accounts({
     db,
     tokenSecret,
-    epoch: () => (engine.role.name === "leader" ? engine.role.epoch : null),
+    factorSecret,
+    demandsFactor: options.demandsFactor,
     userTokenSecret: options.userTokenSecret,
     userTokenJwks: options.userTokenJwks,
-    clients: new Clients({ sealKey, trustedProxies, onUnnamedProxy, clock }),
+    clients: new Clients({ trustedProxies, onUnnamedProxy, onlyPeer: onlyPeerOf(host) }),
     passwords: options.passwords ?? new Passwords(),
     clock,
   });
 }
 
-const newSecret = (): string =>
+const onlyPeerOf = (host: string | undefined): string | undefined =>
+  host === "127.0.0.1" || host === "::1" ? host : undefined;
+
+/** A secret that nobody can guess. */
+export const newSecret = (): string =>
   Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");

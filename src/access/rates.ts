@@ -6,14 +6,18 @@
  * kept. All of them lie in one table of a fixed size: by a seeded hash of 64 bits an address has one
  * of `ways` places, and where all are taken, the one whose bucket is full soonest gives way. Nothing
  * grows, nothing is swept, and no address can choose which one it shares.
+ *
+ * Processes that are linked have the same seed, so they can tell each other how much of whose bucket
+ * was used (`takeUsed`), and take that out of their own (`useUp`).
  */
+import { bucketsPerFrameMax, type UsedBucket } from "../link/counts.ts";
 
 const rateKinds = ["writes", "reads", "costly"] as const;
 export type RateKind = (typeof rateKinds)[number];
 
 /** `perSecond` come back, `atOnce` fit. */
 type Rate = { readonly perSecond: number; readonly atOnce: number };
-export type RateLimits = Readonly<Record<RateKind, Rate>>;
+type RateLimits = Readonly<Record<RateKind, Rate>>;
 
 export const usualRates: RateLimits = {
   writes: { perSecond: 20, atOnce: 60 },
@@ -43,11 +47,16 @@ export function parseRates(text: string): RateLimits | null | undefined {
 /** Where a place's buckets are in it. */
 const offsets: Readonly<Record<RateKind, number>> = { writes: 0, reads: 1, costly: 2 };
 
-/** How many buckets of each kind are kept: with 32 bytes each, 33.5 MB when all are in use. */
+/** What a bucket is of: the guests of an address, the proven buyers of one, or one of these. */
+const families = { guests: 0, proven: 1, account: 2, customer: 3 } as const;
+
+/** How many buckets of each kind are kept: with 44 bytes each, 46 MB when all are in use. */
 export const bucketsMax = 1_048_576;
 const ways = 8;
 const sets = bucketsMax / ways;
 const kinds = rateKinds.length;
+/** Buckets of which can be told what was used since it was told last; of more it is not. */
+const usedMax = 16_384;
 
 /** Past a limit. */
 export type RateRefusal = {
@@ -79,12 +88,21 @@ export class Rates {
   readonly #addresses: StepsOfKinds;
   readonly #buyers: StepsOfKinds;
   readonly #now: () => number;
-  readonly #seeds = crypto.getRandomValues(new Uint32Array(2));
+  readonly #seeds: Uint32Array;
   readonly #keys = new Uint32Array(2 * bucketsMax);
   readonly #fullAt = new Float64Array(kinds * bucketsMax);
+  /** What was used of each since it was told, ms; and which those are. */
+  readonly #usedMs = new Float32Array(kinds * bucketsMax);
+  readonly #used = new Uint32Array(usedMax);
+  #usedCount = 0;
+  /** Whether what is used is to be told: it costs a tenth of counting, and a pause at each telling. */
+  isShared = false;
 
-  /** @param now ms of a clock that only goes on; it begins above 0 */
-  constructor(limits: RateLimits, now: () => number = () => performance.now()) {
+  /**
+   * @param secret of all processes that count together
+   * @param now ms of a clock that only goes on; it begins above 0
+   */
+  constructor(limits: RateLimits, secret: string, now: () => number = () => performance.now()) {
     const { writes, reads, costly } = limits;
     const all = (factors: Readonly<Record<RateKind, number>>): StepsOfKinds => ({
       writes: stepsOf(scaled(writes, factors.writes)),
@@ -94,51 +112,103 @@ export class Rates {
     this.#guests = all({ writes: 1, reads: 1, costly: 1 });
     this.#addresses = all({ writes: 10, reads: 10, costly: 10 });
     this.#buyers = all({ writes: 0.25, reads: 0.5, costly: 0.5 });
+    const digest = new Bun.CryptoHasher("sha256").update(`rates ${secret}`).digest();
+    this.#seeds = Uint32Array.of(digest.readUInt32LE(0), digest.readUInt32LE(4));
     this.#now = now;
   }
 
   /** A request of a guest; null when it may pass. */
   takeGuest(kind: RateKind, network: string): RateRefusal | null {
-    return this.#take(kind, network, this.#guests[kind], "address");
+    return this.#take(kind, families.guests, network, this.#guests[kind]);
   }
 
   /** Whether a guest's next request would be refused; nothing is counted. */
   isSpent(kind: RateKind, network: string): boolean {
     const { stepMs, spanMs } = this.#guests[kind];
     const now = this.#now();
-    const fullAt = this.#fullAt[kinds * this.#placeOf(network) + offsets[kind]] ?? 0;
+    const fullAt =
+      this.#fullAt[kinds * this.#placeOf(families.guests, network) + offsets[kind]] ?? 0;
     return Math.max(fullAt, now) + stepMs - now > spanMs + 0.001;
   }
 
   /**
    * A request of a proven buyer.
-   * @param buyer one text for a buyer, which is no address; null for a key, which is nobody
+   * @param buyer null for a key, which is nobody
+   * @param name of the buyer; what of a key is asked here has none
    */
-  takeProven(kind: RateKind, network: string, buyer: string | null): RateRefusal | null {
-    const refusal = buyer === null ? null : this.#take(kind, buyer, this.#buyers[kind], "user");
-    return refusal ?? this.#take(kind, `proven ${network}`, this.#addresses[kind], "address");
+  takeProven(
+    kind: RateKind,
+    network: string,
+    buyer: "account" | "customer" | null,
+    name = "",
+  ): RateRefusal | null {
+    const refusal =
+      buyer === null ? null : this.#take(kind, families[buyer], name, this.#buyers[kind]);
+    return refusal ?? this.#take(kind, families.proven, network, this.#addresses[kind]);
   }
 
   #take(
     kind: RateKind,
+    family: number,
     key: string,
     { rate, stepMs, spanMs }: Steps,
-    of: RateRefusal["of"],
   ): RateRefusal | null {
     const now = this.#now();
-    const at = kinds * this.#placeOf(key) + offsets[kind];
+    const at = kinds * this.#placeOf(family, key) + offsets[kind];
     const fullAt = Math.max(this.#fullAt[at] ?? 0, now) + stepMs;
     // Of a thousandth of a ms the clock itself is not sure.
     if (fullAt - now > spanMs + 0.001) {
+      const of = family === families.guests || family === families.proven ? "address" : "user";
       return { kind, of, rate, retryAfterMs: Math.ceil(fullAt - now - spanMs) };
     }
     this.#fullAt[at] = fullAt;
+    if (!this.isShared) return null;
+    const usedMs = this.#usedMs[at] ?? 0;
+    if (usedMs === 0) {
+      if (this.#usedCount === usedMax) return null;
+      this.#used[this.#usedCount] = at;
+      this.#usedCount += 1;
+    }
+    this.#usedMs[at] = usedMs + stepMs;
     return null;
   }
 
+  /** What was used here since this was asked last: of the most used buckets, where there are many. */
+  takeUsed(): UsedBucket[] {
+    const places = this.#used.subarray(0, this.#usedCount);
+    const amounts = Float32Array.from(places, (at) => this.#usedMs[at] ?? 0).toSorted();
+    const least = amounts.at(-bucketsPerFrameMax) ?? 0;
+    // Of those that were used just as much, as many as fit beside those that were used more.
+    let room = bucketsPerFrameMax - amounts.reduce((sum, ms) => sum + (ms > least ? 1 : 0), 0);
+    const used: UsedBucket[] = [];
+    for (const at of places) {
+      const ms = this.#usedMs[at] ?? 0;
+      this.#usedMs[at] = 0;
+      // It was forgotten meanwhile, and perhaps used again, and is in the list twice.
+      if (ms === 0 || ms < least || (ms === least && room-- <= 0)) continue;
+      const place = Math.floor(at / kinds);
+      const [tag = 0, hash = 0] = this.#keys.subarray(2 * place, 2 * place + 2);
+      used.push({ tag, hash, kind: at % kinds, ms });
+    }
+    this.#usedCount = 0;
+    return used;
+  }
+
+  /** Takes out of the buckets here what was used of them elsewhere, also where it is not there. */
+  useUp(used: readonly UsedBucket[]): void {
+    const now = this.#now();
+    for (const { tag, hash, kind, ms } of used) {
+      const at = kinds * this.#placeAt(tag, hash) + kind;
+      this.#fullAt[at] = Math.max(this.#fullAt[at] ?? 0, now) + ms;
+    }
+  }
+
   /** Where a key's buckets are, from now on. */
-  #placeOf(key: string): number {
+  #placeOf(family: number, key: string): number {
     let [hash = 0, tag = 0] = this.#seeds;
+    // Mixed in as a letter before the first, or a name could be chosen that is an address of another.
+    hash = Math.imul(hash ^ family, 0x5bd1e995);
+    tag = Math.imul(tag ^ family, 0x27d4eb2d);
     // By hand: for a dozen letters, calling into a library costs five times as much.
     for (let i = 0; i < key.length; i += 1) {
       const letter = key.charCodeAt(i);
@@ -150,6 +220,10 @@ export class Rates {
     hash >>>= 0;
     // 0 is a place that was never taken.
     tag = tag >>> 0 || 1;
+    return this.#placeAt(tag, hash);
+  }
+
+  #placeAt(tag: number, hash: number): number {
     const first = (hash % sets) * ways;
     let oldest = first;
     let oldestFullAt = Infinity;
@@ -163,7 +237,10 @@ export class Rates {
     }
     this.#keys[2 * oldest] = tag;
     this.#keys[2 * oldest + 1] = hash;
-    this.#fullAt.fill(0, kinds * oldest, kinds * (oldest + 1));
+    for (let at = kinds * oldest; at < kinds * (oldest + 1); at += 1) {
+      this.#fullAt[at] = 0;
+      this.#usedMs[at] = 0;
+    }
     return oldest;
   }
 

@@ -5,12 +5,18 @@ import { complaintOfUsername } from "../access/rules.ts";
 import { scopes, type Scope } from "../store/keys.ts";
 import type { UserRole } from "../store/users.ts";
 import type { KeyCall } from "./keys.ts";
+import type { EraseCall, UserCall } from "./users.ts";
 
 export const usage = (version: string): string => `Stampede ${version}: a flash-sale engine.
 
   stampede [serve]              sell: an hourly sale of 10,000 items, over HTTP
   stampede migrate              bring the database's schema up to date
   stampede verify [--sale S]    audit every sale, or one, from the records alone
+  stampede doctor               look at the set-up: what is wrong, and what to do
+  stampede backup FILE          all records into a file, as of one moment; while it sells
+  stampede restore FILE         a backup into an empty STAMPEDE_DATA or DATABASE_URL
+  stampede restore --at TIME    the archive in BACKUP_DIR, as of 2026-11-26T12:00:00Z or latest,
+                                into an empty STAMPEDE_DATA
   stampede seed --demo          fill the shop with a demo: products, sales, coupons, and
                                 accounts with published passwords; not in production
   stampede user create NAME [--role admin]
@@ -18,24 +24,40 @@ export const usage = (version: string): string => `Stampede ${version}: a flash-
                                 from standard input
   stampede user password NAME   give an account a new password, asked for in the same way;
                                 its sessions end
+  stampede user reset-factor NAME
+                                take away the second factor of somebody who has lost it;
+                                the account's sessions end
+  stampede user list            the accounts
+  stampede user disable NAME    nobody logs in to it any more; its sessions end
+  stampede user role NAME user|admin
+                                another role; its sessions end. One administrator stays
+  stampede user erase NAME      put a pseudonym in the place of this name in all records
   stampede key create NAME --scope sell,manage,read [--expires 90d]
                                 make an API key for a server, and print it, this once
   stampede key list             the keys, with their last use
   stampede key revoke NAME      end a key, on every server within two seconds
   stampede openapi              print the API's document, OpenAPI 3.1
+  stampede licenses             print the notices of what this program is made of
   stampede --help, --version
 
 Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
 Variables, with their defaults: PORT=8080, HOST=0.0.0.0, ADVERTISE_URL, DATABASE_URL,
-STAMPEDE_DATA=./stampede-data, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
+STAMPEDE_DATA=./stampede-data, BACKUP_DIR (unset; a continuous archive of the own
+PostgreSQL), BACKUP_KEEP_DAYS=7, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
 SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
 RESERVATION_TTL_MS=120000, ATTEMPTS_RETENTION_DAYS (unset: all are kept),
+ATTEMPTS_EXPORT_DIR (unset; a folder for attempts before they are dropped),
 COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info, JWT_SECRET (unset: made once, and kept in
 the database), TRUSTED_PROXIES (unset: none; whose X-Forwarded-For is believed),
+ADMIN_SECOND_FACTOR=optional (or demanded: administrators need a second factor),
 ACCESS=open (or guarded: buying takes an account, a user token or a key),
 USER_TOKEN_SECRET and USER_TOKEN_JWKS (unset; what your site's user tokens are signed
 with), RATE_LIMITS=on (off, or writes=20/60,reads=50/200,costly=2/10: a second and at
-once, for a client address), CORS_ORIGINS (unset; whose pages may call, by token).`;
+once, for a client address), CORS_ORIGINS (unset; whose pages may call, by token),
+LINK_PORT=0 (any; for other processes), STOP_GRACE_MS=400, FRONTS=auto (processes that
+take requests beside the one that leads: cores less two, or a number from 0 to 6),
+OTEL_EXPORTER_OTLP_ENDPOINT (unset; a collector for traces of requests) and
+OTEL_TRACES_SAMPLER_ARG=0.01 (the share of them).`;
 
 /** The program was called wrongly; the message says how. */
 export class UsageError extends Error {}
@@ -49,10 +71,15 @@ export const isUsageError = (error: unknown): error is Error =>
     error.code.startsWith("ERR_PARSE_ARGS"));
 
 type Call =
-  | { readonly command: "serve" | "migrate" | "seed" | "openapi" | "help" | "version" }
+  | { readonly command: (typeof plainCommands)[number] | "help" | "version" }
   | { readonly command: "verify"; readonly sale: number | undefined }
+  | { readonly command: "backup" | "restore"; readonly file: string }
+  /** `at` in ms since the Unix epoch; null for the latest there is. */
+  | { readonly command: "restore at"; readonly at: number | null }
   | { readonly command: "user create"; readonly name: string; readonly role: UserRole }
-  | { readonly command: "user password"; readonly name: string }
+  | { readonly command: "user password" | "user reset-factor"; readonly name: string }
+  | UserCall
+  | EraseCall
   | KeyCall;
 
 /** @throws UsageError, or an error of `parseArgs`: see `isUsageError` */
@@ -68,6 +95,7 @@ export function parseCall(args: string[]): Call {
       demo: { type: "boolean" },
       scope: { type: "string" },
       expires: { type: "string" },
+      at: { type: "string" },
     },
   });
   if (values.help === true) return { command: "help" };
@@ -85,6 +113,15 @@ export function parseCall(args: string[]): Call {
   if (command !== "seed" && values.demo !== undefined) {
     throw new UsageError("--demo belongs to seed.");
   }
+  if (command === "restore" && values.at !== undefined) return parseRestoreAt(values.at, rest);
+  if (values.at !== undefined) throw new UsageError("--at belongs to restore.");
+  if (command === "backup" || command === "restore") {
+    const [file, ...more] = rest;
+    if (file === undefined || file === "" || more.length > 0) {
+      throw new UsageError(`It is: stampede ${command} FILE.`);
+    }
+    return { command, file };
+  }
   if (rest.length > 0) throw new UsageError(`I do not know what to do with ${rest.join(" ")}.`);
   if (command === "verify") {
     const { sale } = values;
@@ -98,30 +135,74 @@ export function parseCall(args: string[]): Call {
   throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
 }
 
+function parseRestoreAt(at: string, rest: readonly string[]): Call {
+  if (rest.length > 0) throw new UsageError("It is: stampede restore --at TIME, without a file.");
+  if (at === "latest") return { command: "restore at", at: null };
+  // RFC 3339: a time of a zone that is not told would be anybody's guess.
+  const isTime = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$/.test(at);
+  const time = Date.parse(at);
+  if (isTime && !Number.isNaN(time)) return { command: "restore at", at: time };
+  throw new UsageError(
+    `--at is ${JSON.stringify(at)}; it takes a time with its zone, such as 2026-11-26T12:00:00Z, or latest.`,
+  );
+}
+
 /** A command that takes nothing more. */
 const isPlain = (command: string): command is (typeof plainCommands)[number] =>
   plainCommands.some((plain) => plain === command);
 
-const plainCommands = ["serve", "migrate", "seed", "openapi"] as const;
+/** `front` and `photo` are for the program itself: see `serve.ts` and `art/photo-process.ts`. */
+const plainCommands = [
+  "serve",
+  "migrate",
+  "doctor",
+  "seed",
+  "openapi",
+  "licenses",
+  "front",
+  "photo",
+] as const;
+
+const userUsage =
+  "It is: stampede user create NAME [--role admin], stampede user password NAME, " +
+  "stampede user reset-factor NAME, stampede user list, stampede user disable NAME, " +
+  "stampede user erase NAME, " +
+  "or stampede user role NAME user|admin.";
 
 function parseUserCall([verb, name, ...rest]: string[], given: string | undefined): Call {
-  const isKnown = verb === "create" || verb === "password";
-  if (!isKnown || name === undefined || rest.length > 0) {
-    throw new UsageError(
-      "It is: stampede user create NAME [--role admin], or stampede user password NAME.",
-    );
+  if (verb !== "create" && given !== undefined) {
+    throw new UsageError("--role belongs to user create.");
   }
-  if (verb === "password") {
-    if (given !== undefined) throw new UsageError("--role belongs to user create.");
-    return { command: "user password", name };
+  if (verb === "list" && name === undefined) return { command: "user list" };
+  const [role, ...more] = verb === "role" ? rest : [given ?? "user", ...rest];
+  if (name === undefined || role === undefined || more.length > 0) throw new UsageError(userUsage);
+  switch (verb) {
+    case "password":
+      return { command: "user password", name };
+    case "reset-factor":
+      return { command: "user reset-factor", name };
+    case "disable":
+      return { command: "user disable", name };
+    case "erase": {
+      const read = nameOf(name);
+      if ("complaint" in read) throw new UsageError(`The name ${read.complaint}.`);
+      return { command: "user erase", name: read.name };
+    }
+    case "role":
+      return { command: "user role", name, role: parseRole(role, "A role") };
+    case "create": {
+      const complaint = complaintOfUsername(name);
+      if (complaint !== null) throw new UsageError(`The name ${complaint}.`);
+      return { command: "user create", name, role: parseRole(role, "--role") };
+    }
+    default:
+      throw new UsageError(userUsage);
   }
-  const role = given ?? "user";
-  const complaint = complaintOfUsername(name);
-  if (complaint !== null) throw new UsageError(`The name ${complaint}.`);
-  if (role !== "user" && role !== "admin") {
-    throw new UsageError(`--role is ${JSON.stringify(role)}; it takes user or admin.`);
-  }
-  return { command: "user create", name, role };
+}
+
+function parseRole(role: string, what: string): UserRole {
+  if (role === "user" || role === "admin") return role;
+  throw new UsageError(`${what} is ${JSON.stringify(role)}; it takes user or admin.`);
 }
 
 const keyUsage =

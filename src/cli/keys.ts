@@ -3,6 +3,7 @@ import type { Db } from "../store/db.ts";
 import { createKey } from "../access/keys.ts";
 import { integerMax } from "../store/integer.ts";
 import { listKeys, revokeKey, type Scope } from "../store/keys.ts";
+import { minuteOf, tableLines } from "./table.ts";
 
 /** The key is there already, or is not there. */
 export class KeyError extends Error {}
@@ -47,26 +48,15 @@ export async function runKeyCommand(
   }
 }
 
-const day = (date: Date | null, otherwise: string): string =>
-  date === null ? otherwise : date.toISOString().slice(0, 16).replace("T", " ");
-
 async function list(db: Db, say: (line: string) => void): Promise<void> {
   const keys = await listKeys(db, { before: integerMax, limit: keysPerPage });
   const rows = keys.map((key) => [
     key.name,
     key.scopes.join(","),
-    day(key.createdAt, ""),
-    day(key.lastUsedAt, "never"),
-    key.revokedAt === null ? day(key.expiresAt, "does not expire") : "revoked",
+    minuteOf(key.createdAt, ""),
+    minuteOf(key.lastUsedAt, "never"),
+    key.revokedAt === null ? minuteOf(key.expiresAt, "does not expire") : "revoked",
   ]);
-  const table = [["name", "scopes", "made (UTC)", "last used", "expires"], ...rows];
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...table.map((row) => row[i]?.length ?? 0)));
-  for (const row of table) {
-    say(
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    );
-  }
+  const title = ["name", "scopes", "made (UTC)", "last used", "expires"];
+  for (const line of tableLines([title, ...rows])) say(line);
 }

@@ -46,7 +46,8 @@ type SeedOptions = {
 
 export async function seedDemo(options: SeedOptions): Promise<void> {
   const missing = await missingSales(options);
-  const shut = await shutAccounts(options);
+  const logins = await demoLogins(options);
+  const shut = logins.flatMap(({ username, isOpen }) => (isOpen ? [] : [username]));
   if (missing.length > 0 && shut.includes("admin")) {
     throw new SeedError(
       "There is an account admin that the demo's password does not open, so the demo's sales " +
@@ -72,16 +73,19 @@ export async function seedDemo(options: SeedOptions): Promise<void> {
   }
 }
 
-/** Those of the demo's names that somebody has whom the demo's password does not let in. */
-async function shutAccounts({ db, passwords }: SeedOptions): Promise<string[]> {
-  const shut: string[] = [];
+/** Of the demo's names those that somebody has, and whether the demo's password lets them in. */
+export async function demoLogins({
+  db,
+  passwords,
+}: Pick<SeedOptions, "db" | "passwords">): Promise<{ username: string; isOpen: boolean }[]> {
+  const logins: { username: string; isOpen: boolean }[] = [];
   for (const { username } of accounts) {
     const user = await findCredentials(db, username);
     if (user === null) continue;
     const isOpen = !user.disabled && (await passwords.verify(password, user.passwordHash));
-    if (!isOpen) shut.push(username);
+    logins.push({ username, isOpen });
   }
-  return shut;
+  return logins;
 }
 
 async function makeAccounts({ db, passwords }: SeedOptions): Promise<string[]> {
@@ -101,7 +105,7 @@ async function makeProducts({ db }: SeedOptions): Promise<string[]> {
   for (let number = 1; number <= productsMade; number += 1) {
     const seed = `${demoSeedPrefix}${number}`;
     if (known.some(({ pictureSeed }) => pictureSeed === seed)) continue;
-    await insertProduct(db, demoProduct(number, seed), seed);
+    await insertProduct(db, demoProduct(number, seed), seed, null);
     made += 1;
   }
   return made === 0 ? [] : [`${made} products`];

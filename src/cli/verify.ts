@@ -10,7 +10,9 @@ import {
   type CouponAudit,
   type SaleAudit,
 } from "../store/audit.ts";
+import type { QueueAudit } from "../store/queue-audit.ts";
 import { lastAttempt, recover } from "../store/recovery.ts";
+import { tableLines } from "./table.ts";
 
 type Column = { readonly title: string; readonly of: (audit: SaleAudit) => string };
 
@@ -19,6 +21,7 @@ const columns: readonly Column[] = [
   { title: "title", of: (audit) => audit.title },
   { title: "stock", of: (audit) => String(audit.stock) },
   { title: "sold", of: (audit) => String(audit.sold) },
+  { title: "refunded", of: (audit) => String(audit.refunded) },
   { title: "most by one user", of: (a) => `${a.max_units_one_user} of ${a.per_user_limit}` },
   { title: "verdict", of: (audit) => saleVerdict(audit) },
 ];
@@ -39,8 +42,16 @@ const saleVerdict = (audit: SaleAudit): string =>
     [audit.purchases_outside_window, "purchases outside the sale's window"],
     [audit.attempts_without_purchase, "acknowledged purchases missing"],
     [audit.duplicate_codes, "codes given twice"],
+    [audit.units_owned_twice, "units sold again while somebody had them"],
+    [audit.refunds_without_attempt, "refunds without an attempt"],
+    [audit.attempts_without_refund, "acknowledged refunds missing"],
+    [audit.refunds_miscounted, "refunds of other units than they say"],
     [audit.extensions_without_attempt, "extensions without an attempt"],
+    [audit.attempts_without_extension, "acknowledged extensions missing"],
     [audit.extensions_beyond_bounds, "extensions beyond their bounds"],
+    [audit.offers_without_attempt, "offers without an attempt"],
+    [audit.attempts_without_offer, "acknowledged offers missing"],
+    [audit.offers_out_of_line, "offers to somebody who did not wait"],
   ]);
 
 const couponVerdict = (audit: CouponAudit): string =>
@@ -49,6 +60,7 @@ const couponVerdict = (audit: CouponAudit): string =>
     [audit.miscounted_coupons, "coupons whose figures do not fit their claims"],
     [audit.double_claims, "claims by users who had one"],
     [audit.claims_out_of_order, "claims out of order"],
+    [audit.claims_while_inactive, "claims while it could not be claimed"],
     [audit.claims_without_attempt, "claims without an attempt"],
     [audit.attempts_without_claim, "acknowledged claims missing"],
   ]);
@@ -73,6 +85,11 @@ export async function verify(
     return false;
   }
   for (const line of table(audits)) say(line);
+  for (const { sale_id: id, queue } of audits) {
+    if (queue === null) continue;
+    const { joined, drawn } = queue;
+    say(`Queue of sale ${id}: ${joined} joined, ${drawn} drawn, ${queueVerdict(queue)}`);
+  }
   if (saleId !== undefined) return audits.every(({ ok }) => ok);
 
   const coupons = await auditCoupons(sql);
@@ -83,7 +100,7 @@ export async function verify(
     journal.ok
       ? `Journal: ${journal.attempts} attempts, none missing${setBack(journal.clock_set_back)}.`
       : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING, ` +
-          `${journal.extensions_missing} extensions LOST.`,
+          `${journal.milestones_without_attempt} milestones WITHOUT AN ATTEMPT.`,
   );
   const refusal = await refusalOf(sql);
   say(
@@ -91,8 +108,22 @@ export async function verify(
       ? "Ledger: rebuilt from the journal, and it adds up."
       : `Ledger: CANNOT BE REBUILT from the journal: ${refusal}`,
   );
-  return refusal === null && journal.ok && coupons.ok && audits.every(({ ok }) => ok);
+  const isKept = refusal === null && journal.ok && coupons.ok;
+  return isKept && audits.every(({ ok }) => ok);
 }
+
+const queueVerdict = (audit: QueueAudit): string =>
+  verdict([
+    [audit.broken_commitments, "seeds that are not what was promised"],
+    [audit.broken_draws, "draws of other entries than there are"],
+    [audit.left_out_of_draw, "tickets left out of the draw"],
+    [audit.missing_tickets, "tickets missing"],
+    [audit.tickets_without_attempt, "tickets without an attempt"],
+    [audit.attempts_without_ticket, "acknowledged tickets missing"],
+    [audit.reserved_without_ticket, "reservations by who had not joined"],
+    [audit.reserved_before_turn, "reservations before their turn"],
+    [audit.reserved_after_pass, "reservations by a pass that had ended"],
+  ]);
 
 const setBack = (times: number): string =>
   times === 0 ? "" : `; a clock was set back ${times === 1 ? "once" : `${times} times`}`;
@@ -103,7 +134,7 @@ async function refusalOf(sql: Sql): Promise<string | null> {
   try {
     // At one moment of the records: the server may be selling.
     await sql.begin("isolation level repeatable read read only", async (moment) => {
-      const recorded = await recover(moment, now, await lastAttempt(moment));
+      const recorded = await recover(moment, await lastAttempt(moment));
       await Ledger.restore(recorded, now);
     });
     return null;
@@ -113,15 +144,6 @@ async function refusalOf(sql: Sql): Promise<string | null> {
 }
 
 function table(audits: readonly SaleAudit[]): string[] {
-  const rows = [
-    columns.map(({ title }) => title),
-    ...audits.map((audit) => columns.map(({ of }) => of(audit))),
-  ];
-  const widths = columns.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  const rows = audits.map((audit) => columns.map(({ of }) => of(audit)));
+  return tableLines([columns.map(({ title }) => title), ...rows]);
 }

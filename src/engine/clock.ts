@@ -8,18 +8,7 @@
  * running slowly; a large one by starting a new term with it: `isFarOff`.
  */
 
-/** What time is read from. */
-export type TimeSource = {
-  /** ms since the Unix epoch; it may be set, to anything. */
-  wall(): number;
-  /** ms since some moment; it only goes forwards, as fast as time does. */
-  monotonic(): number;
-};
-
-export const systemTime: TimeSource = {
-  wall: () => Date.now(),
-  monotonic: () => performance.now(),
-};
+import { systemTime, type TimeSource } from "./machine-time.ts";
 
 /** How long a difference has to stay before it is followed. */
 export const keptMs = 60_000;
@@ -43,7 +32,7 @@ export class LedgerClock {
   #ahead = 0;
   #slowedAt = 0;
 
-  constructor(source: TimeSource = systemTime) {
+  constructor(source: TimeSource = systemTime()) {
     this.#source = source;
     this.#offset = source.wall() - source.monotonic();
     this.#last = source.wall();

@@ -19,6 +19,8 @@ export class Counters {
   readonly #attempts: Tally = new Map();
   /** Told of every batch that was committed. */
   onCommit: ((batch: Committed) => void) | null = null;
+  /** Terms that this process has led, and how long it took to begin the last one, s. */
+  readonly terms = { count: 0, lastSeconds: 0 };
   readonly #perSecond = new Float64Array(secondsKept);
   #lastSecond = 0;
 
@@ -29,12 +31,23 @@ export class Counters {
     commands.forEach(({ kind }, index) => {
       const word = outcomes[index]?.word;
       if (word === undefined || word === "look_up") return;
+      // Nobody has tried it.
+      if (kind === "milestone") return;
       tick(this.#attempts, kind, word, 1);
       total += 1;
     });
+    if (total === 0) return;
     const slot = this.#lastSecond % secondsKept;
     this.#perSecond[slot] = (this.#perSecond[slot] ?? 0) + total;
     this.onCommit?.({ rows: total, seconds });
+  }
+
+  /** Counts a term that has begun. @returns how long that took, ms */
+  beganTerm(startedAt: number): number {
+    const ms = Math.round(performance.now() - startedAt);
+    this.terms.count += 1;
+    this.terms.lastSeconds = ms / 1000;
+    return ms;
   }
 
   /** Attempts by kind and outcome. */

@@ -7,7 +7,11 @@
  * heap's spaces, which takes 40 to 330 ms, in which nobody buys.
  */
 import { Counter, Gauge, Histogram, Registry, type Metric } from "prom-client";
+import { diskReserveBytes } from "../disk.ts";
+import type { DiskWatch } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
+import { Latencies } from "./latencies.ts";
+import { LoopLag } from "./loop-lag.ts";
 
 /** How long the ledger may take to come to rest between two commits. */
 const readWaitMaxMs = 500;
@@ -18,13 +22,28 @@ const commitSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 const batchRows = [1, 4, 16, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 const roles = ["starting", "standby", "leader"] as const;
 
+/** What there is to know of the webhooks, on the process that delivers; nothing on others. */
+export type WebhookFigures = {
+  /** Endpoints that are on. */
+  readonly endpoints: { readonly answering: number; readonly failing: number };
+  /** Age of the oldest event that one of them has not answered, ms. */
+  readonly lagMs: number;
+  readonly tries: { readonly delivered: number; readonly failed: number };
+};
+
 type MetricsOptions = {
   readonly engine: Engine;
   /** How many clients listen to the events. */
   readonly streams: () => number;
   /** How many descriptors are open; null where nobody can tell. */
   readonly descriptors: () => number | null;
+  /** How many there may be. */
+  readonly descriptorsMax: number;
+  readonly disk: DiskWatch;
+  readonly webhooks: { readonly figures: WebhookFigures };
   readonly version: string;
+  /** Which of the program's processes this is, where there are several. */
+  readonly process: string | null;
 };
 
 type SaleFigures = {
@@ -32,16 +51,23 @@ type SaleFigures = {
   readonly sold: number;
   readonly reserved: number;
   readonly available: number;
+  /** Who has joined the queue and is not let in yet. */
+  readonly waiting: number;
 };
 
 export class Metrics {
+  /** Noted by whoever answers requests. */
+  readonly latencies = new Latencies();
   readonly #options: MetricsOptions;
   readonly #registry = new Registry();
+  readonly #loopLag = new LoopLag();
   #page: { readonly at: number; readonly text: Promise<string> } | null = null;
   readonly #sales: Readonly<Record<"sold" | "reserved" | "available", Gauge<"sale_id">>>;
+  readonly #waiting: Gauge<"sale_id">;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
+    if (options.process !== null) this.#registry.setDefaultLabels({ process: options.process });
     const units = (word: string): Gauge<"sale_id"> =>
       new Gauge({
         name: `stampede_sale_${word}_units`,
@@ -54,9 +80,24 @@ export class Metrics {
       reserved: units("reserved"),
       available: units("available"),
     };
+    this.#waiting = new Gauge({
+      name: "stampede_sale_waiting",
+      help: "Who has joined the queue of a sale and is not let in yet",
+      labelNames: ["sale_id"],
+      registers: [this.#registry],
+    });
     this.#countAttempts();
     this.#watchBatches();
     this.#watchProcess();
+    this.#watchWebhooks();
+  }
+
+  start(): void {
+    this.#loopLag.start();
+  }
+
+  stop(): void {
+    this.#loopLag.stop();
   }
 
   get contentType(): string {
@@ -76,7 +117,7 @@ export class Metrics {
 
   async #render(): Promise<string> {
     await this.#readSales();
-    return await this.#registry.metrics();
+    return `${await this.#registry.metrics()}\n${this.latencies.text(this.#options.process)}`;
   }
 
   #countAttempts(): void {
@@ -123,10 +164,11 @@ export class Metrics {
   }
 
   #watchProcess(): void {
-    const { engine, streams, descriptors, version } = this.#options;
-    this.#watchResources(descriptors);
+    const { engine, streams, version } = this.#options;
+    this.#watchResources();
+    this.#watchDisk();
     this.#gauge("stampede_queue_length", "Commands that wait to be decided", () =>
-      engine.role.name === "leader" ? engine.role.writer.queueLength : 0,
+      engine.role.name === "leader" ? engine.role.writer.queueLength : engine.writer.pendingCount,
     );
     this.#gauge(
       "stampede_epoch",
@@ -137,6 +179,23 @@ export class Metrics {
       "stampede_clock_difference_seconds",
       "How much the machine's clock is ahead of the time that sales go by",
       () => engine.clockDifferenceMs / 1000,
+    );
+    const { terms } = engine.counters;
+    this.#add(
+      new Counter({
+        name: "stampede_terms_total",
+        help: "Terms that this process has led",
+        registers: [],
+        collect() {
+          this.reset();
+          this.inc(terms.count);
+        },
+      }),
+    );
+    this.#gauge(
+      "stampede_recovery_seconds",
+      "How long the last of them took to begin",
+      () => terms.lastSeconds,
     );
     this.#gauge("stampede_event_streams", "Clients that listen to the events", streams);
     const registers: [] = [];
@@ -162,7 +221,8 @@ export class Metrics {
   }
 
   /** Under the names that Prometheus's own clients use. */
-  #watchResources(descriptors: () => number | null): void {
+  #watchResources(): void {
+    const { descriptors, descriptorsMax } = this.#options;
     const registers: [] = [];
     this.#add(
       new Counter({
@@ -182,6 +242,65 @@ export class Metrics {
       process.memoryUsage.rss(),
     );
     this.#gauge("process_open_fds", "Open descriptors", () => descriptors() ?? Number.NaN);
+    this.#gauge("process_max_fds", "Descriptors that may be open", () => descriptorsMax);
+    this.#gauge(
+      "stampede_loop_lag_seconds",
+      "How late the thread was at worst, since this was last asked",
+      () => this.#loopLag.take() / 1000,
+    );
+  }
+
+  #watchWebhooks(): void {
+    const { webhooks } = this.#options;
+    const registers: [] = [];
+    this.#add(
+      new Gauge({
+        name: "stampede_webhook_endpoints",
+        help: "Webhooks that are on, by whether the last try was answered",
+        labelNames: ["state"],
+        registers,
+        collect() {
+          const { answering, failing } = webhooks.figures.endpoints;
+          this.set({ state: "answering" }, answering);
+          this.set({ state: "failing" }, failing);
+        },
+      }),
+    );
+    this.#add(
+      new Counter({
+        name: "stampede_webhook_tries_total",
+        help: "Tries to deliver an event by this process, by what came of them",
+        labelNames: ["result"],
+        registers,
+        collect() {
+          const { delivered, failed } = webhooks.figures.tries;
+          this.reset();
+          this.inc({ result: "delivered" }, delivered);
+          this.inc({ result: "failed" }, failed);
+        },
+      }),
+    );
+    this.#gauge(
+      "stampede_webhook_lag_seconds",
+      "Age of the oldest event that a webhook which is on has not answered",
+      () => webhooks.figures.lagMs / 1000,
+    );
+  }
+
+  /** Of a PostgreSQL elsewhere nobody here knows its disk. */
+  #watchDisk(): void {
+    const { disk } = this.#options;
+    if (disk.freeBytes === null) return;
+    this.#gauge(
+      "stampede_disk_free_bytes",
+      "Room on the disk of the records",
+      () => disk.freeBytes ?? Number.NaN,
+    );
+    this.#gauge(
+      "stampede_disk_reserve_bytes",
+      "With less room than this there is a warning",
+      () => diskReserveBytes,
+    );
   }
 
   /** A figure that is looked up when it is asked for. */
@@ -213,6 +332,8 @@ export class Metrics {
       gauge.reset();
       for (const sale of figures) gauge.set(sale.labels, sale[word]);
     }
+    this.#waiting.reset();
+    for (const { labels, waiting } of figures) this.#waiting.set(labels, waiting);
   }
 
   /** The figures of the sales that the ledger holds. */
@@ -222,7 +343,10 @@ export class Metrics {
     const read = engine.role.writer.read((view) =>
       view.sales().flatMap(({ id }): SaleFigures[] => {
         const totals = view.totals(id);
-        return totals === null ? [] : [{ labels: { sale_id: String(id) }, ...totals }];
+        if (totals === null) return [];
+        const queue = view.queue(id);
+        const waiting = queue === null ? 0 : queue.joined - queue.admittedUpTo;
+        return [{ labels: { sale_id: String(id) }, ...totals, waiting }];
       }),
     );
     const late = Promise.withResolvers<"late">();

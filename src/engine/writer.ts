@@ -8,13 +8,17 @@
  * while PostgreSQL commits it, and given out after.
  *
  * A commit that fails, or of which nobody knows, ends the writer: its state may be ahead of
- * the records. Everybody waiting gets `UnavailableError`, `lost` resolves, and a new writer
- * has to be made from what is stored.
+ * the records. Who is in that batch gets `UnavailableError` where it is known that nothing was
+ * written, and waits else until that is found out; what was not decided may go to another writer. `lost` resolves, and
+ * a new writer has to be made from what is stored.
  */
 import type { Command, Outcome, OutcomeOf } from "../ledger/commands.ts";
 import type { Ledger, LedgerUpkeep } from "../ledger/ledger.ts";
 import type { LedgerView } from "../ledger/view.ts";
-import type { Batch } from "../store/records.ts";
+import { NotWrittenError, type Batch, type SentAttempt } from "../store/records.ts";
+import { PendingBatch, type Use } from "./pending-batch.ts";
+import { Feed } from "./feed.ts";
+import { Unasked } from "./unasked.ts";
 
 /** Attempts in one statement. */
 export const batchRowsMax = 4_096;
@@ -41,58 +45,15 @@ export class UnavailableError extends Error {}
 /** The writer is behind its bound; the caller may try again. */
 export class OverloadedError extends Error {}
 
+/** Nobody decided it while the caller waited, and nobody is going to; the caller may try again. */
+export class OverdueError extends UnavailableError {}
+
+/** It may have been decided or not, and nobody can tell now: the caller has to look. */
+export class OutcomeUnknownError extends Error {}
+
 const stopping = "the program is stopping";
 
-/** Makes something of an outcome: an answer, say. Called before the commit, and kept until it. */
-type Use = (outcome: never) => unknown;
-
 const same: Use = (outcome) => outcome;
-
-/**
- * Commands that are decided and committed together. Whoever asked waits for the one promise of
- * the batch, and finds its answer there.
- */
-class PendingBatch {
-  readonly commands: Command[] = [];
-  readonly #uses: Use[] = [];
-  #outcomes: readonly Outcome[] = [];
-  #answers: unknown[] | null = null;
-  readonly #committed = Promise.withResolvers<void>();
-
-  /** Resolves to what `use` makes of the command's outcome, once that is committed. */
-  add(command: Command, use: Use): Promise<unknown> {
-    const index = this.commands.push(command) - 1;
-    this.#uses.push(use);
-    return this.#committed.promise.then(() =>
-      this.#answers === null ? this.#answer(index) : this.#answers[index],
-    );
-  }
-
-  decided(outcomes: readonly Outcome[]): void {
-    this.#outcomes = outcomes;
-  }
-
-  /** Makes the answers while PostgreSQL commits; without it they are made when they are given. */
-  prepare(): void {
-    try {
-      this.#answers = this.commands.map((_, index) => this.#answer(index));
-    } catch {
-      // Whose answer cannot be made is told so; the others are made again.
-    }
-  }
-
-  answer(): void {
-    this.#committed.resolve();
-  }
-
-  refuse(error: Error): void {
-    this.#committed.reject(error);
-  }
-
-  #answer(index: number): unknown {
-    return this.#uses[index]?.(this.#outcomes[index] as never);
-  }
-}
 
 /** What the rest of the program has of the writer. */
 export type Writer = {
@@ -104,7 +65,8 @@ export type Writer = {
   readonly lost: Promise<Error>;
   /**
    * Has a command decided and its record committed.
-   * @throws UnavailableError when there is no telling whether it was, or it was not
+   * @throws UnavailableError when it was not
+   * @throws OutcomeUnknownError when there is no telling whether it was
    * @throws OverloadedError when too many are waiting; it was not decided
    */
   submit<C extends Command>(command: C): Promise<OutcomeOf<C>>;
@@ -112,7 +74,24 @@ export type Writer = {
    * As above, and gives what `use` makes of the outcome. It is called while PostgreSQL commits,
    * when there is time, so it must do nothing that is seen outside.
    */
-  submit<C extends Command, T>(command: C, use: (outcome: OutcomeOf<C>) => T): Promise<T>;
+  submit<C extends Command, T>(
+    command: C,
+    use: (outcome: OutcomeOf<C>) => T | Promise<T>,
+  ): Promise<T>;
+  /**
+   * Has commands decided that came together over the link, as one answer.
+   * @param ids of the commands, as they are stored with their attempts
+   * @param patienceMs after so long they are not to be decided any more
+   * @throws OverdueError then
+   * @throws UnavailableError, OverloadedError as above
+   */
+  submitAll(
+    commands: readonly Command[],
+    ids: readonly number[],
+    patienceMs: number,
+  ): Promise<readonly Outcome[]>;
+  /** Resolves when all that has been submitted is answered. */
+  settled(): Promise<void>;
   /**
    * Calls `use` with a view of the ledger at a moment when all of it is committed, so that nothing
    * is told that a crash could take back. `use` must not await.
@@ -120,10 +99,51 @@ export type Writer = {
   read<T>(use: (view: LedgerView) => T): Promise<T>;
   /** Calls `change` at such a moment, for what is not decided: see `LedgerUpkeep`. */
   maintain<T>(change: (ledger: LedgerUpkeep) => T): Promise<T>;
+  /** Has noted what has happened to sales, where nobody asks for anything. */
+  noteMilestones(): void;
+  /** Has units offered that have come free by themselves, to those who wait for them. */
+  offerDue(): void;
   /** Takes nothing more, and resolves when everything taken has been answered. */
   drain(): Promise<void>;
   /** Ends the writer at once: nothing more is decided, everybody waiting is told. */
   end(reason: Error): void;
+};
+
+export type WriterOptions = {
+  /** Has something done after what has arrived was read. */
+  readonly nextTurn?: (turn: () => void) => void;
+  /** ms of a clock that only goes on. */
+  readonly monotonic?: () => number;
+  /** Is told of what is committed, before those who asked. */
+  readonly feed?: Feed;
+  /** Makes sure that nobody else leads; null where that is certain. */
+  readonly confirm?: () => Promise<void> | null;
+  /** Draws the code of a unit that is offered. */
+  readonly newCode?: () => string;
+  /** Told of each batch that was not decided when the writer ended; without it they are refused. */
+  readonly onUndecided?: (batch: PendingBatch, reason: Error) => void;
+  /**
+   * Told of the batch of which nobody knows whether it was committed, and of its last attempt; without
+   * it they are told so.
+   */
+  readonly onUnknown?: (batch: PendingBatch, last: SentAttempt, reason: Error) => void;
+};
+
+const unconfirmed = (error: unknown): never => {
+  throw new UnavailableError(error instanceof Error ? error.message : String(error));
+};
+
+const refuse = (batch: PendingBatch, reason: Error): void =>
+  batch.refuse(new UnavailableError(reason.message));
+
+const leaveUnknown = (batch: PendingBatch, _: SentAttempt, reason: Error): void =>
+  batch.refuse(new OutcomeUnknownError(reason.message));
+
+/** Of the last outcome that is an attempt. */
+const lastWord = (outcomes: readonly Outcome[]): SentAttempt["word"] => {
+  const word = outcomes.findLast((outcome) => outcome.word !== "look_up")?.word;
+  if (word === undefined) throw new Error("a batch without an attempt");
+  return word;
 };
 
 export class BatchWriter implements Writer {
@@ -136,28 +156,43 @@ export class BatchWriter implements Writer {
   #committedSeq: number;
   #reads: (() => void)[] = [];
   #inFlight: PendingBatch | null = null;
+  /** The last attempt of what is in flight. */
+  #sent: SentAttempt | null = null;
   #scheduled = false;
   #ended: Error | null = null;
   #drained: (() => void) | null = null;
   readonly #lost = Promise.withResolvers<Error>();
   readonly #nextTurn: (turn: () => void) => void;
+  readonly #monotonic: () => number;
+  readonly #onUndecided: NonNullable<WriterOptions["onUndecided"]>;
+  readonly #onUnknown: NonNullable<WriterOptions["onUnknown"]>;
+  readonly #confirm: () => Promise<void> | null;
+  readonly #newCode: () => string;
+  readonly #feed: Feed;
+  readonly #upkeep: LedgerUpkeep;
 
   /**
    * @param commit makes a batch durable, or rejects when nobody knows whether it is
    * @param clock ms since the Unix epoch; it does not run backwards
-   * @param nextTurn has something done after what has arrived was read
    */
   constructor(
     ledger: Ledger,
     commit: (batch: Batch) => Promise<void>,
     clock: () => number,
-    nextTurn: (turn: () => void) => void = setImmediate,
+    options: WriterOptions = {},
   ) {
     this.#ledger = ledger;
     this.#commit = commit;
     this.#clock = clock;
     this.#committedSeq = ledger.seq;
-    this.#nextTurn = nextTurn;
+    this.#nextTurn = options.nextTurn ?? setImmediate;
+    this.#monotonic = options.monotonic ?? (() => performance.now());
+    this.#onUndecided = options.onUndecided ?? refuse;
+    this.#onUnknown = options.onUnknown ?? leaveUnknown;
+    this.#confirm = options.confirm ?? (() => null);
+    this.#newCode = options.newCode ?? (() => Bun.randomUUIDv7());
+    this.#feed = options.feed ?? new Feed(ledger.seq, clock());
+    this.#upkeep = this.#feed.upkeepOf(ledger);
   }
 
   get lost(): Promise<Error> {
@@ -173,26 +208,54 @@ export class BatchWriter implements Writer {
   }
 
   submit<C extends Command>(command: C): Promise<OutcomeOf<C>>;
-  submit<C extends Command, T>(command: C, use: (outcome: OutcomeOf<C>) => T): Promise<T>;
+  submit<C extends Command, T>(
+    command: C,
+    use: (outcome: OutcomeOf<C>) => T | Promise<T>,
+  ): Promise<T>;
   submit(command: Command, use: Use = same): Promise<unknown> {
-    if (this.#ended !== null || this.#drained !== null) {
-      return Promise.reject(new UnavailableError(this.#ended?.message ?? stopping));
-    }
-    if (this.#queueLength >= queueCommandsMax) {
-      return Promise.reject(new OverloadedError("too many requests are waiting"));
-    }
-    let batch = this.#batches.at(-1);
-    if (batch === undefined || batch.commands.length >= batchRowsMax) {
-      batch = new PendingBatch();
-      this.#batches.push(batch);
-    }
-    this.#queueLength += 1;
-    this.#schedule();
-    return batch.add(command, use);
+    const batch = this.#batchFor(1);
+    return batch instanceof Error ? Promise.reject(batch) : batch.add(command, use);
   }
 
-  read<T>(use: (view: LedgerView) => T): Promise<T> {
-    return this.#whenCommitted(() => {
+  async submitAll(
+    commands: readonly Command[],
+    ids: readonly number[],
+    patienceMs: number,
+  ): Promise<readonly Outcome[]> {
+    const batch = this.#batchFor(commands.length);
+    if (batch instanceof Error) throw batch;
+    const outcomes = await batch.addAll(commands, ids, this.#monotonic() + patienceMs);
+    if (outcomes === null) throw new OverdueError("it came too late to be decided");
+    return outcomes;
+  }
+
+  async settled(): Promise<void> {
+    const last = this.#batches.at(-1) ?? this.#inFlight;
+    await last?.settled();
+  }
+
+  /** Where so many commands are put, all in one batch; or why they are not. */
+  #batchFor(count: number): PendingBatch | Error {
+    if (this.#ended !== null || this.#drained !== null) {
+      return new UnavailableError(this.#ended?.message ?? stopping);
+    }
+    if (this.#queueLength + count > queueCommandsMax) {
+      return new OverloadedError("too many requests are waiting");
+    }
+    let batch = this.#batches.at(-1);
+    if (batch === undefined || batch.commands.length + count > batchRowsMax) {
+      batch = new PendingBatch(this.#monotonic());
+      this.#batches.push(batch);
+    }
+    this.#queueLength += count;
+    this.#schedule();
+    return batch;
+  }
+
+  async read<T>(use: (view: LedgerView) => T): Promise<T> {
+    const confirmed = this.#confirm();
+    if (confirmed !== null) await confirmed.catch(unconfirmed);
+    return await this.#whenCommitted(() => {
       const view = this.#ledger.view(this.#clock());
       try {
         return use(view);
@@ -205,7 +268,7 @@ export class BatchWriter implements Writer {
   maintain<T>(change: (ledger: LedgerUpkeep) => T): Promise<T> {
     return this.#whenCommitted(() => {
       this.#ledger.moveOn(this.#clock());
-      return change(this.#ledger);
+      return change(this.#upkeep);
     });
   }
 
@@ -225,6 +288,22 @@ export class BatchWriter implements Writer {
     });
   }
 
+  noteMilestones(): void {
+    if (this.#ended !== null || this.#drained !== null || this.#batches.length > 0) return;
+    const batch = new PendingBatch(this.#monotonic());
+    // Nobody waits for it: that it fails is told to nobody.
+    void batch.settled();
+    this.#batches.push(batch);
+    this.#schedule();
+  }
+
+  offerDue(): void {
+    // What is under way sees to it.
+    if (this.#inFlight !== null) return;
+    const now = this.#ledger.moveOn(this.#clock());
+    if (this.#ledger.saleWithOfferDue(now) !== null) this.noteMilestones();
+  }
+
   drain(): Promise<void> {
     if (this.#ended !== null) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -236,11 +315,12 @@ export class BatchWriter implements Writer {
   end(reason: Error): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
-    const waiting = [...(this.#inFlight === null ? [] : [this.#inFlight]), ...this.#batches];
+    const [unknown, undecided] = [this.#inFlight, this.#batches];
     this.#inFlight = null;
     this.#batches = [];
     this.#queueLength = 0;
-    for (const batch of waiting) batch.refuse(new UnavailableError(reason.message));
+    if (unknown !== null && this.#sent !== null) this.#onUnknown(unknown, this.#sent, reason);
+    for (const batch of undecided) this.#onUndecided(batch, reason);
     this.#settleReads();
     this.#drained?.();
     this.#lost.resolve(reason);
@@ -270,6 +350,11 @@ export class BatchWriter implements Writer {
     this.#queueLength -= batch.commands.length;
     this.#inFlight = batch;
     this.#decideAndCommit(batch).catch((error: unknown) => {
+      if (this.#ended !== null) return;
+      if (error instanceof NotWrittenError) {
+        this.#inFlight = null;
+        refuse(batch, error);
+      }
       this.end(error instanceof Error ? error : new Error(String(error)));
     });
   }
@@ -277,15 +362,17 @@ export class BatchWriter implements Writer {
   async #decideAndCommit(asked: PendingBatch): Promise<void> {
     const at = this.#ledger.moveOn(this.#clock());
     const firstSeq = this.#ledger.seq + 1;
-    const { commands } = asked;
-    const outcomes = commands.map((command) => this.#ledger.decide(command, at));
-    asked.decided(outcomes);
+    const { commands, outcomes, asked: ids } = this.#decide(asked, at);
     const { seq } = this.#ledger;
     if (seq >= firstSeq) {
-      const committed = this.#commit({ firstSeq, at, commands, outcomes });
+      const batch = { firstSeq, at, commands, outcomes, asked: ids };
+      this.#sent = { seq, at, word: lastWord(outcomes) };
+      const committed = this.#commit(batch);
       // A turn later the statement has left.
       this.#nextTurn(() => asked.prepare());
       await committed;
+      // What has ended says nothing more, of what nobody answers.
+      if (this.#ended === null) this.#feed.tellBatch(batch, this.#ledger);
     }
     if (this.#ended !== null) return;
     this.#committedSeq = seq;
@@ -299,6 +386,20 @@ export class BatchWriter implements Writer {
     }
     asked.answer();
     if (this.#queueLength > 0 || this.#drained !== null) this.#schedule();
+  }
+
+  /** Has what waits decided, and in between what nobody asks for. */
+  #decide(asked: PendingBatch, at: number): Pick<Batch, "commands" | "outcomes" | "asked"> {
+    const unasked = new Unasked(this.#ledger, at, this.#newCode);
+    unasked.noteMilestones(0);
+    unasked.offer(0);
+    const outcomes = asked.decide((command, index) => {
+      const outcome = this.#ledger.decide(command, at);
+      unasked.offer(index + 1);
+      return outcome;
+    }, this.#monotonic());
+    unasked.noteMilestones(asked.commands.length);
+    return unasked.among({ commands: asked.commands, outcomes, asked: asked.asked });
   }
 
   #settleReads(): void {

@@ -19,16 +19,15 @@ export const bodyBytesMax = 65_536;
 const bodyMsMax = 15_000;
 
 type BodyBounds = { readonly bytesMax: number; readonly msMax: number };
-const usualBounds: BodyBounds = { bytesMax: bodyBytesMax, msMax: bodyMsMax };
 
 /** The bytes of a request's body, or the refusal to answer with. */
 export async function readBytes(
   request: Request,
-  { bytesMax, msMax }: BodyBounds = usualBounds,
+  { bytesMax = bodyBytesMax, msMax = bodyMsMax }: Partial<BodyBounds> = {},
 ): Promise<Uint8Array<ArrayBuffer> | Response> {
   if (request.body === null) return new Uint8Array(0);
   const length = request.headers.get("Content-Length");
-  if (length !== null && Number(length) > bytesMax) return tooLarge();
+  if (length !== null && Number(length) > bytesMax) return tooLarge(bytesMax);
   try {
     if (length !== null && Number(length) <= bodyBytesMax) return await request.bytes();
     return await readChunks(request.body, { bytesMax, msMax });
@@ -60,7 +59,7 @@ async function readChunks(
       bytes += value.byteLength;
       if (bytes > bytesMax) {
         leave();
-        return tooLarge();
+        return tooLarge(bytesMax);
       }
       chunks.push(value);
     }
@@ -80,7 +79,12 @@ function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array<ArrayB
   return whole;
 }
 
-export const tooLarge = (): Response => closing(problem("payload_too_large"));
+export const tooLarge = (bytesMax: number): Response =>
+  closing(
+    problem("payload_too_large", {
+      detail: `This body may have ${bytesMax.toLocaleString("en")} bytes at most.`,
+    }),
+  );
 
 const cut = (how: string): Response =>
   closing(problem("invalid_request", { status: 408, detail: `body ${how}` }));
@@ -167,14 +171,29 @@ function unknownField(schema: unknown, value: unknown, path = ""): string | null
   for (const [name, each] of Object.entries(value)) {
     const shape = shapes.find((one) => Object.hasOwn(one, name));
     if (shape === undefined) return `${path}${name}`.slice(0, shownCharactersMax);
-    const unknown = unknownField(shape[name], each, `${path}${name}.`);
+    // Most fields have no fields of their own, and a path costs them.
+    const unknown =
+      typeof each === "object" ? unknownField(shape[name], each, `${path}${name}.`) : null;
     if (unknown !== null) return unknown;
   }
   return null;
 }
 
-/** The fields of an object, or of each object that a value may be. */
-function shapesOf(schema: unknown): readonly Readonly<Record<string, unknown>>[] {
+const foundShapes = new WeakMap<object, readonly Shape[]>();
+type Shape = Readonly<Record<string, unknown>>;
+
+/** The fields of an object, or of each object that a value may be; looked for once a schema. */
+function shapesOf(schema: unknown): readonly Shape[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  let shapes = foundShapes.get(schema);
+  if (shapes === undefined) {
+    shapes = findShapes(schema);
+    foundShapes.set(schema, shapes);
+  }
+  return shapes;
+}
+
+function findShapes(schema: object): readonly Shape[] {
   if (schema instanceof z.ZodObject) return isLoose(schema) ? [] : [schema.shape];
   if (schema instanceof z.ZodUnion) return schema.options.flatMap(shapesOf);
   const inner = innerOf(schema);

@@ -77,17 +77,37 @@ export class Buyers {
     });
   }
 
-  /** Goes on with a buyer who is proven, or whom a merchant names. */
+  /** Goes on with a buyer who is proven, or whom a merchant names; the gate has counted them. */
   asProven(
     request: Request,
     server: Server<undefined>,
     userId: string | null,
     go: (asker: Asker) => Answer,
   ): Answer {
+    return this.#proven(request, server, userId, (_who, asker) => go(asker));
+  }
+
+  /** Goes on with a buyer who is proven, and with the network that is counted for it. */
+  asProvenBuyer(
+    request: Request,
+    server: Server<undefined>,
+    go: (asker: Asker, network: string | null) => Answer,
+  ): Answer {
+    return this.#proven(request, server, null, (who, asker) =>
+      this.#counted(request, server, who, asker, go),
+    );
+  }
+
+  #proven(
+    request: Request,
+    server: Server<undefined>,
+    userId: string | null,
+    go: (who: Identity, asker: Asker) => Answer,
+  ): Answer {
     return this.#known(request, server, (who) => {
       if (who.kind === "guest") return notKnown();
       const asker = this.#askerOf(who, userId);
-      return asker instanceof Response ? asker : go(asker);
+      return asker instanceof Response ? asker : go(who, asker);
     });
   }
 

@@ -33,7 +33,7 @@ export function sendCompressed(request: Request, of: Compressed, caching: string
   });
   if (caching !== "no-store") {
     headers.set("ETag", of.entityTag);
-    if (names(request.headers.get("If-None-Match"), of.entityTag)) {
+    if (namesTag(request.headers.get("If-None-Match"), of.entityTag)) {
       return new Response(null, { status: 304, headers });
     }
   }
@@ -44,7 +44,7 @@ export function sendCompressed(request: Request, of: Compressed, caching: string
 }
 
 /** Whether an `If-None-Match` names a tag; weak or strong is the same here (RFC 9110, 13.1.2). */
-function names(header: string | null, entityTag: string): boolean {
+export function namesTag(header: string | null, entityTag: string): boolean {
   if (header === null) return false;
   const opaque = entityTag.replace("W/", "");
   return header
@@ -52,6 +52,10 @@ function names(header: string | null, entityTag: string): boolean {
     .map((one) => one.trim())
     .some((one) => one === "*" || one.replace("W/", "") === opaque);
 }
+
+/** Whether a client that says what it takes leaves gzip out; one that says nothing takes anything. */
+export const refusesGzip = (header: string | null): boolean =>
+  header !== null && !takesGzip(header);
 
 /** Whether an `Accept-Encoding` allows gzip (RFC 9110, 12.5.3). */
 export function takesGzip(header: string | null): boolean {

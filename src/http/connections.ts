@@ -2,7 +2,7 @@
  * How many connections there may be, and who gives way when there are too many.
  *
  * Whoever buys finds a descriptor: the last ones, `reserved`, are for them. Streams never have more
- * than `streamsMax`, nor one address more than `streamsPerAddressMax`. What is idle or slow may have
+ * than `streamsMax`, nor one address more than `streamsPerAddressMax` at all processes together. What is idle or slow may have
  * the rest for as long as there is room (Bun ends both after 10 s); when there is not, those that
  * have been sent nothing for the longest are ended, until there is. A stream is not idle, even if it
  * has nothing to say.
@@ -12,6 +12,7 @@
  */
 import type { Server } from "bun";
 import { networkOf, type Clients } from "../access/clients.ts";
+import { StreamCounts } from "../access/stream-counts.ts";
 import type { Log } from "../engine/engine.ts";
 import { problem } from "./problems.ts";
 import { openDescriptors, raiseDescriptors, Sockets } from "./descriptors.ts";
@@ -28,8 +29,6 @@ const endedMoreMax = 256;
 const silentMsMin = 1_000;
 /** What the kernel keeps for a client that does not read. */
 const sendBufferBytesMax = 128 * 1024;
-/** Among the first descriptors is the one that is listened on. */
-const listenDescriptorsMax = 256;
 
 /** A place for one more stream, to be given back; or the refusal. */
 export type StreamPlaces = (request: Request, server: Server<undefined>) => (() => void) | Response;
@@ -38,10 +37,12 @@ type StreamRefusal = "too_many" | "too_many_of_address";
 
 export class Connections {
   readonly descriptorsMax: number;
-  readonly #streamsOf = new Map<string, number>();
+  /** By their addresses, at other processes too. */
+  readonly streams = new StreamCounts();
   readonly #streamPorts = new Map<number, number>();
-  #streams = 0;
+  #streamCount = 0;
   #timer: Timer | null = null;
+  #sockets: Sockets | null = null;
 
   constructor(descriptorsMax = raiseDescriptors() ?? descriptorsAssumed) {
     this.descriptorsMax = descriptorsMax;
@@ -61,21 +62,21 @@ export class Connections {
    * @param peerPort of the connection that it goes over
    */
   openStream(address: string, peerPort: number): (() => void) | StreamRefusal {
-    if (this.#streams >= this.streamsMax) return "too_many";
+    if (this.#streamCount >= this.streamsMax) return "too_many";
     const network = networkOf(address);
     const isCounted = !isLoopback(network);
-    if (isCounted && (this.#streamsOf.get(network) ?? 0) >= streamsPerAddressMax) {
+    if (isCounted && this.streams.of(network) >= streamsPerAddressMax) {
       return "too_many_of_address";
     }
-    this.#streams += 1;
-    count(this.#streamsOf, network, 1);
+    this.#streamCount += 1;
+    if (isCounted) this.streams.opened(network);
     count(this.#streamPorts, peerPort, 1);
     let isOpen = true;
     return () => {
       if (!isOpen) return;
       isOpen = false;
-      this.#streams -= 1;
-      count(this.#streamsOf, network, -1);
+      this.#streamCount -= 1;
+      if (isCounted) this.streams.closed(network);
       count(this.#streamPorts, peerPort, -1);
     };
   }
@@ -85,7 +86,8 @@ export class Connections {
     const { descriptorsMax, reserved, streamsMax } = this;
     log.info({ descriptorsMax, reserved, streamsMax }, "descriptors");
     const sockets = Sockets.of(server.port ?? 0);
-    sockets?.boundSendBuffers(sendBufferBytesMax, listenDescriptorsMax);
+    this.#sockets = sockets;
+    sockets?.boundSendBuffers(sendBufferBytesMax);
     this.#timer = setInterval(() => {
       const open = openDescriptors();
       if (open === null || open <= descriptorsMax - reserved) return;
@@ -96,6 +98,11 @@ export class Connections {
       log.warn({ open, closed, ended }, "connections gave way: descriptors were running out");
     }, watchEveryMs);
     this.#timer.unref();
+  }
+
+  /** Takes nobody new, so that all who have connected are answered before the port is closed. */
+  takeNobody(): void {
+    this.#sockets?.takeNobody();
   }
 
   stop(): void {

@@ -17,16 +17,40 @@ const socketCalls = {
   getsockname: { args: [i32, pointer, pointer], returns: i32 },
   getpeername: { args: [i32, pointer, pointer], returns: i32 },
   shutdown: { args: [i32, i32], returns: i32 },
+  fcntl: { args: [i32, i32, i32], returns: i32 },
 } as const;
 
 // The numbers of <sys/resource.h>, <sys/socket.h> and <netinet/tcp.h>.
 const limitOfFiles = process.platform === "darwin" ? 8 : 7;
 const levelSocket = 1;
+const optionReuseAddress = 2;
 const optionSendBuffer = 7;
+const optionReusePort = 15;
+const optionFilter = 26;
 const optionListens = 30;
 const levelTcp = 6;
 const optionTcpInfo = 11;
 const shutdownBoth = 2;
+/**
+ * What a socket takes when nobody new is to connect: all but what begins a connection. One whose
+ * handshake is under way is finished, and taken. In words of `struct sock_filter`, each its code, how
+ * far to go on when it holds and when not, and a constant; from where the TCP header begins.
+ */
+const nobodyNew = new BigUint64Array(
+  [
+    [0x30, 0, 0, 13], // the flags
+    [0x54, 0, 0, 0x12], // of them SYN and ACK
+    [0x15, 0, 1, 0x02], // is it SYN alone?
+    [0x06, 0, 0, 0], // then nothing is taken,
+    [0x06, 0, 0, 0xffff_ffff], // or else all
+  ].map(([code = 0, holds = 0, not = 0, constant = 0]) =>
+    BigInt.asUintN(64, (BigInt(constant) << 32n) | BigInt(code | (holds << 16) | (not << 24))),
+  ),
+);
+/** `F_DUPFD_CLOEXEC` of <fcntl.h>. */
+const duplicateClosing = 1_030;
+/** Among the first descriptors is the one that is listened on. */
+const listenDescriptorsMax = 256;
 /** `tcpi_last_data_sent` in `struct tcp_info`; for a connection that was sent nothing, its age. */
 const lastSentOffset = 44;
 const tcpInfoBytes = 104;
@@ -102,14 +126,48 @@ export class Sockets {
    * Has the kernel keep no more than `bytes` for a client that does not read. What is listened on
    * hands this down to its connections.
    */
-  boundSendBuffers(bytes: number, descriptorsMax: number): void {
-    const value = new Int32Array([bytes]);
-    for (let descriptor = 0; descriptor < descriptorsMax; descriptor += 1) {
-      if (!this.#listens(descriptor) || this.#portOf("getsockname", descriptor) !== this.#port) {
-        continue;
-      }
-      this.#calls.setsockopt(descriptor, levelSocket, optionSendBuffer, ptr(value), 4);
+  boundSendBuffers(bytes: number): void {
+    for (const descriptor of this.#listening()) {
+      this.#set(descriptor, optionSendBuffer, bytes);
     }
+  }
+
+  /**
+   * Has nobody new connect to the port here. Whoever does asks again after a second, and then comes
+   * to another process that listens there, or is refused; without it, those who have connected and
+   * were not taken by then are cut off when the port is closed.
+   */
+  takeNobody(): void {
+    // A `struct sock_fprog`: the length, and where the filter is.
+    const program = new BigUint64Array([BigInt(nobodyNew.length), BigInt(ptr(nobodyNew))]);
+    for (const descriptor of this.#listening()) {
+      this.#calls.setsockopt(
+        descriptor,
+        levelSocket,
+        optionFilter,
+        ptr(program),
+        program.byteLength,
+      );
+    }
+  }
+
+  /**
+   * Keeps the port that this process listens on, when it stops to do so, for processes of the same
+   * user that say that they share it.
+   * @param stop has this process not listen there any more
+   * @returns a descriptor: for as long as it is open, nobody else can listen there
+   */
+  keepPort(stop: () => void): number {
+    const [listening] = this.#listening();
+    if (listening === undefined) throw new Error(`nobody listens on port ${this.#port}`);
+    const kept = this.#calls.fcntl(listening, duplicateClosing, 0);
+    stop();
+    // Nobody can have come in between: the port was listened on until it was not to be shared with
+    // any but those.
+    this.#set(kept, optionReuseAddress, 0);
+    this.#set(kept, optionReusePort, 1);
+    this.#calls.shutdown(kept, shutdownBoth);
+    return kept;
   }
 
   /** The connections among the descriptors below `descriptorsMax`; about 1 µs each. */
@@ -136,6 +194,19 @@ export class Sockets {
   /** Ends a connection; the server hears of it as of a client that has gone. */
   end({ descriptor }: Connection): void {
     this.#calls.shutdown(descriptor, shutdownBoth);
+  }
+
+  #set(descriptor: number, option: number, value: number): void {
+    const bytes = new Int32Array([value]);
+    this.#calls.setsockopt(descriptor, levelSocket, option, ptr(bytes), bytes.byteLength);
+  }
+
+  /** The descriptors by which the port is listened on. */
+  #listening(): number[] {
+    return Array.from({ length: listenDescriptorsMax }, (_, descriptor) => descriptor).filter(
+      (descriptor) =>
+        this.#listens(descriptor) && this.#portOf("getsockname", descriptor) === this.#port,
+    );
   }
 
   #listens(descriptor: number): boolean {

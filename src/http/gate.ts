@@ -13,23 +13,24 @@ import type { Server } from "bun";
 import type { Accounts } from "../access/accounts.ts";
 import { networkOf, type Clients } from "../access/clients.ts";
 import type { Identity, Unauthenticated } from "../access/identity.ts";
-import { Rates, type RateKind, type RateLimits, type RateRefusal } from "../access/rates.ts";
+import type { RateKind, RateRefusal, Rates } from "../access/rates.ts";
 import { isLoopback } from "./connections.ts";
 import { problem } from "./problems.ts";
+import type { ReadCost } from "./reads.ts";
 
 type GateOptions = {
   readonly accounts: Pick<Accounts, "identify">;
   readonly clients: Clients;
   /** Null: nothing is counted. */
-  readonly rates: RateLimits | null;
+  readonly rates: Rates | null;
   /** Origins of shop fronts that may call from a browser. */
   readonly corsOrigins: ReadonlySet<string>;
 };
 
 /** Of an operation, what the gate asks. */
 export type Gated = {
-  /** A read that takes much more than others. */
-  readonly cost?: "costly";
+  /** Of a read that takes more than little. */
+  readonly cost?: ReadCost;
   /** The handler asks the gate itself, when it knows that the request is sound. */
   readonly admitsItself?: true;
 };
@@ -45,7 +46,7 @@ export class Gate {
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.#rates = options.rates === null ? null : new Rates(options.rates);
+    this.#rates = options.rates;
   }
 
   /** The refusal of a request; null when it may pass. */
@@ -57,7 +58,7 @@ export class Gate {
     const changes = !reading.has(request.method);
     if (changes && this.#isCrossSite(request, server)) return problem("cross_site");
     if (admitsItself === true || this.#rates === null) return null;
-    const kind = changes ? "writes" : (cost ?? "reads");
+    const kind = changes ? "writes" : cost === "costly" ? "costly" : "reads";
     const network = networkOf(this.#options.clients.addressOf(request, server));
     if (isLoopback(network)) return null;
     const rates = this.#rates;
@@ -168,9 +169,9 @@ function takeOf(
     case "guest":
       return rates.takeGuest(kind, network);
     case "account":
-      return rates.takeProven(kind, network, `account ${who.account.id}`);
+      return rates.takeProven(kind, network, "account", who.account.username);
     case "customer":
-      return rates.takeProven(kind, network, `customer ${who.customer.userId}`);
+      return rates.takeProven(kind, network, "customer", who.customer.userId);
     case "key":
       return isSelling(who) ? null : rates.takeProven(kind, network, null);
     default:

@@ -4,6 +4,7 @@ import type { Accounts } from "../access/accounts.ts";
 import type { Access } from "../access/identity.ts";
 import { networkOf } from "../access/clients.ts";
 import { noticedMs } from "../engine/clock.ts";
+import type { DiskWatch } from "../engine/disk-watch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Metrics } from "../engine/metrics.ts";
 import { sendCompressed, type Compressed } from "./compressed.ts";
@@ -15,6 +16,9 @@ import { isLoopback } from "./connections.ts";
 
 export type OperationsContext = {
   readonly engine: Engine;
+  /** Which of the program's processes this is, where there are several. */
+  readonly process: string | null;
+  readonly disk: DiskWatch;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
   readonly accounts: Accounts;
   readonly access: Access;
@@ -23,7 +27,7 @@ export type OperationsContext = {
 };
 
 export function operationRoutes(context: OperationsContext): Route[] {
-  const { engine, metrics, accounts, access, document } = context;
+  const { engine, process, disk, metrics, accounts, access, document } = context;
   const figures = async (): Promise<Response> =>
     new Response(await metrics.text(), {
       headers: {
@@ -48,8 +52,8 @@ export function operationRoutes(context: OperationsContext): Route[] {
       path: "/ready",
       methods: {
         GET: {
-          handle: () => ready(engine),
-          summary: "200 only when it can sell, or pass on to the one that can",
+          handle: () => ready(engine, process, disk),
+          summary: "200 only when it can sell, or ask the one that can",
           answers: { 200: readyShape },
           refusals: ["unavailable"],
         },
@@ -60,7 +64,9 @@ export function operationRoutes(context: OperationsContext): Route[] {
       methods: {
         GET: {
           handle: access === "open" ? figures : guarded(accounts, figures),
-          summary: "Figures of this process, for Prometheus",
+          // Nobody scrapes more often than once a second.
+          cost: "large",
+          summary: "Figures of this process, and of those that share its port, for Prometheus",
           description:
             "With `ACCESS=guarded` for this machine itself, for administrators, and for keys with " +
             "the scope `read`.",
@@ -75,6 +81,7 @@ export function operationRoutes(context: OperationsContext): Route[] {
       methods: {
         GET: {
           handle: async (request) => sendCompressed(request, await document(), "no-cache"),
+          cost: "large",
           summary: "This document",
           answers: { 200: z.looseObject({ openapi: z.string() }), 304: null },
           refusals: [],
@@ -84,17 +91,25 @@ export function operationRoutes(context: OperationsContext): Route[] {
   ];
 }
 
-/** A standby is ready too: it passes what only the leader may do on to it. */
-function ready({ role, clockDifferenceMs }: Engine): Response {
-  if (role.name === "starting") {
-    return problem("unavailable", { detail: "Not selling yet.", retryAfterMs: 1000 });
+/**
+ * A standby is ready too, while it reaches the leader; who is about to end is not, nor a leader that
+ * may be none any more.
+ */
+async function ready(engine: Engine, process: string | null, disk: DiskWatch): Promise<Response> {
+  const { role, writer, isDeparting, clockDifferenceMs } = engine;
+  if (role.name === "starting" || !writer.isReachable || isDeparting) {
+    const detail = isDeparting ? "This process is about to end." : "Nobody is known to sell.";
+    return problem("unavailable", { detail, retryAfterMs: 1000 });
   }
+  // One that leads for certain is asked nothing; otherwise whoever reads is refused, too.
+  if (role.name === "leader") await role.writer.read(() => {});
   const isOff = Math.abs(clockDifferenceMs) >= noticedMs;
   const seconds = Math.round(Math.abs(clockDifferenceMs) / 1000);
   const way = clockDifferenceMs > 0 ? "ahead of" : "behind";
   return json({
     role: role.name,
     epoch: role.epoch,
+    process,
     database: "up",
     clock: {
       difference_ms: clockDifferenceMs,
@@ -102,6 +117,7 @@ function ready({ role, clockDifferenceMs }: Engine): Response {
         ? `The machine's clock is ${seconds} s ${way} the time that sales go by.`
         : null,
     },
+    disk: { free_bytes: disk.freeBytes, warning: disk.warning },
   });
 }
 

@@ -84,6 +84,8 @@ const digits = /^[0-9]+$/;
 
 /** What a checkout's URL asks for. */
 export type CheckoutAsked = Pick<Checkout, "item" | "sale" | "expectedPriceCents"> & {
+  /** Of a queue; the header may have one, too. */
+  readonly ticket: string | null;
   /** Null where nobody is named: then the request has to prove somebody. */
   readonly userId: string | null;
 };
@@ -105,6 +107,7 @@ export function parseCheckout(url: string): CheckoutAsked | Invalid {
     item: item === "any" ? item : Number(item),
     sale: sale === undefined ? "current" : Number(sale),
     expectedPriceCents: null,
+    ticket: null,
   };
 }
 
@@ -119,7 +122,7 @@ function parseUnusualCheckout(query: string): CheckoutAsked | Invalid {
   if (expectedPriceCents instanceof Invalid) return expectedPriceCents;
   const saleId = queryValue(query, "sale_id");
   const sale = saleId instanceof Invalid ? "unknown" : parseSale(saleId);
-  return { userId, item, sale, expectedPriceCents };
+  return { userId, item, sale, expectedPriceCents, ticket: ticketIn(queryValue(query, "ticket")) };
 }
 
 /** What a buyer believes an item to cost, in minor units; null where nothing is said. */
@@ -168,6 +171,18 @@ export function parseCode(value: string | null | Invalid): string | Invalid {
   if (value === null) return new Invalid("code", "is missing");
   const code = value.toLowerCase();
   return uuid.test(code) ? code : new Invalid("code", "is not a code that a checkout returns");
+}
+
+/** The ticket that a request shows by its header or its query; null for none. */
+export const parseTicket = (request: Request): string | null =>
+  ticketIn(request.headers.get("Queue-Ticket")) ??
+  ticketIn(queryValue(queryOf(request.url), "ticket"));
+
+/** What can be no ticket is none: nobody is let in by it. */
+function ticketIn(value: string | null | Invalid): string | null {
+  if (value === null || value instanceof Invalid) return null;
+  const ticket = value.toLowerCase();
+  return uuid.test(ticket) ? ticket : null;
 }
 
 /** The Idempotency-Key header; null without one. */

@@ -34,12 +34,17 @@ export const problems = {
   sale_has_opened: {
     status: 409,
     title: "Sale has opened",
-    detail: "A sale that has opened takes a later end and nothing else.",
+    detail: "A sale that has opened takes a new title and another end, and nothing else.",
+  },
+  sale_opened: {
+    status: 409,
+    title: "Sale has opened",
+    detail: "The sale has opened: it can be closed, and neither be opened again nor withdrawn.",
   },
   end_not_later: {
     status: 409,
-    title: "End not later",
-    detail: "The end of a sale that has opened can only be moved to a later time.",
+    title: "End not to come",
+    detail: "A sale can end at a later time than now alone, and after its beginning.",
   },
   too_many_sales: {
     status: 409,
@@ -49,14 +54,84 @@ export const problems = {
   item_sold_out: {
     status: 409,
     title: "Item sold out",
-    detail: "Every unit of this item is sold.",
+    detail: "Every unit of this item is sold or taken out.",
+  },
+  not_admitted: {
+    status: 409,
+    title: "Not admitted",
+    detail:
+      "This sale lets people in one after another, and it takes a ticket whose turn has come.",
+  },
+  already_joined: {
+    status: 409,
+    title: "Already joined",
+    detail: "Somebody has joined the queue under this name; the same Idempotency-Key tells again.",
+  },
+  no_queue: {
+    status: 404,
+    title: "No queue",
+    detail: "This sale has no queue: everybody gets in at once.",
+  },
+  queue_full: {
+    status: 409,
+    title: "Queue is full",
+    detail: "As many have joined this queue as can.",
+  },
+  ticket_not_found: {
+    status: 404,
+    title: "No such ticket",
+    detail: "This sale has given no such ticket.",
+  },
+  available: {
+    status: 409,
+    title: "Available",
+    detail: "Nobody waits for what can be had now, or is held already: reserve it.",
+  },
+  too_many_lines: {
+    status: 409,
+    title: "Too many lines",
+    detail: "This user waits for as much of this sale as one user may.",
+  },
+  waitlist_full: {
+    status: 409,
+    title: "Waiting list is full",
+    detail: "As many wait for something of this sale as can.",
+  },
+  challenge_required: {
+    status: 403,
+    title: "Challenge required",
+    detail: "A guest joins with a solution of GET /challenge that was not used before.",
+  },
+  too_many_changes: {
+    status: 409,
+    title: "Too many changes",
+    detail: "This queue was changed as often as it can be.",
   },
   price_changed: {
     status: 409,
     title: "Price changed",
     detail: "The item's price is not the one that was expected; look at it again.",
   },
-  sold_out: { status: 409, title: "Sold out", detail: "Every unit of this sale is sold." },
+  sold_out: {
+    status: 409,
+    title: "Sold out",
+    detail: "Every unit of this sale is sold or taken out.",
+  },
+  order_not_found: {
+    status: 404,
+    title: "No such order",
+    detail: "There is no such order, or it is none of whoever asks.",
+  },
+  already_refunded: {
+    status: 409,
+    title: "Already refunded",
+    detail: "Every unit of this order was taken back before.",
+  },
+  too_many_units: {
+    status: 409,
+    title: "Too many units",
+    detail: "More units than are left of this order cannot be taken back.",
+  },
   item_reserved: {
     status: 409,
     title: "Reserved by others",
@@ -81,6 +156,21 @@ export const problems = {
     status: 409,
     title: "Coupon exists",
     detail: "There is a coupon of this name already.",
+  },
+  coupon_claimed: {
+    status: 409,
+    title: "Coupon is claimed",
+    detail: "Somebody has one of this coupon: it can be disabled, and not removed.",
+  },
+  coupon_not_active: {
+    status: 409,
+    title: "Coupon not active",
+    detail: "This coupon cannot be claimed at this time.",
+  },
+  amount_too_small: {
+    status: 409,
+    title: "Amount too small",
+    detail: "More of this coupon are claimed than that.",
   },
   already_claimed: {
     status: 409,
@@ -123,6 +213,32 @@ export const problems = {
     title: "Invalid credentials",
     detail: "There is no account with this name and password.",
   },
+  second_factor_required: {
+    status: 401,
+    title: "Second factor required",
+    detail: "This account has a second factor; send its code as otp too.",
+  },
+  invalid_second_factor: {
+    status: 401,
+    title: "Invalid second factor",
+    detail: "This code is wrong, has run out, or was used before.",
+  },
+  second_factor_demanded: {
+    status: 403,
+    title: "Second factor demanded",
+    detail:
+      "The operator demands a second factor of administrators; switch one on for this account.",
+  },
+  second_factor_on: {
+    status: 409,
+    title: "Second factor is on",
+    detail: "This account has a second factor; switch it off before another one is set up.",
+  },
+  second_factor_off: {
+    status: 409,
+    title: "No second factor",
+    detail: "This account has no second factor, nor one that waits for its first code.",
+  },
   forbidden: {
     status: 403,
     title: "Forbidden",
@@ -149,10 +265,17 @@ export const problems = {
     title: "No such key",
     detail: "There is no such key, or it was revoked.",
   },
+  too_many_webhooks: {
+    status: 409,
+    title: "Too many webhooks",
+    detail: "There are as many webhooks as there may be; remove one first.",
+  },
+  webhook_not_found: { status: 404, title: "No such webhook", detail: "There is no such webhook." },
   own_account: {
     status: 409,
     title: "Own account",
-    detail: "Administrators cannot disable or demote themselves; another one can.",
+    detail:
+      "Administrators cannot disable or demote themselves, nor reset their own second factor; another one can.",
   },
   last_admin: {
     status: 409,
@@ -173,6 +296,14 @@ export const problems = {
     status: 503,
     title: "Unavailable",
     detail: "No sale can be made at this moment; the same request may be sent again.",
+  },
+  outcome_unknown: {
+    status: 503,
+    title: "Outcome unknown",
+    detail:
+      "The process that decides was lost while it had this request, and nobody can tell whether it " +
+      "was carried out. Look before sending it again: the same Idempotency-Key, code or claim gives " +
+      "the first answer; what an account has is in its reservations and purchases.",
   },
   overloaded: {
     status: 503,
@@ -247,8 +378,11 @@ export function preparedProblem(code: ProblemCode): () => Response {
 /** Whole seconds for which headers are kept ready. */
 const secondsPreparedMax = 600;
 
-/** As `problem(code, { retryAfterMs })`, with all but the figures rendered in advance. */
-export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Response {
+/**
+ * As `problem(code, { retryAfterMs })`, with all but the figures rendered in advance.
+ * The answer takes, beside them, what ends the object: further fields, as JSON.
+ */
+export function preparedRetry(code: ProblemCode): (retryAfterMs: number, end?: string) => Response {
   const { status, title, detail } = problems[code];
   const type = `urn:stampede:problem:${code}`;
   const body = JSON.stringify({ type, title, status, detail, code, error: detail });
@@ -262,13 +396,13 @@ export function preparedRetry(code: ProblemCode): (retryAfterMs: number) => Resp
     return new Response(null, { status, headers });
   };
   const prepared: Response[] = [];
-  return (retryAfterMs) => {
+  return (retryAfterMs, end = "}") => {
     const ms = Math.max(1, Math.ceil(retryAfterMs));
     const seconds = Math.ceil(ms / 1000);
     const like = prepared[seconds] ?? retryIn(seconds);
     if (seconds <= secondsPreparedMax) prepared[seconds] = like;
     // Three parts make a string in one step; a fourth costs a fifth of the whole answer.
-    return new Response(`${beforeMs}${ms}}`, like);
+    return new Response(`${beforeMs}${ms}${end}`, like);
   };
 }
 

@@ -4,8 +4,10 @@
  * document, and the tests hold every answer against them.
  */
 import { z } from "zod";
+import { queueAuditShape } from "./queue-shapes.ts";
+import type { Sale } from "../ledger/sale.ts";
 import { extensionMsMax } from "../ledger/commands.ts";
-import { timeShape, whole } from "./fields.ts";
+import { pageParams, timeShape, whole } from "./fields.ts";
 import { textCharactersMax } from "./parse.ts";
 
 const count = z.int().min(0);
@@ -28,9 +30,20 @@ export const idempotencyHeader = z.object({
     .meta({ example: "order-4711" }),
 });
 
+const ticketText = z
+  .string()
+  .optional()
+  .describe("Where a sale has a queue: a ticket of the same buyer whose turn has come")
+  .meta({ example: "0f8fad5b-d9cb-469f-a165-70867728950e" });
+
+/** On the paths where somebody reserves. */
+export const ticketHeader = z.object({ "Queue-Ticket": ticketText });
+export const ticketQuery = z.object({ ticket: ticketText });
+
 const code = z.uuid().describe("What a checkout returned");
 
 export const checkoutQuery = z.object({
+  ticket: ticketText,
   user_id: text
     .optional()
     .describe("Who reserves; an account may leave it out")
@@ -51,10 +64,14 @@ export const checkoutQuery = z.object({
 
 export const codeQuery = z.object({ code });
 
+/** Reservations on a page; the ledger tells one more at once, which is the next page's. */
+export const reservationsPerPageMax = 500;
+
 export const reservationsQuery = z.object({
   user_id: checkoutQuery.shape.user_id
     .optional()
     .describe("A key names the customer; others may leave it out"),
+  ...pageParams("reservation", reservationsPerPageMax),
 });
 
 export const purchaseQuery = codeQuery.extend({
@@ -132,7 +149,13 @@ export const reservationShape = z
   .meta({ id: "Reservation" });
 
 export const reservationList = z.object({
-  reservations: z.array(reservationShape.extend({ reserved_at: timeShape })),
+  reservations: z.array(
+    reservationShape.extend({
+      reserved_at: timeShape,
+      offered: z.boolean().describe("Whether it came from a waiting list"),
+    }),
+  ),
+  next_after: z.int().nullable().describe("`after` of the next page; null when this is the last"),
 });
 
 export const codeParam = z.object({ code });
@@ -161,8 +184,46 @@ export const orderShape = z
     purchased_at: timeShape,
     ...inShop,
     replayed: z.boolean().describe("Whether it had been bought before, and this is that order"),
+    refunded: z.boolean().optional().describe("It was taken back since; left out where it was not"),
   })
   .meta({ id: "Order" });
+
+export const orderStatusShape = z.enum(["paid", "partly_refunded", "refunded"]);
+
+/** An order, as whoever has bought it sees it. */
+export const ownOrderShape = z.object({
+  order_id: z.string(),
+  code: z.uuid(),
+  codes: z.array(z.uuid()).describe("One a unit"),
+  user_id: z.string(),
+  buyer: buyerShape,
+  sale_id: id,
+  sale_title: z.string(),
+  flash_sale_id: id.nullable().describe("Null for what was bought in an hourly sale"),
+  flash_sale_title: z.string().nullable(),
+  product_id: id.nullable(),
+  item: soldItem,
+  quantity: id,
+  total_cents: count.describe("What was paid"),
+  status: orderStatusShape,
+  refunded_quantity: count,
+  refunded_cents: count,
+  purchased_at: timeShape,
+});
+
+/** How one gets in, of every sale that is shown. */
+export const entryFields = {
+  entry: z.enum(["open", "queue"]).describe("`queue`: one after another, with a ticket"),
+  admit_per_second: z.int().nullable().describe("As announced; null where all get in at once"),
+  pass_ttl_ms: z.int().nullable(),
+};
+
+/** As above, of a sale. */
+export const showEntry = ({ entry }: Pick<Sale, "entry">) => ({
+  entry: entry.kind,
+  admit_per_second: entry.kind === "queue" ? entry.admitPerSecond : null,
+  pass_ttl_ms: entry.kind === "queue" ? entry.passTtlMs : null,
+});
 
 export const saleShape = z
   .object({
@@ -175,7 +236,10 @@ export const saleShape = z
     stock: count,
     per_user_limit: id,
     reservation_ttl_ms: id,
-    sold: count,
+    ...entryFields,
+    sold: count.describe("Units that somebody owns"),
+    refunded: count.describe("Units that were sold and taken back"),
+    taken_out: count.describe("Of these, those that are not on sale again"),
     reserved: count,
     available: count,
     attempts: count,
@@ -190,7 +254,11 @@ export const saleList = z.object({
 export const currentShape = z.object({
   now: timeShape,
   current: saleShape.nullable(),
-  next: z.object({ starts_at: timeShape.nullable() }),
+  next: z.object({
+    starts_at: timeShape.nullable(),
+    id: z.int().nullable().describe("Null until it is made, ten minutes ahead"),
+    entry: z.enum(["open", "queue"]).nullable(),
+  }),
 });
 
 export const itemShape = soldItem
@@ -247,6 +315,9 @@ export const auditShape = z
     title: z.string(),
     stock: count,
     sold: count,
+    refunded: count.describe(
+      "Units that were sold and taken back: with `sold`, all that were sold",
+    ),
     per_user_limit: id,
     max_units_one_user: count,
     oversold_items: count,
@@ -256,8 +327,19 @@ export const auditShape = z
     purchases_outside_window: count,
     attempts_without_purchase: count,
     duplicate_codes: count,
+    units_owned_twice: count,
+    refunds_without_attempt: count,
+    attempts_without_refund: count,
+    refunds_miscounted: count,
     extensions_without_attempt: count,
+    attempts_without_extension: count,
     extensions_beyond_bounds: count,
+    offers_without_attempt: count,
+    attempts_without_offer: count,
+    offers_out_of_line: count,
+    queue: queueAuditShape
+      .nullable()
+      .describe("Of a sale that is let in one after another; null for others"),
     ok: z.boolean().describe("Whether every promise is kept"),
   })
   .meta({ id: "Audit" });
@@ -271,6 +353,11 @@ export const couponShape = z
     amount: id,
     remaining_amount: count,
     created_at: timeShape,
+    starts_at: timeShape
+      .nullable()
+      .describe("From when on it can be claimed; null: from its making on"),
+    ends_at: timeShape.nullable().describe("From when on it cannot any more; null: never"),
+    disabled: z.boolean().describe("Whatever the time is, it cannot be claimed"),
   })
   .meta({ id: "Coupon" });
 
@@ -308,9 +395,14 @@ export const healthShape = z.object({ status: z.literal("ok") });
 export const readyShape = z.object({
   role: z.enum(["leader", "standby"]),
   epoch: id.describe("Grows with every change of the leader"),
+  process: z.string().nullable().describe("Which of several that share a port: `FRONTS`"),
   database: z.literal("up"),
   clock: z.object({
     difference_ms: z.int().describe("How much the machine's clock is ahead of the sale's"),
+    warning: z.string().nullable(),
+  }),
+  disk: z.object({
+    free_bytes: z.int().nullable().describe("Where PostgreSQL is the program's own"),
     warning: z.string().nullable(),
   }),
 });

@@ -3,20 +3,20 @@
  * who may pass, carries the request's id into the answer, and turns whatever goes wrong into a
  * problem.
  *
- * Where this process does not lead, requests that need the leader are passed on to it.
- *
  * Slow senders end by Bun's idle time of 10 s, which only whole requests begin anew; `body.ts` ends
  * the rest.
  */
 import type { BunRequest, Server } from "bun";
 import type { z } from "zod";
-import type { Clients } from "../access/clients.ts";
-import { Forwarding } from "./forward.ts";
-import { OverloadedError, UnavailableError } from "../engine/writer.ts";
-import type { Engine, Log } from "../engine/engine.ts";
-import { isAway } from "../postgres/client.ts";
+import { floodedWeight, Latencies, type Latency } from "../engine/latencies.ts";
+import { Tracer, type Tracing } from "../engine/traces.ts";
+import { OutcomeUnknownError, OverloadedError, UnavailableError } from "../engine/writer.ts";
+import type { Log } from "../engine/engine.ts";
+import { isAway, isTooSlow } from "../postgres/client.ts";
+import { CommitUnknownError } from "../store/db.ts";
+import { timing, traced } from "./timing.ts";
 import type { Gate, Gated } from "./gate.ts";
-import type { StreamPlaces } from "./connections.ts";
+import { Reads, type ReadCost } from "./reads.ts";
 import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
 import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
@@ -40,6 +40,8 @@ export type Operation = Gated & {
   readonly headers?: z.ZodObject;
   /** The schema that the handler reads the body by. */
   readonly body?: z.ZodType;
+  /** The media types of a body that is no JSON; the handler reads it by itself. */
+  readonly bodyTypes?: readonly string[];
   /** Bytes that its body may have, where it is not `bodyBytesMax`. */
   readonly bodyBytesMax?: number;
   /** Bodies of answers by status; null for an answer without one. JSON unless `mediaType`. */
@@ -56,59 +58,72 @@ export type Operation = Gated & {
 };
 
 /** What people look at: answered to GET and HEAD, and no part of the document. */
-export type PageRoute = { readonly path: string; readonly handle: Handler };
+export type PageRoute = {
+  readonly path: string;
+  readonly handle: Handler;
+  readonly cost?: ReadCost;
+};
 
 export type Route = {
   /** As in `Bun.serve`: segments that begin with a colon are parameters. */
   readonly path: string;
   readonly methods: { readonly [method: string]: Operation };
-  /** Answered by the leader alone; others pass it on. */
-  readonly leaderOnly?: true;
 };
 
 /** Bun's own bound, above which its answer is empty; a body that nobody reads takes no memory. */
 const bodyBytesSentMax = 1024 ** 3;
 
-export function serve(options: {
-  readonly routes: readonly Route[];
+export type Pages = {
   readonly pages?: readonly PageRoute[];
   /** For people who are lost; without it, and for programs, a problem. */
   readonly missingPage?: (request: Request) => Response;
-  readonly engine: Engine;
-  readonly host: string;
-  readonly port: number;
-  readonly log: Log;
-  /** Tells the leader whose request is passed on; without it, that one was. */
-  readonly clients?: Clients;
-  /** Where streams that are passed on have their places. */
-  readonly places?: StreamPlaces;
-  /** What requests pass before their handlers; without it, they all do. */
-  readonly gate?: Gate;
-}): Server<undefined> {
-  const { engine, log, clients, gate, places = () => () => {} } = options;
-  const passOn = new Forwarding(places, clients);
+};
+
+export function serve(
+  options: Pages & {
+    readonly routes: readonly Route[];
+    readonly host: string;
+    readonly port: number;
+    /** Others of this program listen there too, each for a part of the clients. */
+    readonly isShared?: boolean;
+    readonly log: Log;
+    /** What requests pass before their handlers; without it, they all do. */
+    readonly gate?: Gate;
+    /** Whether the program is about to end: then clients are told to connect anew. */
+    readonly isDeparting?: () => boolean;
+    /** What reads pass; without it, nobody else has bounds in common with them. */
+    readonly reads?: Reads;
+    /** Where it is noted how long requests take. */
+    readonly metrics?: { readonly latencies: Latencies };
+    /** Null where nothing is traced. */
+    readonly tracing?: Tracing | null;
+  },
+): Server<undefined> {
+  const { log, gate, isDeparting = () => false, reads = new Reads(() => 0) } = options;
+  const { latencies } = options.metrics ?? { latencies: new Latencies() };
+  const { tracing = null } = options;
+  const tracer = tracing === null ? null : new Tracer(tracing, log);
+  const passing = { log, gate, reads, latencies, tracer };
   const table: Record<string, Handler> = {};
-  for (const { path, methods, leaderOnly } of options.routes) {
-    // Who has an account the leader alone can tell.
-    const asksWho = Object.values(methods).some(({ auth }) => auth !== undefined);
+  for (const { path, methods } of options.routes) {
     const checked = path.startsWith("/api/admin/") ? withKnownQueries(methods) : methods;
-    const served = { path, methods: checked, leaderOnly: leaderOnly === true || asksWho };
-    table[path] = dispatcher(served, { engine, log, passOn, gate });
+    table[path] = parting(dispatcher(path, checked, passing), isDeparting);
   }
-  for (const { path, handle } of options.pages ?? []) {
-    const served = { path, methods: { GET: { handle } }, leaderOnly: false };
-    table[path] = dispatcher(served, { engine, log, passOn, gate });
+  for (const { path, ...page } of options.pages ?? []) {
+    table[path] = parting(dispatcher("page", { GET: page }, passing), isDeparting);
   }
   return Bun.serve({
     hostname: options.host,
     port: options.port,
     development: false,
-    // Bun's default would let a second program share the port, and half of the requests.
-    reusePort: false,
+    // Unasked it would let a second program share the port, and half of the requests.
+    reusePort: options.isShared ?? false,
     maxRequestBodySize: bodyBytesSentMax,
     routes: table,
     fetch: (request) =>
-      withRequestId(request, unread(request, missing(request, options.missingPage))),
+      reads.answer(request, undefined, () =>
+        withRequestId(request, unread(request, missing(request, options.missingPage))),
+      ),
     error: (error) => failure(error, crypto.randomUUID(), log),
   });
 }
@@ -122,13 +137,8 @@ export function operationsOf(
   );
 }
 
-type ServedMethod = Gated & Pick<Operation, "handle" | "body" | "bodyBytesMax" | "streams">;
-
-type Served = {
-  readonly path: string;
-  readonly methods: { readonly [method: string]: ServedMethod };
-  readonly leaderOnly: boolean;
-};
+type ServedMethod = Gated &
+  Pick<Operation, "handle" | "body" | "bodyTypes" | "bodyBytesMax" | "mediaType">;
 
 /** Refuses parameters that an operation does not have: they would be dropped in silence. */
 function withKnownQueries(methods: Route["methods"]): Route["methods"] {
@@ -147,29 +157,34 @@ function withKnownQueries(methods: Route["methods"]): Route["methods"] {
   return Object.fromEntries(checked);
 }
 
-type Dispatching = {
-  readonly engine: Engine;
+type Passing = {
   readonly log: Log;
-  readonly passOn: Forwarding;
   readonly gate: Gate | undefined;
+  readonly reads: Reads;
+  readonly latencies: Latencies;
+  readonly tracer: Tracer | null;
 };
 
-function dispatcher(served: Served, { engine, log, passOn, gate }: Dispatching): Handler {
-  const methods = new Map(Object.entries(served.methods));
+function dispatcher(
+  path: string,
+  served: { readonly [method: string]: ServedMethod },
+  { log, gate, reads, latencies, tracer }: Passing,
+): Handler {
+  const timed = Object.entries(served).map(
+    ([name, method]) =>
+      [name, { ...method, latency: latencyOf(latencies, path, name, method) }] as const,
+  );
+  const methods = new Map(timed);
   const get = methods.get("GET");
   if (get !== undefined) methods.set("HEAD", get);
   const allow = Array.from(methods.keys()).join(", ");
-  const answer = (request: BunRequest, server: Server<undefined>): Response | Promise<Response> => {
-    const method = methods.get(request.method);
-    if (method === undefined) {
-      const preflight = request.method === "OPTIONS" ? gate?.preflight(request, allow) : null;
-      if (preflight != null) return preflight;
-      return unread(request, problem("method_not_allowed", { headers: { Allow: allow } }));
-    }
-    if (served.leaderOnly && engine.role.name === "standby") {
-      const to = { leaderUrl: engine.role.url, streams: method.streams === true };
-      return passOn.forward(request, server, served.path, to);
-    }
+  const handled: MethodHandler = (request, server, method) => {
+    if (method !== get) return answered(request, server, method);
+    const read = () => reads.answer(request, method.cost, () => answered(request, server, method));
+    const isLong = method.cost === "costly" && method.mediaType === undefined;
+    return isLong ? patient(request, server, read) : read();
+  };
+  const admitted: MethodHandler = (request, server, method) => {
     const refused = gate?.check(request, server, method) ?? null;
     if (refused === null) return handled(request, server, method);
     if (refused instanceof Response) return unread(request, refused);
@@ -177,15 +192,60 @@ function dispatcher(served: Served, { engine, log, passOn, gate }: Dispatching):
       refusal === null ? handled(request, server, method) : unread(request, refusal),
     );
   };
-  return carryingId(gate === undefined ? answer : sharing(gate, answer), log);
+  const answer = (request: BunRequest, server: Server<undefined>): Response | Promise<Response> => {
+    const method = methods.get(request.method);
+    if (method === undefined) {
+      const preflight = request.method === "OPTIONS" ? gate?.preflight(request, allow) : null;
+      if (preflight != null) return preflight;
+      return unread(request, problem("method_not_allowed", { headers: { Allow: allow } }));
+    }
+    return method.latency.isDue()
+      ? timing(method.latency, () => admitted(request, server, method))
+      : admitted(request, server, method);
+  };
+  const whole = carryingId(gate === undefined ? answer : sharing(gate, answer), log);
+  return tracer === null ? whole : traced(tracer, path, whole);
 }
 
-/** Most requests have no body, and each look at a header costs them. */
-const handled = (
+/** Where buyers come in floods, each path by its name; of the rest, what costs alike is together. */
+function latencyOf(
+  latencies: Latencies,
+  path: string,
+  method: string,
+  { admitsItself, cost }: ServedMethod,
+): Latency {
+  if (admitsItself === true) return latencies.of(`${method} ${path}`, floodedWeight);
+  if (path === "page") return latencies.of("pages");
+  return latencies.of(method === "GET" ? `reads, ${cost ?? "small"}` : "other writes");
+}
+
+/** Bun's own, for a connection on which nothing is said. */
+const idleSeconds = 10;
+/** Of one that waits for what takes PostgreSQL long, and perhaps for others before it. */
+const costlySeconds = 90;
+
+/** The answer to a read that may take longer than others; what is sent as it is made sees to itself. */
+async function patient(
+  request: BunRequest,
+  server: Server<undefined>,
+  answer: () => Response | Promise<Response>,
+): Promise<Response> {
+  server.timeout(request, costlySeconds);
+  try {
+    return await answer();
+  } finally {
+    server.timeout(request, idleSeconds);
+  }
+}
+
+type MethodHandler = (
   request: BunRequest,
   server: Server<undefined>,
   method: ServedMethod,
-): Response | Promise<Response> =>
+) => Response | Promise<Response>;
+
+/** Most requests have no body, and each look at a header costs them. */
+const answered: MethodHandler = (request, server, method) =>
   request.body === null ? method.handle(request, server) : withBody(request, server, method);
 
 /** Has every answer read by those pages of other sites that may. */
@@ -194,23 +254,37 @@ function sharing(gate: Gate, answer: Handler): Handler {
   return async (request, server) => gate.shared(request, await answer(request, server));
 }
 
+/** Has each client's connection end with its next answer, once the program is about to. */
+const parting =
+  (answer: Handler, isDeparting: () => boolean): Handler =>
+  (request, server) => {
+    const given = answer(request, server);
+    if (!isDeparting()) return given;
+    return given instanceof Response ? withClose(given) : given.then(withClose);
+  };
+
+function withClose(response: Response): Response {
+  response.headers.set("Connection", "close");
+  return response;
+}
+
 /** Carries the request's id into the answer, and turns what is thrown into one. */
 function carryingId(answer: Handler, log: Log): Handler {
   return (request, server) => {
     const id = sane(request.headers.get("X-Request-Id"));
-    let answered: Response | Promise<Response>;
+    let given: Response | Promise<Response>;
     try {
-      answered = answer(request, server);
+      given = answer(request, server);
     } catch (error) {
       return failure(error, id ?? crypto.randomUUID(), log);
     }
-    if (answered instanceof Response) {
-      if (id === null && answered.status < 500) return answered;
-      return withId(answered, id ?? crypto.randomUUID());
+    if (given instanceof Response) {
+      if (id === null && given.status < 500) return given;
+      return withId(given, id ?? crypto.randomUUID());
     }
     // Without an id to carry, a rejection may as well go to the server's own `error`.
-    if (id === null) return answered;
-    return answered
+    if (id === null) return given;
+    return given
       .catch((error: unknown) => failure(error, id, log))
       .then((response) => withId(response, id));
   };
@@ -220,12 +294,12 @@ function carryingId(answer: Handler, log: Log): Handler {
 function withBody(
   request: BunRequest,
   server: Server<undefined>,
-  { handle, body, bodyBytesMax: bytesMax = bodyBytesMax }: ServedMethod,
+  { handle, body, bodyTypes, bodyBytesMax: bytesMax = bodyBytesMax }: ServedMethod,
 ): Response | Promise<Response> {
   const length = request.headers.get("Content-Length");
-  if (length !== null && Number(length) > bytesMax) return tooLarge();
+  if (length !== null && Number(length) > bytesMax) return tooLarge(bytesMax);
   if (length !== null) return handle(request, server);
-  if (body !== undefined) return answeredWhole(request, handle(request, server));
+  if ((body ?? bodyTypes) !== undefined) return answeredWhole(request, handle(request, server));
   return readBytes(request).then((bytes) =>
     bytes instanceof Response ? bytes : handle(request, server),
   );
@@ -234,9 +308,9 @@ function withBody(
 /** Of a body that the handler left unread nobody knows the end. */
 async function answeredWhole(
   request: BunRequest,
-  answered: Response | Promise<Response>,
+  given: Response | Promise<Response>,
 ): Promise<Response> {
-  const answer = await answered;
+  const answer = await given;
   return request.bodyUsed ? answer : unread(request, answer);
 }
 
@@ -245,8 +319,15 @@ function failure(error: unknown, requestId: string, log: Log): Response {
   if (error instanceof UnavailableError || isAway(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
+  if (error instanceof OutcomeUnknownError || error instanceof CommitUnknownError) {
+    return withId(problem("outcome_unknown"), requestId);
+  }
   if (error instanceof OverloadedError) {
     return withId(problem("overloaded", { retryAfterMs: 1000 }), requestId);
+  }
+  if (isTooSlow(error)) {
+    const detail = "PostgreSQL took too long to read this, and stopped; ask for less, or later.";
+    return withId(problem("overloaded", { detail, retryAfterMs: 5_000 }), requestId);
   }
   log.error({ requestId, error: error instanceof Error ? error.stack : String(error) }, "failed");
   return withId(problem("internal"), requestId);

@@ -10,6 +10,7 @@ import {
   endedMax,
   holderFor,
   keyOf,
+  noteActive,
   putBack,
   rememberUse,
   take,
@@ -17,6 +18,7 @@ import {
   type LedgerState,
   type Reservation,
   type SaleState,
+  type SoldUnit,
 } from "./state.ts";
 
 /** What a reservation is made of. */
@@ -43,11 +45,11 @@ export function reserve(
   const { itemId, buyer, key, request } = made;
   const holder = holderFor(sale, buyer);
   if (holder.bought + holder.open.size >= sale.terms.perUserLimit) {
-    end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), false);
+    end(state, firstToRunOut(holder.open, `${made.code}: its buyer is over the limit`), null);
     // It may have been all that they had.
     return reserve(state, sale, made, said);
   }
-  if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), false);
+  if (untaken(sale, itemId) === 0) end(state, firstOfItem(sale, made), null);
   // Ending another one of theirs may have left the buyer with nothing.
   const of = holderFor(sale, buyer);
   const reservation: Reservation = {
@@ -87,15 +89,16 @@ function firstToRunOut(of: Iterable<Reservation>, complaint: string): Reservatio
 
 /**
  * Takes a reservation off the books and puts its unit back on sale.
- * @param released whether it was given back; else its unit or its place went to somebody else
+ * @param releasedAt when it was given back, ms; null: its unit or its place went to somebody else
  */
-export function end(state: LedgerState, reservation: Reservation, released: boolean): void {
+export function end(state: LedgerState, reservation: Reservation, releasedAt: number | null): void {
   const { sale, itemId, buyer } = reservation;
   const holder = holderFor(sale, buyer);
   if (reservation.status === "live") {
     sale.live.remove(reservation);
     putBack(sale, itemId);
     holder.live -= 1;
+    noteActive(sale, buyer, releasedAt ?? reservation.deadline);
   } else if (!dropLapsed(reservation)) {
     throw new Error(`${reservation.code}: what is not on the books cannot end`);
   }
@@ -103,10 +106,17 @@ export function end(state: LedgerState, reservation: Reservation, released: bool
   if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
   reservation.status = "ended";
   sale.changes += 1;
+  if (releasedAt !== null) sale.waitingList?.close(reservation.code);
+  sale.waitingList?.noteLess(buyer);
   forget(state, reservation);
   const { seq, code, reservedAt, key, request } = reservation;
   const made = { seq, code, itemId, buyer, reservedAt, key, request };
-  rememberEnded(state, { ...made, saleId: sale.terms.id, released, sold: null });
+  rememberEnded(state, {
+    ...made,
+    saleId: sale.terms.id,
+    released: releasedAt !== null,
+    sold: null,
+  });
 }
 
 function rememberEnded(state: LedgerState, of: ArchivedCode): void {
@@ -152,13 +162,102 @@ export function sell(reservation: Reservation, seq: number, at: number): void {
     take(sale, itemId);
   }
   holder.open.delete(reservation);
+  const unit = unitNumber(sale, itemId);
+  const userOrdinal = holder.freed?.shift() ?? holder.bought + 1;
   holder.bought += 1;
-  const unit = (sale.soldOf[itemId - 1] ?? 0) + 1;
-  sale.soldOf[itemId - 1] = unit;
+  sale.soldOf[itemId - 1] = (sale.soldOf[itemId - 1] ?? 0) + 1;
   sale.soldUnits.push(reservation);
   sale.changes += 1;
   reservation.status = "sold";
-  reservation.sold = { seq, at, unit, userOrdinal: holder.bought };
+  reservation.sold = { seq, at, unit, userOrdinal, refundedBy: null, restocked: false };
+  sale.waitingList?.close(reservation.code);
+  noteActive(sale, buyer, at);
+}
+
+/**
+ * The lowest number of an item's units that nobody has. All up to the highest ever given are taken,
+ * but for those that were freed.
+ */
+function unitNumber(sale: SaleState, itemId: number): number {
+  const freed = sale.freed.size === 0 ? undefined : sale.freed.get(itemId);
+  const [lowest] = freed ?? [];
+  if (freed === undefined || lowest === undefined) {
+    return (sale.soldOf[itemId - 1] ?? 0) + (sale.takenOutOf[itemId - 1] ?? 0) + 1;
+  }
+  freed.shift();
+  if (freed.length === 0) sale.freed.delete(itemId);
+  return lowest;
+}
+
+/** Takes back a unit that is sold. @param restocked whether it is on sale again */
+export function refund(reservation: Reservation, seq: number, restocked: boolean): void {
+  const { sale, itemId, buyer, sold, code } = reservation;
+  if (sold === null || sold.refundedBy !== null) throw new Error(`${code} is nobody's to refund`);
+  const holder = holderFor(sale, buyer);
+  holder.bought -= 1;
+  holder.freed = withNumber(holder.freed, sold.userOrdinal);
+  if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
+  sale.soldOf[itemId - 1] = (sale.soldOf[itemId - 1] ?? 0) - 1;
+  sale.refundedOf[itemId - 1] = (sale.refundedOf[itemId - 1] ?? 0) + 1;
+  sale.refunded += 1;
+  sale.changes += 1;
+  reservation.sold = { ...sold, refundedBy: seq, restocked };
+  sale.waitingList?.noteLess(buyer);
+  if (restocked) {
+    sale.freed.set(itemId, withNumber(sale.freed.get(itemId) ?? null, sold.unit));
+    putBack(sale, itemId);
+  } else {
+    sale.takenOutOf[itemId - 1] = (sale.takenOutOf[itemId - 1] ?? 0) + 1;
+    sale.takenOut += 1;
+  }
+}
+
+const withNumber = (numbers: readonly number[] | null, number: number): number[] =>
+  Array.from(new Set(numbers).add(number)).toSorted((a, b) => a - b);
+
+/** A unit that was sold, under the numbers that it was sold under. */
+export type PutUnit = NewReservation & { readonly sold: SoldUnit };
+
+/**
+ * Puts units on the books that were sold, some of which may have been taken back since.
+ * @param units in the order in which they were sold
+ */
+export function putSold(state: LedgerState, sale: SaleState, units: readonly PutUnit[]): void {
+  const refunded: [of: Reservation, sold: SoldUnit & { readonly refundedBy: number }][] = [];
+  for (const { sold, ...made } of units) {
+    const { itemId, buyer, code, reservedAt } = made;
+    const due = reservedAt + sale.terms.reservationTtlMs;
+    const ends = { due, extendedBy: null, deadline: due };
+    const kept = { ...sold, refundedBy: null, restocked: false };
+    const of: Reservation = { ...made, sale, ...ends, status: "sold", place: -1, sold: kept };
+    take(sale, itemId);
+    holderFor(sale, buyer).bought += 1;
+    sale.soldOf[itemId - 1] = (sale.soldOf[itemId - 1] ?? 0) + 1;
+    sale.soldUnits.push(of);
+    state.codes.set(code, of);
+    if (made.key !== null) rememberUse(state, of, made.key, made.request);
+    const { refundedBy } = sold;
+    if (refundedBy !== null) refunded.push([of, { ...sold, refundedBy }]);
+  }
+  for (const [of, { refundedBy, restocked }] of refunded) refund(of, refundedBy, restocked);
+  if (refunded.length > 0) dropTakenNumbers(sale);
+}
+
+const without = (numbers: readonly number[], taken: number): number[] =>
+  numbers.filter((number) => number !== taken);
+
+/** What was taken back has left its numbers, and others may have been given them since. */
+function dropTakenNumbers(sale: SaleState): void {
+  for (const { itemId, buyer, sold } of sale.soldUnits) {
+    if (sold === null) continue;
+    const freed = sale.freed.get(itemId);
+    if (freed !== undefined && !sold.restocked) {
+      sale.freed.set(itemId, without(freed, sold.unit));
+    }
+    const holder = sold.refundedBy === null ? holderFor(sale, buyer) : null;
+    if (holder?.freed != null) holder.freed = without(holder.freed, sold.userOrdinal);
+  }
+  for (const [itemId, freed] of sale.freed) if (freed.length === 0) sale.freed.delete(itemId);
 }
 
 /**

@@ -9,12 +9,14 @@ import {
   isOver,
   keyOf,
   onBooks,
+  soldIn,
   usesOf,
   type Holder,
   type LedgerState,
   type Reservation,
   type SaleState,
 } from "./state.ts";
+import { checkWaitingList } from "./check-waiting.ts";
 
 /** Every invariant that does not hold, a sentence each; empty when all is well. */
 export function check(state: LedgerState): string[] {
@@ -25,6 +27,8 @@ export function check(state: LedgerState): string[] {
       ...checkReservations(state, sale),
       ...checkHolders(sale),
       ...checkDeadlines(state, sale),
+      ...checkQueue(sale),
+      ...checkWaitingList(state, sale),
     ];
     complaints.push(...found.map((line) => `sale ${sale.terms.id}: ${line}`));
   }
@@ -55,12 +59,14 @@ const lapsedIn = (sale: SaleState): number => {
   return lapsed;
 };
 
-/** Conservation: each unit is free, reserved or sold, and is counted once. */
+/** Conservation: each unit is free, reserved, sold or taken out, and is counted once. */
 function checkItems(sale: SaleState): string[] {
   const complaints: string[] = [];
   const { terms } = sale;
   const live = unitsOf(sale.live, terms.stock.length);
-  const sold = unitsOf(sale.soldUnits, terms.stock.length);
+  const sold = unitsOf(sale.soldUnits.filter(isOwned), terms.stock.length);
+  const takenOut = unitsOf(sale.soldUnits.filter(isTakenOut), terms.stock.length);
+  const refunded = unitsOf(sale.soldUnits.filter(isRefunded), terms.stock.length);
   let available = 0;
   Array.from(terms.stock).forEach((stock, index) => {
     const free = sale.free[index] ?? 0;
@@ -68,23 +74,33 @@ function checkItems(sale: SaleState): string[] {
     const item = `item ${index + 1}: `;
     available += free;
     if (free < lapsed) complaints.push(`${item}${free} free, of which ${lapsed} have lapsed`);
-    if (free + (live[index] ?? 0) + (sold[index] ?? 0) !== stock) {
+    const out = takenOut[index] ?? 0;
+    if (free + (live[index] ?? 0) + (sold[index] ?? 0) + out !== stock) {
       complaints.push(
-        `${item}${free} free + ${live[index]} reserved + ${sold[index]} sold ≠ ${stock}`,
+        `${item}${free} free + ${live[index]} reserved + ${sold[index]} sold + ` +
+          `${out} taken out ≠ ${stock}`,
       );
     }
     if (sold[index] !== sale.soldOf[index]) {
       complaints.push(`${item}counted ${sale.soldOf[index]} sold, found ${sold[index]}`);
+    }
+    if (refunded[index] !== sale.refundedOf[index]) {
+      complaints.push(
+        `${item}counted ${sale.refundedOf[index]} refunded, found ${refunded[index]}`,
+      );
+    }
+    if (out !== sale.takenOutOf[index]) {
+      complaints.push(`${item}counted ${sale.takenOutOf[index]} taken out, found ${out}`);
     }
     if (free > 0 && index < sale.freeHint) complaints.push(`${item}free, but below the hint`);
   });
   if (available !== sale.available) {
     complaints.push(`${sale.available} available, found ${available}`);
   }
-  if (sale.available + sale.live.size + sale.soldUnits.length !== sale.stock) {
+  if (sale.available + sale.live.size + soldIn(sale) + sale.takenOut !== sale.stock) {
     complaints.push(
-      `${sale.available} available + ${sale.live.size} reserved + ` +
-        `${sale.soldUnits.length} sold ≠ ${sale.stock}`,
+      `${sale.available} available + ${sale.live.size} reserved + ${soldIn(sale)} sold + ` +
+        `${sale.takenOut} taken out ≠ ${sale.stock}`,
     );
   }
   complaints.push(...checkUnits(sale));
@@ -97,27 +113,55 @@ function unitsOf(reservations: Iterable<Reservation>, items: number): Int32Array
   return units;
 }
 
-/** Units sold are numbered from 1 without gaps, within an item and within a buyer. */
+const isRefunded = ({ sold }: Reservation): boolean => sold !== null && sold.refundedBy !== null;
+
+const isOwned = ({ sold }: Reservation): boolean => sold?.refundedBy === null;
+
+/** Nobody has its unit, and nobody can. */
+const isTakenOut = ({ sold }: Reservation): boolean =>
+  sold !== null && sold.refundedBy !== null && !sold.restocked;
+
+/**
+ * Units are numbered from 1 without gaps, within an item and within a buyer: a number is taken, or
+ * has been freed by what was taken back. Nobody has a number that somebody else has.
+ */
 function checkUnits(sale: SaleState): string[] {
   const complaints: string[] = [];
   const units = new Set<string>();
   const ordinals = new Set<string>();
+  let owned = 0;
+  let refunded = 0;
+  let placed = 0;
   for (const { code, itemId, buyer, sold } of sale.soldUnits) {
     if (sold === null) {
       complaints.push(`${code} is sold and has no order`);
       continue;
     }
-    if (sold.unit < 1 || sold.unit > (sale.soldOf[itemId - 1] ?? 0)) {
-      complaints.push(`item ${itemId}: unit ${sold.unit} is sold`);
+    const { unit, userOrdinal, refundedBy, restocked } = sold;
+    if (refundedBy !== null) refunded += 1;
+    if (refundedBy === null) {
+      const holder = holderOf(sale, buyer);
+      const last = (holder?.bought ?? 0) + (holder?.freed?.length ?? 0);
+      if (userOrdinal < 1 || userOrdinal > last || holder?.freed?.includes(userOrdinal)) {
+        complaints.push(`buyer ${buyerId(buyer)} has a purchase numbered ${userOrdinal}`);
+      }
+      owned += 1;
+      ordinals.add(`${buyerId(buyer)} ${userOrdinal}`);
     }
-    if (sold.userOrdinal < 1 || sold.userOrdinal > (holderOf(sale, buyer)?.bought ?? 0)) {
-      complaints.push(`buyer ${buyerId(buyer)} has a purchase numbered ${sold.userOrdinal}`);
+    if (refundedBy !== null && restocked) continue;
+    const freed = sale.freed.get(itemId) ?? [];
+    const taken = (sale.soldOf[itemId - 1] ?? 0) + (sale.takenOutOf[itemId - 1] ?? 0);
+    if (unit < 1 || unit > taken + freed.length || freed.includes(unit)) {
+      complaints.push(`item ${itemId}: unit ${unit} is sold`);
     }
-    units.add(`${itemId} ${sold.unit}`);
-    ordinals.add(`${buyerId(buyer)} ${sold.userOrdinal}`);
+    placed += 1;
+    units.add(`${itemId} ${unit}`);
   }
-  if (units.size !== sale.soldUnits.length) complaints.push("a unit is sold twice");
-  if (ordinals.size !== sale.soldUnits.length) complaints.push("two purchases have one number");
+  if (refunded !== sale.refunded) {
+    complaints.push(`counted ${sale.refunded} refunded, found ${refunded}`);
+  }
+  if (units.size !== placed) complaints.push("a unit is sold twice");
+  if (ordinals.size !== owned) complaints.push("two purchases have one number");
   return complaints;
 }
 
@@ -157,8 +201,8 @@ function checkHolders(sale: SaleState): string[] {
   const books = [...onBooks(sale)].length;
   if (open !== books)
     complaints.push(`${books} reservations are on the books, buyers have ${open}`);
-  if (bought !== sale.soldUnits.length) {
-    complaints.push(`${sale.soldUnits.length} sold, buyers bought ${bought}`);
+  if (bought !== soldIn(sale)) {
+    complaints.push(`${soldIn(sale)} sold, buyers bought ${bought}`);
   }
   return complaints;
 }
@@ -173,6 +217,22 @@ function checkHolder(sale: SaleState, { bought, live, open }: Holder, id: string
   for (const { code, buyer, status } of open) {
     if (buyerId(buyer) !== id || (status !== "live" && status !== "lapsed")) {
       complaints.push(`buyer ${id} has ${code}, which is not theirs or not on the books`);
+    }
+  }
+  return complaints;
+}
+
+/** Whoever has something has joined; a million others who have are not looked through. */
+function checkQueue(sale: SaleState): string[] {
+  const { queue, terms } = sale;
+  if ((queue !== null) !== (terms.entry.kind === "queue")) return ["has a queue, or has none"];
+  if (queue === null) return [];
+  const complaints: string[] = [];
+  for (const kind of Object.keys(sale.holders) as BuyerKind[]) {
+    for (const userId of sale.holders[kind].keys()) {
+      if (queue.tickets.ofBuyer({ kind, userId }) === 0) {
+        complaints.push(`buyer ${buyerId({ kind, userId })} has something, and has not joined`);
+      }
     }
   }
   return complaints;

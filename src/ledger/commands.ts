@@ -5,8 +5,47 @@
  * never exceptions; the words are stored in the journal and must not change their meaning.
  */
 import type { Buyer } from "./buyers.ts";
-import type { ClaimMade, CouponFigures } from "./coupons.ts";
+import type {
+  ChangeCoupon,
+  ChangeCouponOutcome,
+  Claim,
+  ClaimOutcome,
+  CreateCoupon,
+  CreateCouponOutcome,
+  RemoveCoupon,
+  RemoveCouponOutcome,
+} from "./coupon-commands.ts";
+import type { Milestone, MilestoneOutcome } from "./milestones.ts";
+import type {
+  ChangeQueue,
+  ChangeQueueOutcome,
+  Join,
+  JoinOutcome,
+  NotAdmitted,
+} from "./queue-commands.ts";
+import type {
+  ChangeSale,
+  ChangeSaleOutcome,
+  Restock,
+  RestockOutcome,
+  Withdraw,
+  WithdrawOutcome,
+} from "./sale-commands.ts";
 import type { Reservation } from "./state.ts";
+import type {
+  Offer,
+  OfferOutcome,
+  WaitlistJoin,
+  WaitlistJoinOutcome,
+  WaitlistLeave,
+  WaitlistLeaveOutcome,
+} from "./waitlist-commands.ts";
+
+export * from "./coupon-commands.ts";
+export type { Milestone, NotedLife } from "./milestones.ts";
+export * from "./queue-commands.ts";
+export * from "./sale-commands.ts";
+export * from "./waitlist-commands.ts";
 
 /**
  * Asks for one unit of an item. `code` is the code that a new reservation will carry; a refusal
@@ -23,6 +62,10 @@ export type Checkout = {
   readonly key: string | null;
   /** What the buyer believes the price to be; null: whatever it is. */
   readonly expectedPriceCents: number | null;
+  /** What lets them in where the sale has a queue. */
+  readonly ticket?: string | null;
+  /** Of its key; without, nothing was looked up. */
+  readonly lookup?: KeyLookup;
 };
 
 /** Who shows a code: a proven buyer, the merchant for whichever of them, or nobody. */
@@ -78,33 +121,88 @@ export type Buy = {
   readonly code: string;
   readonly key: string | null;
   readonly expectedPriceCents: number | null;
+  /** What lets them in where the sale has a queue. */
+  readonly ticket?: string | null;
+  /** Of its key; without, nothing was looked up. */
+  readonly lookup?: KeyLookup;
 };
 
-/** Moves the end of a sale that is coming or open. */
-export type ChangeSale = {
-  readonly kind: "change_sale";
-  readonly saleId: number;
-  /** ms; `"now"` closes it. */
-  readonly endsAt: number | "now";
-};
+/**
+ * What the records say that a buyer used an idempotency key for: of all that was sold by it, the
+ * last; and up to which attempt they were complete when they were asked.
+ */
+export type KeyLookup = { readonly upTo: number; readonly found: ArchivedKey | null };
 
-/** Makes a coupon of which `amount` users may have one each. */
-export type CreateCoupon = {
-  readonly kind: "create_coupon";
-  readonly coupon: string;
-  readonly amount: number;
-};
+/** An administrator, or a merchant's key: whoever changes what others have. */
+export type Actor = { readonly kind: "account" | "key"; readonly name: string };
 
-/** Gives a buyer one of a coupon. */
-export type Claim = {
-  readonly kind: "claim";
-  readonly coupon: string;
-  readonly buyer: Buyer;
+/** Takes back units of an order. Money moves elsewhere. */
+export type Refund = {
+  readonly kind: "refund";
+  /** Its number: the attempt that sold it. */
+  readonly order: number;
+  /** Null: all that are left. */
+  readonly units: number | null;
+  /** Whether they are to be sold again, while the sale is open. */
+  readonly restock: boolean;
+  readonly reason: string | null;
+  readonly by: Actor;
   readonly key: string | null;
+  /** Null: nothing was looked up. */
+  readonly lookup: OrderLookup | null;
+};
+
+/** The parameters that an idempotency key of a refund stands for, in one canonical line. */
+export const refundRequestOf = ({ units, restock, reason }: Refund): string =>
+  JSON.stringify({ units, restock, reason });
+
+/**
+ * What the records say of an order, and of what the key was used for; and up to which attempt they
+ * were complete when they were asked.
+ */
+export type OrderLookup = {
+  readonly upTo: number;
+  readonly order: ArchivedOrder | null;
+  readonly used: { readonly order: number; readonly request: string } | null;
 };
 
 export type Command =
-  Checkout | Purchase | Release | Extend | Buy | ChangeSale | CreateCoupon | Claim;
+  | Checkout
+  | Purchase
+  | Release
+  | Extend
+  | Buy
+  | Refund
+  | ChangeSale
+  | Join
+  | ChangeQueue
+  | Withdraw
+  | Restock
+  | Milestone
+  | WaitlistJoin
+  | WaitlistLeave
+  | Offer
+  | CreateCoupon
+  | ChangeCoupon
+  | RemoveCoupon
+  | Claim;
+
+/** That a unit was sold: by which attempt, which is its order's number, and when. */
+export type Sold = {
+  readonly seq: number;
+  readonly at: number;
+  /** The attempt that took it back; null while its buyer owns it. */
+  readonly refundedBy: number | null;
+};
+
+/** What the records say of an order. */
+export type ArchivedOrder = {
+  readonly saleId: number;
+  readonly itemId: number;
+  readonly buyer: Buyer;
+  /** In the order in which they were sold. */
+  readonly units: readonly { readonly code: string; readonly refundedBy: number | null }[];
+};
 
 /** What the records say of a code. */
 export type ArchivedCode = {
@@ -118,8 +216,16 @@ export type ArchivedCode = {
   readonly key: string | null;
   readonly request: string | null;
   readonly released: boolean;
-  /** Set when the code was sold: number of the attempt that sold it, and when. */
-  readonly sold: { readonly seq: number; readonly at: number } | null;
+  /** Set when the code was sold. */
+  readonly sold: Sold | null;
+};
+
+/** What an idempotency key was used for, and that was sold. */
+export type ArchivedKey = Pick<ArchivedCode, "code" | "saleId" | "itemId" | "buyer"> & {
+  /** The parameters that the key stands for. */
+  readonly request: string;
+  readonly reservedAt: number;
+  readonly sold: Sold;
 };
 
 /** A unit that somebody has, or had: what an answer says of it. */
@@ -127,7 +233,7 @@ export type Unit = Pick<Reservation, "code" | "itemId" | "buyer"> & {
   readonly saleId: number;
   /** When it runs out, if it is not sold. */
   readonly expiresAt: number;
-  readonly sold: { readonly seq: number; readonly at: number } | null;
+  readonly sold: Sold | null;
 };
 
 /** A unit that was sold, as the records keep it. */
@@ -136,6 +242,8 @@ export type SoldUnit = Unit & {
   readonly userOrdinal: number;
   readonly itemStock: number;
   readonly userLimit: number;
+  /** Number of the attempt that reserved it; the one that sold it, when that was one step. */
+  readonly reservedSeq: number;
   readonly key: string | null;
   readonly request: string | null;
 };
@@ -161,6 +269,7 @@ export type CheckoutOutcome =
       /** When a reservation of theirs ends that fills the limit; null when purchases do. */
       readonly retryAt: number | null;
     }
+  | NotAdmitted
   | {
       readonly word:
         | "sale_not_found"
@@ -171,10 +280,18 @@ export type CheckoutOutcome =
         | "unauthenticated"
         | "idempotency_key_reused";
       readonly saleId: number | null;
-    };
+    }
+  | RecordsNeeded;
 
 /** The ledger does not hold what was asked for: look it up in the records, and ask again. */
-export type RecordsNeeded = { readonly word: "look_up" };
+export type RecordsNeeded = {
+  readonly word: "look_up";
+  /** What is not told with the command; without: what its code or its key leads to. */
+  readonly what?: "claims";
+};
+
+/** An outcome that is one: with a number, and in the journal. */
+export type Decided<O> = Exclude<O, RecordsNeeded>;
 
 type RefusedPurchase = "sale_ended" | "price_changed" | "code_expired";
 
@@ -208,29 +325,29 @@ export type BuyOutcome =
   | { readonly word: "purchased_again"; readonly of: Unit }
   | Exclude<CheckoutOutcome, { readonly reservation: Unit }>;
 
-export type ChangeSaleOutcome =
-  | {
-      readonly word: "sale_changed";
-      readonly saleId: number;
-      readonly endsAt: number;
-      /** Ended by hand. */
-      readonly closed: boolean;
-    }
-  | {
-      readonly word: "sale_not_found" | "sale_not_open" | "sale_ended" | "end_not_later";
-      readonly saleId: number;
-    };
+export type OrderStatus = "paid" | "partly_refunded" | "refunded";
 
-export type CreateCouponOutcome = {
-  readonly word: "coupon_created" | "coupon_exists";
-  readonly coupon: CouponFigures;
+/** @param left units that were not taken back, of `units` */
+export const orderStatus = (units: number, left: number): OrderStatus =>
+  left === units ? "paid" : left === 0 ? "refunded" : "partly_refunded";
+
+/** Units of an order that were taken back together. */
+export type Refunded = Pick<ArchivedOrder, "saleId" | "itemId" | "buyer"> & {
+  readonly codes: readonly string[];
+  /** Whether they are on sale again. */
+  readonly restocked: boolean;
+  /** What the order was before, and is now. */
+  readonly before: OrderStatus;
+  readonly after: OrderStatus;
 };
 
-export type ClaimOutcome =
-  | { readonly word: "claimed" | "claimed_again"; readonly claim: ClaimMade }
-  | { readonly word: "already_claimed"; readonly coupon: CouponFigures; readonly claimedAt: number }
-  | { readonly word: "coupon_sold_out"; readonly coupon: CouponFigures }
-  | { readonly word: "coupon_not_found" | "idempotency_key_reused" }
+export type RefundOutcome =
+  | { readonly word: "refunded"; readonly refund: Refunded }
+  | {
+      readonly word: "refunded_again" | "already_refunded" | "too_many_units";
+      readonly saleId: number;
+    }
+  | { readonly word: "order_not_found" | "idempotency_key_reused"; readonly saleId: null }
   | RecordsNeeded;
 
 type Outcomes = {
@@ -239,8 +356,19 @@ type Outcomes = {
   readonly release: ReleaseOutcome;
   readonly extend: ExtendOutcome;
   readonly buy: BuyOutcome;
+  readonly refund: RefundOutcome;
   readonly change_sale: ChangeSaleOutcome;
+  readonly join: JoinOutcome;
+  readonly change_queue: ChangeQueueOutcome;
+  readonly withdraw: WithdrawOutcome;
+  readonly restock: RestockOutcome;
+  readonly milestone: MilestoneOutcome;
+  readonly waitlist_join: WaitlistJoinOutcome;
+  readonly waitlist_leave: WaitlistLeaveOutcome;
+  readonly offer: OfferOutcome;
   readonly create_coupon: CreateCouponOutcome;
+  readonly change_coupon: ChangeCouponOutcome;
+  readonly remove_coupon: RemoveCouponOutcome;
   readonly claim: ClaimOutcome;
 };
 

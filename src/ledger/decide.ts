@@ -6,13 +6,12 @@
  * The time is not earlier than that of the decision before, and what had run out by it has lapsed
  * in the sale that is asked for.
  */
-import { isProven, type Buyer } from "./buyers.ts";
+import { barred, decideChangeQueue, decideJoin } from "./admission.ts";
+import { isProven } from "./buyers.ts";
 import type {
   ArchivedCode,
   Buy,
   BuyOutcome,
-  ChangeSale,
-  ChangeSaleOutcome,
   Checkout,
   CheckoutOutcome,
   Command,
@@ -24,26 +23,34 @@ import type {
   Release,
   ReleaseOutcome,
   SoldUnit,
-  Unit,
 } from "./commands.ts";
 import { extensionMsMax } from "./commands.ts";
 import { knownCode } from "./codes.ts";
-import { decideClaim, decideCreateCoupon } from "./coupons.ts";
+import {
+  decideChangeCoupon,
+  decideClaim,
+  decideCreateCoupon,
+  decideRemoveCoupon,
+} from "./coupons.ts";
 import { buy, end, extend, release, reserve, sell, sellEnded } from "./books.ts";
-import { expire } from "./lapses.ts";
+import { recall, requestOf } from "./keys.ts";
+import { touch } from "./lapses.ts";
+import { decideOffer, decideWaitlistJoin, decideWaitlistLeave } from "./offers.ts";
+import { decideRefund } from "./refunds.ts";
+import { hasItem, heldBy, isSoldOut, notOpen, youngestOf } from "./refusals.ts";
+import { decideChangeSale, decideRestock, decideWithdraw } from "./sales.ts";
 import {
   advance,
   expiresAt,
   holderOf,
   isOpen,
   isOver,
-  keyOf,
   lastDeadlineOf,
   lowestFreeItem,
   ownOf,
-  usesOf,
+  unitOf,
+  unsoldOf,
   type Holder,
-  type KeyUse,
   type LedgerState,
   type Reservation,
   type SaleState,
@@ -76,10 +83,32 @@ function decideAt(state: LedgerState, command: Command, now: number): Outcome {
       return decideExtend(state, command, now);
     case "buy":
       return decideBuy(state, command, now);
+    case "refund":
+      return decideRefund(state, command, now);
     case "change_sale":
       return decideChangeSale(state, command, now);
+    case "join":
+      return decideJoin(state, command, now);
+    case "change_queue":
+      return decideChangeQueue(state, command, now);
+    case "withdraw":
+      return decideWithdraw(state, command, now);
+    case "milestone":
+      return { word: command.what, saleId: command.saleId };
+    case "restock":
+      return decideRestock(state, command, now);
+    case "waitlist_join":
+      return decideWaitlistJoin(state, command, now);
+    case "waitlist_leave":
+      return decideWaitlistLeave(state, command, now);
+    case "offer":
+      return decideOffer(state, command, now);
     case "create_coupon":
       return decideCreateCoupon(state, command, now);
+    case "change_coupon":
+      return decideChangeCoupon(state, command);
+    case "remove_coupon":
+      return decideRemoveCoupon(state, command);
     case "claim":
       return decideClaim(state, command, now);
     default:
@@ -95,57 +124,26 @@ export function currentSale(state: LedgerState, now: number): SaleState | null {
   return null;
 }
 
-/** The parameters that an idempotency key stands for, in one canonical line. */
-export function requestOf(asked: Checkout | Buy): string {
-  const price =
-    asked.expectedPriceCents === null ? "" : `&expected_price_cents=${asked.expectedPriceCents}`;
-  if (asked.kind === "buy") {
-    return `id=${asked.itemId}&sale_id=${asked.saleId}&quantity=${asked.quantity}${price}`;
-  }
-  const sale = asked.sale === "current" ? "" : `&sale_id=${asked.sale}`;
-  return `id=${asked.item}${sale}${price}`;
+/** Whether a sale, which may be settled, is for those alone who have proven who they are. */
+function isForProven(state: LedgerState, sale: SaleState | null, saleId: number | null): boolean {
+  const known = sale?.terms ?? (saleId === null ? undefined : state.settled.get(saleId));
+  return known?.access === "proven";
 }
-
-/**
- * What a key reminds a buyer of: the reservation that lives, or else the last one that was sold;
- * or a claim. It follows from what is on the books and sold alone, in whatever order it is read.
- */
-export function rememberedBy(
-  state: LedgerState,
-  buyer: Buyer,
-  key: string,
-  now: number,
-): KeyUse | "claim" | null {
-  const name = keyOf(buyer, key);
-  let remembered: KeyUse | null = null;
-  for (const use of usesOf(state, name)) {
-    expire(use.of.sale, now);
-    if (use.of.status !== "live" && use.of.status !== "sold") continue;
-    if (remembered === null || precedes(use.of, remembered.of)) remembered = use;
-  }
-  if (remembered !== null) return remembered;
-  return state.claimKeys.has(name) ? "claim" : null;
-}
-
-const precedes = (a: Reservation, b: Reservation): boolean => {
-  if (a.sold === null || b.sold === null)
-    return a.sold === b.sold ? a.seq > b.seq : a.sold === null;
-  return a.sold.seq > b.sold.seq;
-};
 
 function decideCheckout(state: LedgerState, command: Checkout, now: number): CheckoutOutcome {
   const { buyer, item, key } = command;
   const sale = saleAskedFor(state, command, now);
   const saleId = sale?.terms.id ?? (typeof command.sale === "number" ? command.sale : null);
+  const remembered = recall(state, command, now);
+  if (remembered === "look_up") return { word: "look_up" };
   if (sale !== null) touch(sale, now);
-  if (sale?.terms.access === "proven" && !isProven(buyer))
+  if (isForProven(state, sale, saleId) && !isProven(buyer))
     return { word: "unauthenticated", saleId };
 
   const request = key === null ? null : requestOf(command);
-  const remembered = key === null ? null : rememberedBy(state, buyer, key, now);
   if (remembered !== null) {
     return remembered !== "claim" && remembered.request === request
-      ? { word: "reserved_again", reservation: unitOf(remembered.of) }
+      ? { word: "reserved_again", reservation: remembered.unit }
       : { word: "idempotency_key_reused", saleId };
   }
 
@@ -154,15 +152,17 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
   const index = item === "any" ? -1 : item - 1;
   if (index >= 0 && !hasItem(sale, index)) return { word: "item_not_found", saleId: id };
   if (!isOpen(sale, now)) return notOpen(sale, now);
+  const refused = barred(sale, buyer, command.ticket ?? null, now);
+  if (refused !== null) return refused;
   if (index >= 0 && isPriceChanged(sale, index, command))
     return { word: "price_changed", saleId: id };
-  if (index >= 0 && sale.soldOf[index] === sale.terms.stock[index]) {
-    return { word: "item_sold_out", saleId: id };
-  }
-  if (sale.soldUnits.length === sale.stock) return { word: "sold_out", saleId: id };
+  if (index >= 0 && unsoldOf(sale, index) === 0) return { word: "item_sold_out", saleId: id };
+  if (isSoldOut(sale)) return { word: "sold_out", saleId: id };
 
-  const holder = holderOf(sale, buyer);
   const noneFree = index < 0 ? sale.available === 0 : sale.free[index] === 0;
+  // Most of a flood ends here, and a guest is told the same whoever they are.
+  if (noneFree && !isProven(buyer)) return reservedByOthers(sale, index, now);
+  const holder = holderOf(sale, buyer);
   const isFull = holder !== undefined && heldBy(holder) >= sale.terms.perUserLimit;
   if ((noneFree || isFull) && isProven(buyer)) {
     const own = youngestOf(holder, item);
@@ -172,10 +172,7 @@ function decideCheckout(state: LedgerState, command: Checkout, now: number): Che
         : { word: "reserved_again", reservation: unitOf(own) };
     }
   }
-  if (noneFree) {
-    const retryAt = freeAgainAt(sale, index, now);
-    return { word: "item_reserved", saleId: id, retryAt, at: now };
-  }
+  if (noneFree) return reservedByOthers(sale, index, now);
   if (isFull) return limitReached(sale, holder, 1);
   const itemId = item === "any" ? lowestFreeItem(sale) : item;
   if (isPriceChanged(sale, itemId - 1, command)) return { word: "price_changed", saleId: id };
@@ -195,18 +192,11 @@ function refuseWithoutSale(
   if (sale === "current") {
     return { word: "sale_not_open", saleId, opensAt: nextOpening(state, now) };
   }
-  const items = saleId === null ? undefined : state.settled.get(saleId);
-  if (items === undefined) return { word: "sale_not_found", saleId };
-  if (item !== "any" && item > items) return { word: "item_not_found", saleId };
+  const settled = saleId === null ? undefined : state.settled.get(saleId);
+  if (settled === undefined) return { word: "sale_not_found", saleId };
+  if (item !== "any" && item > settled.items) return { word: "item_not_found", saleId };
   return { word: "sale_not_open", saleId, opensAt: null };
 }
-
-const hasItem = ({ terms }: SaleState, index: number): boolean => (terms.stock[index] ?? 0) > 0;
-
-const notOpen = (sale: SaleState, now: number): CheckoutOutcome & { word: "sale_not_open" } => {
-  const opensAt = now < sale.terms.startsAt && !isOver(sale, now) ? sale.terms.startsAt : null;
-  return { word: "sale_not_open", saleId: sale.terms.id, opensAt };
-};
 
 const isPriceChanged = (
   { terms }: SaleState,
@@ -214,20 +204,11 @@ const isPriceChanged = (
   { expectedPriceCents }: Checkout | Purchase | Buy,
 ): boolean => expectedPriceCents !== null && expectedPriceCents !== terms.priceCents[index];
 
-/** What counts against a buyer's limit. */
-const heldBy = ({ bought, live }: Holder): number => bought + live;
-
-/** The reservation that a buyer made last, of the item or of any. */
-function youngestOf(holder: Holder | undefined, item: number | "any"): Reservation | undefined {
-  return Array.from(holder?.open ?? []).findLast(
-    ({ status, itemId }) => status === "live" && (item === "any" || item === itemId),
-  );
-}
-
-/** When a unit of an item, or of any, may come free: not before, and mostly then. */
-function freeAgainAt(sale: SaleState, index: number, now: number): number {
-  const deadline = index < 0 ? sale.live.first()?.deadline : lastDeadlineOf(sale, index, now);
-  return Math.min(deadline ?? now, sale.terms.endsAt);
+/** Says when a unit of an item, or of any, may come free: not before, and mostly then. */
+function reservedByOthers(sale: SaleState, index: number, at: number) {
+  const deadline = index < 0 ? sale.live.first()?.deadline : lastDeadlineOf(sale, index, at);
+  const retryAt = Math.min(deadline ?? at, sale.terms.endsAt);
+  return { word: "item_reserved", saleId: sale.terms.id, retryAt, at } as const;
 }
 
 function limitReached(
@@ -289,7 +270,7 @@ function decideRelease(state: LedgerState, command: Release, now: number): Relea
   }
 
   // From here on nothing can be refused. Of what had lapsed it is noted too: it is not sold late.
-  if (known.is === "held") end(state, known.of, true);
+  if (known.is === "held") end(state, known.of, now);
   else release(state, sale, known.of);
   return { word: "released", of };
 }
@@ -306,8 +287,7 @@ function decideExtend(state: LedgerState, command: Extend, now: number): ExtendO
   if (known.is === "past") return { word: "code_expired", of };
 
   // From here on nothing can be refused: what is on the books has its unit, lapsed or not.
-  const wanted = Math.max(known.of.deadline, now + command.ms);
-  const due = Math.min(wanted, now + extensionMsMax);
+  const due = Math.max(known.of.deadline, now + Math.min(command.ms, extensionMsMax));
   extend(known.of, state.seq, due);
   return { word: "extended", of: unitOf(known.of), due };
 }
@@ -317,16 +297,17 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   if (command.saleId === "unknown") return { word: "sale_not_found", saleId: null };
   const saleId = command.saleId;
   const sale = state.sales.get(saleId);
+  const remembered = recall(state, command, now);
+  if (remembered === "look_up") return { word: "look_up" };
   if (sale !== undefined) touch(sale, now);
-  if (sale?.terms.access === "proven" && !isProven(buyer)) {
+  if (isForProven(state, sale ?? null, saleId) && !isProven(buyer)) {
     return { word: "unauthenticated", saleId };
   }
 
   const request = key === null ? null : requestOf(command);
-  const remembered = key === null ? null : rememberedBy(state, buyer, key, now);
   if (remembered !== null) {
     return remembered !== "claim" && remembered.request === request
-      ? { word: "purchased_again", of: unitOf(remembered.of) }
+      ? { word: "purchased_again", of: remembered.unit }
       : { word: "idempotency_key_reused", saleId };
   }
 
@@ -338,18 +319,17 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   if (itemId === "unknown" || !hasItem(sale, itemId - 1)) return { word: "item_not_found", saleId };
   const index = itemId - 1;
   if (!isOpen(sale, now)) return notOpen(sale, now);
+  const refused = barred(sale, buyer, command.ticket ?? null, now);
+  if (refused !== null) return refused;
   if (isPriceChanged(sale, index, command)) return { word: "price_changed", saleId };
-  const unsold = (sale.terms.stock[index] ?? 0) - (sale.soldOf[index] ?? 0);
-  if (unsold < quantity) return { word: "item_sold_out", saleId };
+  if (unsoldOf(sale, index) < quantity) return { word: "item_sold_out", saleId };
 
   const holder = holderOf(sale, buyer);
   const own = ownOf(sale, buyer, itemId).slice(0, quantity);
   const ownLive = own.filter(({ status }) => status === "live").length;
   // What lapsed of theirs is free to others, and they have it first.
   const free = (sale.free[index] ?? 0) + ownLive;
-  if (free < quantity) {
-    return { word: "item_reserved", saleId, retryAt: freeAgainAt(sale, index, now), at: now };
-  }
+  if (free < quantity) return reservedByOthers(sale, index, now);
   const held = holder === undefined ? 0 : heldBy(holder) - ownLive;
   if (held + quantity > sale.terms.perUserLimit) return limitReached(sale, holder, quantity);
 
@@ -357,33 +337,6 @@ function decideBuy(state: LedgerState, command: Buy, now: number): BuyOutcome {
   const { code } = command;
   const made = { seq: state.seq, code, itemId, buyer, reservedAt: now, key, request };
   return { word: "purchased", units: buy(state, sale, made, own, quantity).map(soldUnitOf) };
-}
-
-function decideChangeSale(state: LedgerState, command: ChangeSale, now: number): ChangeSaleOutcome {
-  const { saleId } = command;
-  const sale = state.sales.get(saleId);
-  if (sale === undefined) {
-    return { word: state.settled.has(saleId) ? "sale_ended" : "sale_not_found", saleId };
-  }
-  touch(sale, now);
-  const { startsAt, endsAt } = sale.terms;
-  if (isOver(sale, now)) return { word: "sale_ended", saleId };
-  if (command.endsAt === "now" && now < startsAt) return { word: "sale_not_open", saleId };
-  if (command.endsAt !== "now" && command.endsAt <= endsAt)
-    return { word: "end_not_later", saleId };
-
-  // From here on nothing can be refused. What was sold in this millisecond was in time.
-  const closed = command.endsAt === "now";
-  const newEnd = command.endsAt === "now" ? now + 1 : command.endsAt;
-  sale.terms = { ...sale.terms, endsAt: newEnd, closed };
-  expire(sale, now);
-  return { word: "sale_changed", saleId, endsAt: newEnd, closed };
-}
-
-/** Every decision about a sale counts as an attempt and sees no reservation that has run out. */
-function touch(sale: SaleState, now: number): void {
-  sale.attempts += 1;
-  expire(sale, now);
 }
 
 function saleAskedFor(state: LedgerState, { sale }: Checkout, now: number): SaleState | null {
@@ -401,17 +354,12 @@ function nextOpening(state: LedgerState, now: number): number | null {
   return next;
 }
 
-/** What an answer says of a reservation. A copy: the reservation goes on changing. */
-export function unitOf(reservation: Reservation): Unit {
-  const { code, itemId, buyer, sale, sold } = reservation;
-  return { code, itemId, buyer, saleId: sale.terms.id, expiresAt: expiresAt(reservation), sold };
-}
-
 function soldUnitOf(reservation: Reservation): SoldUnit {
-  const { itemId, key, request, sale, sold } = reservation;
+  const { seq: reservedSeq, itemId, key, request, sale, sold } = reservation;
   if (sold === null) throw new Error(`${reservation.code} was sold and has no order`);
   const { unit, userOrdinal } = sold;
   const itemStock = sale.terms.stock[itemId - 1] ?? 0;
   const userLimit = sale.terms.perUserLimit;
-  return { ...unitOf(reservation), unit, userOrdinal, itemStock, userLimit, key, request };
+  const limits = { itemStock, userLimit };
+  return { ...unitOf(reservation), unit, userOrdinal, ...limits, reservedSeq, key, request };
 }

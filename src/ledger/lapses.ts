@@ -3,11 +3,17 @@
  * It stays on the books until somebody takes that unit.
  */
 import { extensionMsMax } from "./commands.ts";
-import { holderFor, isOver, putBack, take, type SaleState } from "./state.ts";
+import { holderFor, isOver, noteActive, putBack, take, type SaleState } from "./state.ts";
 
 /** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
 export function expire(sale: SaleState, now: number): void {
   lapse(sale, isOver(sale, now) ? Infinity : now);
+}
+
+/** Every decision about a sale counts as an attempt and sees no reservation that has run out. */
+export function touch(sale: SaleState, now: number): void {
+  sale.attempts += 1;
+  expire(sale, now);
 }
 
 /** Lets what runs out by `time` lapse, the first to run out first. */
@@ -20,6 +26,8 @@ export function lapse(sale: SaleState, time: number): void {
     next.status = "lapsed";
     holderFor(sale, next.buyer).live -= 1;
     putBack(sale, next.itemId);
+    noteActive(sale, next.buyer, next.deadline);
+    sale.waitingList?.noteLapsed(next.code, next.buyer);
     const lapsed = sale.lapsed.get(next.itemId);
     if (lapsed === undefined) sale.lapsed.set(next.itemId, new Set([next]));
     else lapsed.add(next);
@@ -57,7 +65,8 @@ export function beginTerm(sale: SaleState, afterSeq: number, time: number): void
   sale.lastDeadline.fill(0);
   for (const reservation of Array.from(sale.live)) {
     const { seq, extendedBy, due, itemId } = reservation;
-    const longest = extendedBy === null ? sale.terms.reservationTtlMs : extensionMsMax;
+    const { reservationTtlMs: ttl } = sale.terms;
+    const longest = extendedBy === null ? ttl : Math.max(ttl, extensionMsMax);
     const isBefore = (extendedBy ?? seq) <= afterSeq;
     sale.live.remove(reservation);
     reservation.deadline = isBefore ? Math.min(due, time + longest) : due;

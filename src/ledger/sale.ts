@@ -1,4 +1,5 @@
 /** A sale as it was announced: what a ledger has to know of it to sell. */
+import type { Entry } from "./queue.ts";
 
 /** Times are milliseconds since the Unix epoch. */
 export type Sale = {
@@ -7,6 +8,7 @@ export type Sale = {
   readonly kind: "hourly" | "product";
   /** Who may buy: everybody, or who has proven who they are. */
   readonly access: "everyone" | "proven";
+  readonly entry: Entry;
   readonly startsAt: number;
   readonly endsAt: number;
   /** Ended by hand: whatever the time is, it is over. */
@@ -17,3 +19,16 @@ export type Sale = {
   readonly stock: ArrayLike<number>;
   readonly priceCents: ArrayLike<number>;
 };
+
+/** What is still known of a sale that is over and whose codes are in the records alone. */
+export type SettledSale = Pick<Sale, "access" | "endsAt" | "reservationTtlMs"> & {
+  /** Numbers that its items were given. */
+  readonly items: number;
+};
+
+export const settled = ({ access, endsAt, reservationTtlMs, stock }: Sale): SettledSale => ({
+  access,
+  endsAt,
+  reservationTtlMs,
+  items: stock.length,
+});

@@ -13,9 +13,11 @@
  */
 import { buyerId, type Buyer, type BuyerKind } from "./buyers.ts";
 import type { ClaimMade, Coupon } from "./coupons.ts";
-import type { ArchivedCode } from "./commands.ts";
+import type { ArchivedCode, Sold, Unit } from "./commands.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { Sale } from "./sale.ts";
+import { noDraws, Queue, type Draws } from "./queue.ts";
+import { settled, type Sale, type SettledSale } from "./sale.ts";
+import { WaitingList } from "./waitlist.ts";
 
 export type Reservation = {
   /** Number of the attempt that made it. */
@@ -42,24 +44,36 @@ export type Reservation = {
 };
 
 /** One unit sold: `unit` counts within the item, `userOrdinal` within the buyer, both from 1. */
-type SoldUnit = {
-  /** Number of the attempt that sold it; it is the order's number too. */
-  readonly seq: number;
-  readonly at: number;
+export type SoldUnit = Sold & {
   readonly unit: number;
   readonly userOrdinal: number;
+  /** It was taken back and may be sold again, under another order. */
+  readonly restocked: boolean;
 };
 
 /** What one buyer has in one sale: `bought` units and `open`, of which `live` have not lapsed. */
-export type Holder = { bought: number; live: number; readonly open: Set<Reservation> };
+export type Holder = {
+  /** Units that they own now. */
+  bought: number;
+  live: number;
+  readonly open: Set<Reservation>;
+  /** Numbers of theirs that what was taken back has left, ascending; null where nothing was. */
+  freed: number[] | null;
+};
 
 export type SaleState = {
   /** As it was announced; its end may have been moved since. */
   terms: Sale;
-  readonly stock: number;
+  stock: number;
   /** Units that can be had, by item index: those of lapsed reservations too. */
   readonly free: Int32Array;
+  /** Units that somebody owns, by item index. */
   readonly soldOf: Int32Array;
+  /** Units that were sold and taken back, by item index; and of these, what is not on sale again. */
+  readonly refundedOf: Int32Array;
+  readonly takenOutOf: Int32Array;
+  /** Numbers of units that were sold and are on sale again, ascending, by item. */
+  readonly freed: Map<number, number[]>;
   /** When a reservation of an item runs out, the last that was made or seen: `lastDeadlineOf`. */
   readonly lastDeadline: Float64Array;
   readonly holders: Readonly<Record<BuyerKind, Map<string, Holder>>>;
@@ -68,7 +82,15 @@ export type SaleState = {
   readonly lapsed: Map<number, Set<Reservation>>;
   /** No deadline of what has lapsed is later. */
   lapsedUpTo: number;
+  /** Every unit that was sold, in that order: those that were taken back too. */
   readonly soldUnits: Reservation[];
+  /** How many of them were taken back, and how many of these are not on sale again. */
+  refunded: number;
+  takenOut: number;
+  /** Null where everybody gets in at once. */
+  readonly queue: Queue | null;
+  /** Null where nobody has waited. */
+  waitingList: WaitingList | null;
   available: number;
   /** Attempts that named this sale. */
   attempts: number;
@@ -101,8 +123,14 @@ export type LedgerState = {
   now: number;
   /** Sales that are coming, open, or over so recently that clients may still ask. */
   readonly sales: Map<number, SaleState>;
-  /** Sales that are over and dropped from memory: sale id to number of items. */
-  readonly settled: Map<number, number>;
+  /** Those of them with a waiting list. */
+  readonly waited: Set<SaleState>;
+  /** Sales that are over and dropped from memory. */
+  readonly settled: Map<number, SettledSale>;
+  /** The last attempt when one was dropped: what was read of keys before may be stale. */
+  settledUpTo: number;
+  /** The last attempt that took something back: what was read of orders before may be stale. */
+  refundedUpTo: number;
   /** What is on the books or sold, in the sales that are held. */
   readonly codes: Map<string, Reservation>;
   /** What ended lately, oldest first; the rest is in the records. */
@@ -118,17 +146,22 @@ export type LedgerState = {
   claimsHeld: number;
   /** Claims by idempotency key, by `keyOf`, oldest first. */
   readonly claimKeys: Map<string, ClaimMade>;
+  /** Who draws the queues, and knows how they were drawn. */
+  readonly draws: Draws;
 };
 
 /** Reservations that ended and are kept in memory; about half a second of the fastest flood. */
 export const endedMax = 16_384;
 
-export function emptyState(seq: number, now: number): LedgerState {
+export function emptyState(seq: number, now: number, draws: Draws = noDraws): LedgerState {
   return {
     seq,
     now,
     sales: new Map(),
+    waited: new Set(),
     settled: new Map(),
+    settledUpTo: seq,
+    refundedUpTo: seq,
     codes: new Map(),
     ended: new Map(),
     endedUpTo: seq,
@@ -137,13 +170,17 @@ export function emptyState(seq: number, now: number): LedgerState {
     lastCouponId: 0,
     claimsHeld: 0,
     claimKeys: new Map(),
+    draws,
   };
 }
 
 /** NUL cannot occur in a user id or a key, so the pair cannot be confused with another. */
 export const keyOf = (buyer: Buyer, key: string): string => `${buyerId(buyer)}\0${key}`;
 
-/** Adds a sale that has just been stored, or was found stored. `attempts` made so far. */
+/**
+ * Adds a sale that has just been stored, or was found stored, or puts it in the place of one that has
+ * not opened, with its queue. `attempts` made so far.
+ */
 export function addSale(state: LedgerState, terms: Sale, attempts: number): SaleState {
   const stock = Array.from(terms.stock).reduce((sum, units) => sum + units, 0);
   const added: SaleState = {
@@ -151,12 +188,19 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     stock,
     free: Int32Array.from(terms.stock),
     soldOf: new Int32Array(terms.stock.length),
+    refundedOf: new Int32Array(terms.stock.length),
+    takenOutOf: new Int32Array(terms.stock.length),
+    freed: new Map(),
     lastDeadline: new Float64Array(terms.stock.length),
     holders: { guest: new Map(), account: new Map(), customer: new Map() },
     live: new Deadlines(),
     lapsed: new Map(),
     lapsedUpTo: -Infinity,
     soldUnits: [],
+    refunded: 0,
+    takenOut: 0,
+    queue: queueOf(state, terms),
+    waitingList: null,
     available: stock,
     attempts,
     changes: 0,
@@ -167,17 +211,53 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
   return added;
 }
 
-/** Forgets all of a sale but that it existed; its codes are answered from the records. */
+/** Who has joined stays, whatever is changed of a sale before it opens; it opens when that says. */
+function queueOf(state: LedgerState, { id, startsAt, entry }: Sale): Queue | null {
+  if (entry.kind === "open") return null;
+  const queue = state.sales.get(id)?.queue;
+  if (queue == null) {
+    const first = { admitPerSecond: entry.admitPerSecond, paused: false };
+    return new Queue(id, startsAt, first, state.draws);
+  }
+  queue.moveOpening(startsAt);
+  return queue;
+}
+
+export function waitingListOf(state: LedgerState, sale: SaleState): WaitingList {
+  if (sale.waitingList === null) {
+    sale.waitingList = new WaitingList();
+    state.waited.add(sale);
+  }
+  return sale.waitingList;
+}
+
+/** A sale opens or ends at another time than was said. */
+export function setTimes(
+  sale: SaleState,
+  times: Pick<Sale, "startsAt" | "endsAt" | "closed">,
+): void {
+  sale.terms = { ...sale.terms, ...times };
+  sale.queue?.moveOpening(times.startsAt);
+}
+
+/** Forgets nearly all of a sale; its codes and its keys are answered from the records. */
 export function settleSale(state: LedgerState, sale: SaleState): void {
+  dropSale(state, sale);
+  state.endedUpTo = state.seq;
+  state.settledUpTo = state.seq;
+  state.settled.set(sale.terms.id, settled(sale.terms));
+}
+
+/** Forgets all of a sale. Of one that is withdrawn, too: what a clock that went back has left of it. */
+export function dropSale(state: LedgerState, sale: SaleState): void {
   for (const { code } of onBooks(sale)) state.codes.delete(code);
   for (const { code } of sale.soldUnits) state.codes.delete(code);
   for (const key of state.keys.keys()) dropUses(state, key, ({ of }) => of.sale === sale);
   for (const [code, { of }] of state.ended) {
     if (of.saleId === sale.terms.id) state.ended.delete(code);
   }
-  state.endedUpTo = state.seq;
   state.sales.delete(sale.terms.id);
-  state.settled.set(sale.terms.id, sale.terms.stock.length);
+  state.waited.delete(sale);
 }
 
 /** Every reservation of a sale whose unit is neither sold nor taken by somebody else. */
@@ -227,6 +307,19 @@ export const isOpen = (sale: SaleState, now: number): boolean =>
 export const expiresAt = ({ deadline, sale }: Reservation): number =>
   Math.min(deadline, sale.terms.endsAt);
 
+/** What an answer says of a reservation. A copy: the reservation goes on changing. */
+export function unitOf(reservation: Reservation): Unit {
+  const { code, itemId, buyer, sale, sold } = reservation;
+  return { code, itemId, buyer, saleId: sale.terms.id, expiresAt: expiresAt(reservation), sold };
+}
+
+/** Units of a sale that somebody owns. */
+export const soldIn = (sale: SaleState): number => sale.soldUnits.length - sale.refunded;
+
+/** Units of an item that are neither sold nor taken out. */
+export const unsoldOf = (sale: SaleState, index: number): number =>
+  (sale.terms.stock[index] ?? 0) - (sale.soldOf[index] ?? 0) - (sale.takenOutOf[index] ?? 0);
+
 export const holderOf = (sale: SaleState, { kind, userId }: Buyer): Holder | undefined =>
   sale.holders[kind].get(userId);
 
@@ -234,10 +327,16 @@ export function holderFor(sale: SaleState, { kind, userId }: Buyer): Holder {
   const holders = sale.holders[kind];
   let holder = holders.get(userId);
   if (holder === undefined) {
-    holder = { bought: 0, live: 0, open: new Set() };
+    holder = { bought: 0, live: 0, open: new Set(), freed: null };
     holders.set(userId, holder);
   }
   return holder;
+}
+
+/** In a queue: notes when a buyer held or bought something; see `ticketAt`. */
+export function noteActive({ queue }: SaleState, buyer: Buyer, at: number): void {
+  const own = queue === null ? 0 : queue.tickets.ofBuyer(buyer);
+  if (own !== 0) queue?.tickets.noteActive(own, at);
 }
 
 /** The lowest item number of which a unit can be had; there must be one. */
@@ -289,8 +388,22 @@ export function take(sale: SaleState, itemId: number): void {
   sale.available -= 1;
 }
 
+/** Adds units of an item that nobody had before. */
+export function addUnits(sale: SaleState, itemId: number, units: number): void {
+  const stock = Int32Array.from(sale.terms.stock);
+  stock[itemId - 1] = (stock[itemId - 1] ?? 0) + units;
+  sale.terms = { ...sale.terms, stock };
+  sale.stock += units;
+  sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) + units;
+  sale.available += units;
+  sale.freeHint = Math.min(sale.freeHint, itemId - 1);
+  sale.waitingList?.noteFreed(itemId);
+  sale.changes += 1;
+}
+
 export function putBack(sale: SaleState, itemId: number): void {
   sale.free[itemId - 1] = (sale.free[itemId - 1] ?? 0) + 1;
   sale.available += 1;
   sale.freeHint = Math.min(sale.freeHint, itemId - 1);
+  sale.waitingList?.noteFreed(itemId);
 }

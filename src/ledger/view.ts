@@ -5,30 +5,67 @@
  * anything. The view itself is good for as long as nothing else is decided, and refuses after.
  */
 import type { Sale } from "./sale.ts";
+import {
+  hasQueue,
+  isQueueClosed,
+  progressOf,
+  ticketAt,
+  type QueuedSale,
+  type QueueProgress,
+} from "./admission.ts";
 import { expire } from "./lapses.ts";
-import { holderOf, onBooks, type LedgerState } from "./state.ts";
+import type { Rate, RateChange } from "./queue.ts";
+import { holderOf, isOpen, onBooks, soldIn, unitOf, type LedgerState } from "./state.ts";
 import type { Reservation, SaleState } from "./state.ts";
-import { figuresOf, type CouponFigures } from "./coupons.ts";
-import { currentSale, unitOf } from "./decide.ts";
-import type { Buyer } from "./buyers.ts";
-import type { Unit } from "./commands.ts";
-import type { Checkpoint } from "./restore.ts";
+import { storedOf, type StoredCoupon } from "./coupons.ts";
+import { currentSale } from "./decide.ts";
+import { sameBuyer, type Buyer } from "./buyers.ts";
+import type { TicketState, Unit } from "./commands.ts";
+import type { Checkpoint } from "./recorded.ts";
+import type { Line } from "./waitlist.ts";
 
 /** Units of a sale at one moment, and the attempts on it. */
 export type SaleTotals = {
+  /** Units that somebody owns. */
   readonly sold: number;
+  /** Units that were sold and taken back, and how many of these are not on sale again. */
+  readonly refunded: number;
+  readonly takenOut: number;
   readonly reserved: number;
   readonly available: number;
   readonly attempts: number;
 };
 
+/** A queue at one moment. */
+export type QueueFigures = {
+  readonly state: "gathering" | "admitting" | "closed";
+  readonly joined: number;
+  /** How many have joined before the opening, by now. */
+  readonly gathered: number;
+  /** Whether they are drawn. */
+  readonly isDrawn: boolean;
+  /** Those of ranks up to this are let in. */
+  readonly admittedUpTo: number;
+  readonly rate: Rate;
+};
+
 /** Reservations of a buyer that are told at once; more are held only where a limit is as high. */
 export const reservationsToldMax = 1_000;
 
-/** A reservation with when it was made. */
-export type LiveReservation = Unit & { readonly reservedAt: number };
+/** A reservation with when it was made, and by which attempt. */
+export type LiveReservation = Unit &
+  Pick<Reservation, "seq" | "reservedAt"> & {
+    /** Whether it was offered to them while they waited, and they wait for it still. */
+    readonly isOffer: boolean;
+  };
 
-const reservationTime = ({ reservedAt }: Reservation) => ({ reservedAt });
+/** A line of somebody who waits. */
+export type WaitingLine = Pick<Line, "item" | "joinedAt"> & {
+  /** How many are before them. */
+  readonly ahead: number;
+  /** What is reserved for them. */
+  readonly offer: Unit | null;
+};
 
 type SaleActivity = {
   readonly attempts: number;
@@ -81,8 +118,8 @@ export class LedgerView {
   totals(saleId: number): SaleTotals | null {
     const sale = this.#sale(saleId);
     if (sale === null) return null;
-    const { live, soldUnits, available, attempts } = sale;
-    return { sold: soldUnits.length, reserved: live.size, available, attempts };
+    const { live, refunded, takenOut, available, attempts } = sale;
+    return { sold: soldIn(sale), refunded, takenOut, reserved: live.size, available, attempts };
   }
 
   /** Units of each item that can be had; item N is at index N - 1. */
@@ -94,18 +131,65 @@ export class LedgerView {
     return this.#sale(saleId)?.soldOf.slice() ?? null;
   }
 
-  /** A buyer's live reservations, in every sale, oldest first: the youngest of very many. */
-  reservationsOf(buyer: Buyer): LiveReservation[] {
+  /** Units of each item that were taken back. */
+  refundedOf(saleId: number): Int32Array | null {
+    return this.#sale(saleId)?.refundedOf.slice() ?? null;
+  }
+
+  /** Units of each item that were taken back and are not on sale again. */
+  takenOutOf(saleId: number): Int32Array | null {
+    return this.#sale(saleId)?.takenOutOf.slice() ?? null;
+  }
+
+  /** The last attempt that took something back, of any sale. */
+  get refundedUpTo(): number {
+    return this.#open.refundedUpTo;
+  }
+
+  /**
+   * A buyer's live reservations that were made after an attempt, in every sale, oldest first.
+   * @param max so many of them, `reservationsToldMax` at most
+   */
+  reservationsOf(buyer: Buyer, afterSeq = 0, max = reservationsToldMax): LiveReservation[] {
     const found: Reservation[] = [];
     for (const sale of this.#open.sales.values()) {
       expire(sale, this.now);
-      found.push(...(holderOf(sale, buyer)?.open ?? []));
+      // In the order of their making.
+      const open = holderOf(sale, buyer)?.open.values() ?? [];
+      const live = Iterator.from(open).filter(
+        ({ status, seq }) => status === "live" && seq > afterSeq,
+      );
+      found.push(...live.take(Math.min(max, reservationsToldMax)));
     }
     return found
-      .filter(({ status }) => status === "live")
       .toSorted((a, b) => a.seq - b.seq)
-      .slice(-reservationsToldMax)
-      .map((reservation) => Object.assign(unitOf(reservation), reservationTime(reservation)));
+      .slice(0, max)
+      .map((reservation) => {
+        const { seq, reservedAt, code, sale } = reservation;
+        const isOffer = sale.waitingList?.isOffer(code) ?? false;
+        return Object.assign(unitOf(reservation), { seq, reservedAt, isOffer });
+      });
+  }
+
+  /** The lines in which a buyer waits in a sale that is open, or is offered something. */
+  linesOf(saleId: number, buyer: Buyer): WaitingLine[] {
+    const sale = this.#sale(saleId);
+    if (sale === null || sale.waitingList === null || !isOpen(sale, this.now)) return [];
+    const list = sale.waitingList;
+    return list.of(buyer).map((line) => {
+      const offered = line.offer === null ? undefined : this.#open.codes.get(line.offer.code);
+      const { item, joinedAt } = line;
+      const isLive = offered?.status === "live";
+      return { item, joinedAt, ahead: list.ahead(line), offer: isLive ? unitOf(offered) : null };
+    });
+  }
+
+  /** The sale in which a buyer holds a code; null when they do not. */
+  saleOf(code: string, buyer: Buyer): number | null {
+    const held = this.#open.codes.get(code);
+    if (held === undefined || !sameBuyer(held.buyer, buyer)) return null;
+    expire(held.sale, this.now);
+    return held.status === "live" ? held.sale.terms.id : null;
   }
 
   /** Live reservations of a sale that end by `by` (ms), at most `max` of them, in no order. */
@@ -116,9 +200,59 @@ export class LedgerView {
     return Array.from(sale.live.until(time).take(max), unitOf);
   }
 
-  coupon(name: string): CouponFigures | null {
+  /** Null for a sale without a queue, or that the ledger does not hold. */
+  queue(saleId: number): QueueFigures | null {
+    const sale = this.#queued(saleId);
+    if (sale === null) return null;
+    const { queue } = sale;
+    const isDrawn = queue.ranks(this.now) !== null;
+    const isClosed = isQueueClosed(sale, this.now);
+    return {
+      state: isClosed ? "closed" : isDrawn ? "admitting" : "gathering",
+      joined: queue.tickets.count,
+      gathered: queue.gathered,
+      isDrawn,
+      admittedUpTo: queue.admittedUpTo(this.now),
+      rate: queue.rate,
+    };
+  }
+
+  /** What has become of those who were let in; null as above. */
+  queueProgress(saleId: number): QueueProgress | null {
+    const sale = this.#queued(saleId);
+    return sale === null ? null : progressOf(sale, this.now);
+  }
+
+  /** The rate as announced, and every change since. */
+  rateChanges(saleId: number): readonly RateChange[] {
+    return this.#queued(saleId)?.queue.changes.slice() ?? [];
+  }
+
+  /** Where a ticket stands; null for one that was never given. @param ticket as a UUID is written */
+  ticket(saleId: number, ticket: string): TicketState | null {
+    const sale = this.#queued(saleId);
+    const number = sale?.queue.tickets.find(ticket) ?? 0;
+    return sale === null || number === 0 ? null : ticketAt(sale, number, this.now);
+  }
+
+  /** Where the ticket stands of a buyer that counts, and the key that it was joined with. */
+  ticketOf(saleId: number, buyer: Buyer): (TicketState & { readonly key: string | null }) | null {
+    const sale = this.#queued(saleId);
+    const number = sale?.queue.tickets.ofBuyer(buyer) ?? 0;
+    if (sale === null || number === 0) return null;
+    return { ...ticketAt(sale, number, this.now), key: sale.queue.tickets.keyOf(number) };
+  }
+
+  /** At most `max` tickets after the one of a number, in their order. Secrets. */
+  ticketsAfter(saleId: number, after: number, max: number): string[] {
+    const tickets = this.#queued(saleId)?.queue.tickets;
+    const count = Math.max(0, Math.min(max, (tickets?.count ?? 0) - after));
+    return Array.from({ length: count }, (_, i) => tickets?.ticketOf(after + i + 1) ?? "");
+  }
+
+  coupon(name: string): StoredCoupon | null {
     const coupon = this.#open.coupons.get(name);
-    return coupon === undefined ? null : figuresOf(coupon);
+    return coupon === undefined ? null : storedOf(coupon);
   }
 
   /** Claims in memory, of all coupons together. */
@@ -130,8 +264,8 @@ export class LedgerView {
   activity(saleId: number): SaleActivity | null {
     const sale = this.#open.sales.get(saleId);
     if (sale === undefined) return null;
-    const { attempts, changes, stock, available, soldUnits } = sale;
-    return { attempts, changes, open: stock - available - soldUnits.length };
+    const { attempts, changes, live } = sale;
+    return { attempts, changes, open: live.size };
   }
 
   /** What a restart has to know of a sale's reservations, so as not to read how they came to be. */
@@ -152,7 +286,14 @@ export class LedgerView {
         request,
       }),
     );
-    return { seq: this.seq, sold: sale.soldUnits.length, open };
+    const active = hasQueue(sale) ? activeIn(sale, this.now) : [];
+    const waiting = (sale.waitingList?.all() ?? []).map((line) => Object.assign({}, line));
+    return { seq: this.seq, sold: sale.soldUnits.length, open, active, waiting };
+  }
+
+  #queued(saleId: number): QueuedSale | null {
+    const sale = this.#sale(saleId);
+    return sale !== null && hasQueue(sale) ? sale : null;
   }
 
   #sale(saleId: number): SaleState | null {
@@ -161,4 +302,10 @@ export class LedgerView {
     expire(sale, this.now);
     return sale;
   }
+}
+
+/** Of whom it matters still: a pass ends after a while without anything. */
+function activeIn({ queue, terms }: QueuedSale, now: number): Checkpoint["active"] {
+  const ttl = terms.entry.kind === "queue" ? terms.entry.passTtlMs : 0;
+  return queue.tickets.activeAfter(now - ttl);
 }

@@ -5,9 +5,11 @@
  * The writer's connection is made in `leadership.ts`; it needs other settings than a pool.
  */
 import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+import { silence, Sockets, withDeadline } from "./deadline.ts";
+import { placeOf, primaryAmong, serversOf, type Found, type Place } from "./servers.ts";
 import { transactions } from "./transactions.ts";
 
-/** Where the server is: a URL, or the parts of an embedded one. */
+/** Where the server is: a URL, which may name several, or the parts of an embedded one. */
 export type Connection =
   | { readonly url: string }
   | {
@@ -23,60 +25,200 @@ export type Connection =
 /** A PostgreSQL to keep the records in, and who is responsible that it runs. */
 export type Database = {
   readonly connection: Connection;
+  /** The same server, for what is read for whoever asks. */
+  readonly reading: Connection;
   /** For a person, without secrets. */
   readonly description: string;
   /** Makes sure that it runs, where that is ours to do. Called before each reconnection. */
   ensure(): Promise<void>;
-  /** Stops the server, where it is ours. */
-  stop(): Promise<void>;
-  /** Stops it if this process started it, and leaves it running for others if not. */
+  /**
+   * Keeps an archive from now on, where that is ours to do and was asked for.
+   * @param onTrouble told once when it does not archive, and null when it does again
+   */
+  startArchive(onTrouble: (reason: string | null) => void): void;
+  /** This process needs it no more: where it is ours, it ends with the last that does. */
   leave(): Promise<void>;
 };
+
+/** A PostgreSQL of somebody else's, who looks after it. */
+export function databaseAt(databaseUrl: string): Database {
+  const { urls } = serversOf(databaseUrl) ?? { urls: [databaseUrl] };
+  const places = urls.map((url) => `${new URL(url).hostname}:${placeOf(url).port}`).join(", ");
+  const { pathname } = new URL(urls[0] ?? "");
+  return {
+    connection: { url: databaseUrl },
+    reading: { url: databaseUrl },
+    description: `PostgreSQL at ${places}${pathname}`,
+    ensure: () => Promise.resolve(),
+    startArchive: () => {},
+    leave: () => Promise.resolve(),
+  };
+}
 
 /** A condition that the operator has to mend; the message says what and how. */
 export class DatabaseError extends Error {}
 
 const serverVersionMin = 150_000;
 const connectTimeoutSeconds = 5;
+/** How long after a connection could not be made it is tried again. */
+const reconnectSeconds = 0.25;
+/** How long a server may take to say whether it is the primary, where there are several. */
+const searchMaxSeconds = 2;
+/** What the leader asks beside the journal is waited for this long. */
+const poolAnswerMaxMs = 15_000;
+/** What somebody asks who waits: their connection is not closed before eight seconds. */
+const askingAnswerMaxMs = 7_500;
+/** What is read may take PostgreSQL longer, where it is told so: see `store/audit.ts`. */
+const readingAnswerMaxMs = 65_000;
 /** How long a server that refuses connections is waited for at the start. */
 const refusedWaitMaxMs = 20_000;
 /** How long a server that says it is starting up is waited for. */
 const startingWaitMaxMs = 10 * 60_000;
 const retryIntervalMs = 250;
-/** Connections for everything but the journal; `transactionsMax` more while transactions run. */
-const poolConnectionsMax = 8;
+/**
+ * Connections for what the leader reads and writes, beside the journal's; those of each pool for
+ * somebody who waits, and `transactionsMax` more while transactions run; and those for what is read
+ * for whoever asks.
+ */
+const poolConnectionsMax = 4;
+const askingConnectionsMax = 3;
+const readingConnectionsMax = 4;
+/**
+ * What PostgreSQL spends on one statement for somebody who waits, ms; then it ends it, and they are
+ * told, before their connection is closed.
+ */
+export const readMaxMs = 7_000;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
 export function connect(
   connection: Connection,
-  options: Options<Record<string, PostgresType>> = {},
+  options: Options<Record<string, PostgresType>> & {
+    /** Told of what is listened to on its connections. */
+    readonly onnotify?: (channel: string) => void;
+    /** Makes the connections' sockets. */
+    readonly socket?: Sockets["open"];
+  } = {},
 ): Sql {
   const common: Options<Record<string, PostgresType>> = {
     connect_timeout: connectTimeoutSeconds,
+    // The driver's own waits longer each time, up to twenty seconds.
+    backoff: () => reconnectSeconds,
     fetch_types: false,
     onnotice: () => {},
     ...options,
     connection: { application_name: "stampede", ...options.connection },
   };
-  return "url" in connection
-    ? postgres(connection.url, { ...common, ...ipv6Host(connection.url) })
-    : postgres({ ...connection, ...common });
+  if (!("url" in connection)) return postgres({ ...connection, ...common });
+  const [first = connection.url] = serversOf(connection.url)?.urls ?? [];
+  const locate = locatorOf(connection);
+  const located = locate === null ? {} : { socket: new Sockets(locate).open };
+  return postgres(first, { ...located, ...common, ...ipv6Host(first) });
 }
 
 /** The driver takes an IPv6 address apart at its colons, unless it is in a list. */
 function ipv6Host(url: string): object {
-  const { hostname, port } = new URL(url);
-  if (!hostname.startsWith("[")) return {};
-  return { host: [hostname.slice(1, -1)], port: [Number(port || 5432)] };
+  if (!new URL(url).hostname.startsWith("[")) return {};
+  const { host, port } = placeOf(url);
+  return { host: [host], port: [port] };
 }
 
-/** The cold paths' pool; its transactions have connections of their own. */
-export function openPool(connection: Connection): Sql {
-  const pool = connect(connection, { max: poolConnectionsMax, idle_timeout: 60 });
-  pool.begin = transactions((onclose) =>
-    connect(connection, { max: 1, max_lifetime: null, idle_timeout: 0, onclose }),
+/** What says which server is the primary just now; null where there is only one. */
+function locatorOf(connection: Connection): (() => Promise<Place>) | null {
+  const servers = "url" in connection ? serversOf(connection.url) : null;
+  if (servers?.isSearched !== true) return null;
+  const { urls } = servers;
+  return async () => {
+    try {
+      return await primaryAmong(urls.map((url) => askPrimary(url)));
+    } catch (error) {
+      throw noPrimary(error instanceof AggregateError ? error.errors : [error], urls);
+    }
+  };
+}
+
+/** @throws Error when it is none */
+async function askPrimary(url: string): Promise<Found> {
+  const sql = connect({ url }, { max: 1, connect_timeout: searchMaxSeconds });
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(silence(searchMaxSeconds * 1000)),
+    searchMaxSeconds * 1000,
   );
-  return pool;
+  try {
+    // The first digits of a file's name are the timeline.
+    const asked = sql<{ file: string | null }[]>`
+      select case when not pg_is_in_recovery()
+                   and current_setting('default_transaction_read_only') = 'off'
+                  then pg_walfile_name(pg_current_wal_lsn()) end as file`;
+    const [row] = await Promise.race([asked, late.promise]);
+    if (row?.file == null) throw away("CONNECTION_READ_ONLY", "it cannot be written to");
+    return { ...placeOf(url), timeline: Number.parseInt(row.file.slice(0, 8), 16) };
+  } finally {
+    clearTimeout(timer);
+    await sql.end({ timeout: 0 });
+  }
+}
+
+/** Of several reasons the one that somebody has to mend. */
+function noPrimary(reasons: readonly unknown[], urls: readonly string[]): unknown {
+  const told = reasons.find((reason) => !isAway(reason));
+  if (told !== undefined) return told;
+  const each = urls.map((url, index) => {
+    const { host, port } = placeOf(url);
+    return `${host}:${port}: ${messageOf(reasons[index])}`;
+  });
+  return away("CONNECTION_NO_PRIMARY", `there is no primary (${each.join("; ")})`);
+}
+
+const away = (code: string, message: string): Error => Object.assign(new Error(message), { code });
+
+/** A pool, and a way to throw its connections away when PostgreSQL has fallen silent. */
+type Pool = Sql & { readonly drop: (reason: Error) => void };
+
+/**
+ * The cold paths' pool; its transactions have connections of their own.
+ * @param answerMaxMs how long a query, or a page of one, is waited for
+ */
+export const openPool = (connection: Connection, answerMaxMs = poolAnswerMaxMs): Pool =>
+  pooled(connection, answerMaxMs, { max: poolConnectionsMax });
+
+/**
+ * A pool for somebody who waits: by which it is found out who asks, for what they change, and for what
+ * is looked up for them. A statement that takes longer than `readMaxMs` is ended, as below; and nothing
+ * else waits for those that do.
+ */
+export const openAsking = (connection: Connection): Pool =>
+  pooled(connection, askingAnswerMaxMs, {
+    max: askingConnectionsMax,
+    connection: { statement_timeout: readMaxMs },
+  });
+
+/**
+ * The pool for what is read for whoever asks: nothing can be changed by it, and a statement that
+ * takes longer than `readMaxMs` is ended: see `isTooSlow`.
+ */
+export const openReading = (connection: Connection): Pool =>
+  pooled(connection, readingAnswerMaxMs, {
+    max: readingConnectionsMax,
+    connection: { statement_timeout: readMaxMs, default_transaction_read_only: true },
+  });
+
+type PoolOptions = NonNullable<Parameters<typeof connect>[1]>;
+
+function pooled(connection: Connection, answerMaxMs: number, options: PoolOptions): Pool {
+  const sockets = new Sockets(locatorOf(connection));
+  const socket = sockets.open;
+  const pool = connect(connection, { ...options, idle_timeout: 60, socket });
+  pool.begin = transactions(
+    (onclose) => {
+      const one = { max: 1, max_lifetime: null, idle_timeout: 0, onclose, socket };
+      return connect(connection, { ...options, ...one });
+    },
+    (tx) => withDeadline(tx, answerMaxMs, sockets),
+    answerMaxMs,
+  );
+  const drop = (reason: Error): void => sockets.drop(reason);
+  return Object.assign(withDeadline(pool, answerMaxMs, sockets), { drop });
 }
 
 /**
@@ -155,6 +297,9 @@ const busyCodes: ReadonlySet<string> = new Set([
  */
 export const isAway = (error: unknown): boolean =>
   /^(?:08|53|57P|CONNECTION_|CONNECT_TIMEOUT$|ECONN|EPIPE$|ENOENT$)/.test(errorCode(error));
+
+/** Whether PostgreSQL has ended a statement, because it took longer than it may. */
+export const isTooSlow = (error: unknown): boolean => errorCode(error) === "57014";
 
 function waitMaxMs(error: unknown): number {
   const code = errorCode(error);

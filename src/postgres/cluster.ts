@@ -1,6 +1,6 @@
 /**
  * The data of the server, `pgdata/` below the data folder, and what goes with it: the password of
- * its one user, and its settings.
+ * its superuser, and its settings.
  *
  * The cluster is there whole or not at all: initdb writes it under another name, with everything
  * synced to disk, and a rename makes it real. An initdb that was cut short, or still runs after its
@@ -21,9 +21,8 @@ import { randomBytes } from "node:crypto";
 import { type Account, giveTo, spawnAs } from "./account.ts";
 import { EmbeddedError } from "./error.ts";
 import { sync, writeWhole } from "./durable.ts";
+import { superuser } from "./roles.ts";
 import type { ServerLog } from "./server-log.ts";
-
-export const superuser = "stampede";
 
 const majorVersion = "18";
 const unfinished = /^pgdata\.[0-9a-f]+\.unfinished$/;
@@ -39,7 +38,8 @@ const settings = `# Stampede writes this file at every start.
 # To change a setting, use ALTER SYSTEM: it wins over this file.
 
 listen_addresses = ''
-max_connections = 50
+# Seven processes of this program at most on one machine: see FRONTS.
+max_connections = 150
 
 # A server that nobody replicates from: the least a log can hold.
 wal_level = minimal
@@ -78,7 +78,7 @@ export function clusterIn(dataDir: string, account: Account, log: ServerLog): Cl
     pgdata,
     async prepare(initdb) {
       if (isEmpty(pgdata)) await initialise(dataDir, pgdata, account, log, initdb);
-      checkUsable(pgdata, account);
+      checkUsable(dataDir, pgdata, account);
     },
     writeSettings() {
       const path = join(dataDir, "postgres.conf");
@@ -88,7 +88,7 @@ export function clusterIn(dataDir: string, account: Account, log: ServerLog): Cl
   };
 }
 
-/** Reads the password of the superuser; makes one when there is no cluster yet that has another. */
+/** Reads the password of the superuser, from which the others follow; makes one when there is no cluster yet that has another. */
 export function superuserPassword(dataDir: string, account: Account): string {
   const path = join(dataDir, "password");
   if (existsSync(path)) return readFileSync(path, "utf8").trim();
@@ -156,7 +156,7 @@ function removeUnfinished(dataDir: string): void {
   }
 }
 
-function checkUsable(pgdata: string, account: Account): void {
+function checkUsable(dataDir: string, pgdata: string, account: Account): void {
   const version = join(pgdata, "PG_VERSION");
   if (!existsSync(version)) {
     throw new EmbeddedError(
@@ -165,8 +165,14 @@ function checkUsable(pgdata: string, account: Account): void {
   }
   const found = readFileSync(version, "utf8").trim();
   if (found !== majorVersion) {
+    const next = `${dataDir}-${majorVersion}`;
     throw new EmbeddedError(
-      `${pgdata} was made by PostgreSQL ${found}; this program carries ${majorVersion}: dump it with the program that made it (or pg_dumpall ${found}) and load it into a new folder, or point STAMPEDE_DATA at another folder.`,
+      `${pgdata} was made by PostgreSQL ${found}; this program carries ${majorVersion}. With the Stampede that made it, run:
+  STAMPEDE_DATA='${dataDir}' stampede backup stampede.backup
+and with this one:
+  STAMPEDE_DATA='${next}' stampede restore stampede.backup
+  STAMPEDE_DATA='${next}' stampede verify
+Then start it with STAMPEDE_DATA='${next}'. The data here stay as they are.`,
     );
   }
   const owner = statSync(pgdata).uid;

@@ -1,9 +1,10 @@
 /**
  * Talking to the embedded server for the first time: whether it answers, whether the password is the
- * right one, and the database itself, which is made when it is not there.
+ * right one, the roles, and the database itself, which is made when it is not there.
  */
-import postgres from "postgres";
+import postgres, { type Sql } from "postgres";
 import { EmbeddedError } from "./error.ts";
+import { handOver, makeRoles, passwordOf, seller, superuser } from "./roles.ts";
 
 export type Connection = {
   readonly host: string;
@@ -43,26 +44,57 @@ export async function answers(socketPath: string): Promise<boolean> {
   return answered;
 }
 
-/** Logs in once. Afterwards the database is there. */
-export async function openDatabase(connection: Connection): Promise<void> {
-  const sql = postgres({
-    ...connection,
+/**
+ * Logs in as the superuser. Afterwards the roles and the database are there, and all that is in it
+ * is the seller's.
+ * @param stored the password in the data folder
+ */
+export async function openDatabase(
+  { database, ...where }: Omit<Connection, "username" | "password">,
+  stored: string,
+): Promise<void> {
+  try {
     // The one that initdb makes; ours would be refused the first time, and the log say FATAL.
-    database: "postgres",
+    await asSuperuser({ ...where, database: "postgres" }, stored, async (sql) => {
+      await makeRoles(sql, stored);
+      const [found] = await sql<{ owner: string }[]>`
+        select pg_get_userbyid(datdba) as owner from pg_database where datname = ${database}`;
+      const [name, owner] = [sql(database), sql(seller)];
+      if (found === undefined) await sql`create database ${name} owner ${owner}`;
+      else if (found.owner !== seller) await sql`alter database ${name} owner to ${owner}`;
+    });
+    await asSuperuser({ ...where, database }, stored, handOver);
+  } catch (error) {
+    if (!(error instanceof postgres.PostgresError) || error.code !== wrongPassword) throw error;
+    throw new EmbeddedError(
+      `The PostgreSQL on ${where.path} does not take the password in the data folder: put back the password file that belongs to this data.`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Does something in one session of the superuser's.
+ * @param stored the password in the data folder
+ */
+export async function asSuperuser(
+  to: Omit<Connection, "username" | "password">,
+  stored: string,
+  work: (sql: Sql) => Promise<void>,
+): Promise<void> {
+  const sql = postgres({
+    ...to,
+    username: superuser,
+    password: passwordOf(superuser, stored),
     max: 1,
+    max_lifetime: null,
+    idle_timeout: 0,
     connect_timeout: connectSecondsMax,
     fetch_types: false,
     onnotice() {},
   });
   try {
-    const found = await sql`select from pg_database where datname = ${connection.database}`;
-    if (found.length === 0) await sql`create database ${sql(connection.database)}`;
-  } catch (error) {
-    if (!(error instanceof postgres.PostgresError) || error.code !== wrongPassword) throw error;
-    throw new EmbeddedError(
-      `The PostgreSQL on ${connection.path} does not take the password in the data folder: put back the password file that belongs to this data.`,
-      { cause: error },
-    );
+    await work(sql);
   } finally {
     await sql.end({ timeout: 1 });
   }

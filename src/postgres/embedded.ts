@@ -7,20 +7,21 @@
  *   password                     its superuser's, 0600
  *   run/                         its Unix socket, 0700       (embedded/folders.ts)
  *   postgres.log                 what it prints, bounded     (embedded/server-log.ts)
- *   lock                         who may start or stop it    (embedded/lock.ts)
+ *   lock, users                  who may start or stop it, and who uses it  (embedded/lock.ts)
  *
  * It listens on the socket only. Any number of processes may share a folder: the first one starts the
  * server, the others find it running and use it, and so does the next start after a `kill -9`, since
- * the server outlives the process that started it. Whoever stops it, stops it for all; the others
- * start it again by {@link EmbeddedServer.ensure}.
+ * the server outlives the process that started it. It ends with the last that uses it, whoever
+ * started it; one that was killed uses it no more.
  *
  * Fails with an {@link EmbeddedError} for everything an operator can mend.
  */
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Account, serverAccount, spawnAs } from "./account.ts";
-import { type Cluster, clusterIn, superuser, superuserPassword } from "./cluster.ts";
-import { type Connection, answers, openDatabase } from "./database.ts";
+import { Archive, archiveFor, archiveSettings, makeArchive, noteGap } from "./archive.ts";
+import { type Cluster, clusterIn, superuserPassword } from "./cluster.ts";
+import { type Connection, answers, asSuperuser, openDatabase } from "./database.ts";
 import { EmbeddedError, mendable } from "./error.ts";
 import {
   makeDataFolder,
@@ -31,10 +32,11 @@ import {
   socketFile,
   socketPort,
 } from "./folders.ts";
-import { type Installation, installationIn } from "./installation.ts";
-import { underLock } from "./lock.ts";
+import { type Installation, installationIn, serverFiles } from "./installation.ts";
+import { underLock, User } from "./lock.ts";
 import { findPostmaster, removeStaleLockFiles, stopPostmaster } from "./postmaster.ts";
 import { poll } from "./poll.ts";
+import { passwordOf, reader, seller } from "./roles.ts";
 import { type ServerLog, serverLogIn } from "./server-log.ts";
 
 export { EmbeddedError } from "./error.ts";
@@ -42,13 +44,18 @@ export { EmbeddedError } from "./error.ts";
 export type EmbeddedServer = {
   /** For postgres.js. `host` is the folder of the socket, as libpq takes it; `path` is the socket. */
   readonly connection: Connection;
+  /** The same for reading alone. */
+  readonly reading: Connection;
   /** For a human: `embedded PostgreSQL 18.4 in /srv/stampede-data`. */
   readonly description: string;
   /** Starts the server when it does not run. To be called before each new connection. */
   ensure(): Promise<void>;
-  /** Stops the server; resolves when it is gone. Idempotent, and final for this object. */
-  stop(): Promise<void>;
-  /** Stops the server if this object started it; one that ran before is left running. */
+  /** As in `Database`. */
+  startArchive(onTrouble: (reason: string | null) => void): void;
+  /**
+   * Uses the server no more. Stops it when nobody else does, and resolves when it is gone.
+   * Idempotent, and final for this object.
+   */
   leave(): Promise<void>;
 };
 
@@ -68,18 +75,32 @@ const logCheckEveryMs = 60_000;
  */
 const inUse = /shared memory block .* is still in use|lock file .* already exists/;
 
+/** Where the server archives to, BACKUP_DIR, and of how long any moment, ms, can be restored. */
+type Archiving = { readonly backupDir: string; readonly keepMs: number };
+
 export async function startEmbedded(options: {
   dataDir: string;
+  /** Without it the server is left as it is in that. */
+  archiving?: Archiving | undefined;
+  /** Settings of this start alone. */
+  settings?: Readonly<Record<string, string>>;
   /** Takes progress lines for a human: one at the first start, some during a long recovery. */
   log: (line: string) => void;
 }): Promise<EmbeddedServer> {
+  serverFiles();
   const dataDir = resolve(options.dataDir);
   refuseUnquotable(dataDir);
   return await mendable(dataDir, async () => {
     const account = serverAccount(dataDir, join(dataDir, "pgdata"));
     const owner = makeDataFolder(dataDir, account);
-    const server = new Server(realpathSync(dataDir), account, owner, options.log);
-    await server.ensure();
+    const server = new Server(realpathSync(dataDir), account, owner, options);
+    try {
+      await server.ensure();
+    } catch (error) {
+      // What went wrong first is what is told.
+      await server.leave().catch(() => {});
+      throw error;
+    }
     server.boundLog();
     return server;
   });
@@ -96,57 +117,91 @@ class Server implements EmbeddedServer {
   readonly #installation: Installation;
   readonly #cluster: Cluster;
   readonly #serverLog: ServerLog;
+  readonly #user: User;
+  readonly #archiving: Archiving | undefined;
+  readonly #settings: Readonly<Record<string, string>>;
+  #archive: Archive | undefined;
   #logCheck: Timer | undefined;
   #socketFolder = "";
   #password = "";
-  #stopped = false;
-  #started = false;
+  #hasLeft = false;
 
-  constructor(dataDir: string, account: Account, owner: Account, say: (line: string) => void) {
+  constructor(
+    dataDir: string,
+    account: Account,
+    owner: Account,
+    { archiving, settings = {}, log }: Omit<Parameters<typeof startEmbedded>[0], "dataDir">,
+  ) {
     this.#dataDir = dataDir;
     this.#account = account;
     this.#owner = owner;
-    this.#say = say;
+    this.#say = log;
+    this.#archiving = archiving;
+    this.#settings = settings;
     this.#installation = installationIn(dataDir);
     this.#serverLog = serverLogIn(dataDir, owner);
     this.#cluster = clusterIn(dataDir, account, this.#serverLog);
+    this.#user = new User(join(dataDir, "users"), owner);
     this.description = `embedded PostgreSQL ${this.#installation.version} in ${dataDir}`;
   }
 
-  /** Keeps the server's log within its bound, until the server is stopped. */
+  /** Keeps the server's log within its bound, for as long as it is used. */
   boundLog(): void {
     this.#logCheck = setInterval(() => this.#serverLog.bound(), logCheckEveryMs);
     this.#logCheck.unref();
   }
 
   get connection(): Connection {
+    return this.#as(seller);
+  }
+
+  get reading(): Connection {
+    return this.#as(reader);
+  }
+
+  #as(username: string): Connection {
     return {
       host: this.#socketFolder,
       port: socketPort,
       path: socketFile(this.#socketFolder),
-      username: superuser,
-      password: this.#password,
+      username,
+      password: passwordOf(username, this.#password),
       database,
     };
   }
 
   async ensure(): Promise<void> {
-    this.#refuseWhenStopped();
+    this.#refuseWhenLeft();
     if (await this.#serves()) return;
     await mendable(this.#dataDir, () => this.#locked(() => this.#startOrAdopt()));
   }
 
-  async stop(): Promise<void> {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    clearInterval(this.#logCheck);
-    await mendable(this.#dataDir, () => this.#locked(() => this.#end()));
+  startArchive(onTrouble: (reason: string | null) => void): void {
+    if (this.#archiving === undefined) return;
+    const { pgdata } = this.#cluster;
+    const { backupDir, keepMs } = this.#archiving;
+    this.#archive = new Archive({
+      archive: archiveFor(backupDir, pgdata),
+      keepMs,
+      pgdata,
+      passwordFile: join(this.#dataDir, "password"),
+      asSuperuser: (work) => asSuperuser(this.connection, this.#password, work),
+      onTrouble,
+    });
+    this.#archive.start();
   }
 
   async leave(): Promise<void> {
-    if (this.#started) await this.stop();
-    this.#stopped = true;
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    await this.#archive?.stop();
     clearInterval(this.#logCheck);
+    if (!this.#user.isHere) return;
+    await mendable(this.#dataDir, () =>
+      this.#locked(async () => {
+        if (this.#user.go()) await this.#end();
+      }),
+    );
   }
 
   async #end(): Promise<void> {
@@ -172,35 +227,43 @@ class Server implements EmbeddedServer {
     return !existsSync(this.connection.path);
   }
 
-  #refuseWhenStopped(): void {
-    if (this.#stopped) throw new EmbeddedError("The embedded PostgreSQL has been stopped.");
+  /** Whether the server was started last with the archive that is asked for, if one is. */
+  #archivesAsAsked(): boolean {
+    const settings = Object.entries(this.#archiveSettings());
+    const noted = join(this.#cluster.pgdata, "postmaster.opts");
+    if (settings.length === 0 || !existsSync(noted)) return true;
+    const options = readFileSync(noted, "utf8");
+    return settings.every(([name, value]) => options.includes(`"${name}=${value}"`));
+  }
+
+  #archiveSettings(): Readonly<Record<string, string>> {
+    if (this.#archiving === undefined) return {};
+    return archiveSettings(archiveFor(this.#archiving.backupDir, this.#cluster.pgdata));
+  }
+
+  #refuseWhenLeft(): void {
+    if (this.#hasLeft) throw new EmbeddedError("The embedded PostgreSQL is used here no more.");
   }
 
   /** Under the lock. Afterwards the server accepts connections, and the database is there. */
   async #startOrAdopt(): Promise<void> {
     // While we waited for the lock.
-    this.#refuseWhenStopped();
+    this.#refuseWhenLeft();
+    this.#user.come();
     this.#socketFolder = makeSocketFolder(this.#dataDir, this.#account, this.#owner);
     this.#password = superuserPassword(this.#dataDir, this.#account);
     const running = await this.#settled();
-    const isCutOff = running !== undefined && this.#isCutOff();
-    if (isCutOff) await stopPostmaster(this.#cluster.pgdata, this.#serverLog.path);
-    const adopted = isCutOff ? undefined : running;
+    const isOfNoUse = running !== undefined && (this.#isCutOff() || !this.#archivesAsAsked());
+    if (isOfNoUse) await stopPostmaster(this.#cluster.pgdata, this.#serverLog.path);
+    const adopted = isOfNoUse ? undefined : running;
     if (adopted !== undefined) {
       this.#say(`Using the PostgreSQL that already runs in ${this.#dataDir} (pid ${adopted})`);
-      await openDatabase(this.connection);
+      await openDatabase(this.connection, this.#password);
       return;
     }
     await this.#prepare();
     await this.#start();
-    this.#started = true;
-    try {
-      await openDatabase(this.connection);
-    } catch (error) {
-      // Nobody would know of the server.
-      await this.#end();
-      throw error;
-    }
+    await openDatabase(this.connection, this.#password);
   }
 
   /** A server that was killed is seen as gone a moment before its socket is closed. */
@@ -224,6 +287,11 @@ class Server implements EmbeddedServer {
     await this.#installation.prepare();
     await this.#cluster.prepare(this.#installation.initdb);
     this.#cluster.writeSettings();
+    if (this.#archiving !== undefined) {
+      const archive = archiveFor(this.#archiving.backupDir, this.#cluster.pgdata);
+      makeArchive(archive, this.#account);
+      if (!this.#archivesAsAsked()) noteGap(archive);
+    }
     this.#serverLog.bound();
   }
 
@@ -258,6 +326,8 @@ class Server implements EmbeddedServer {
       fsync: "on",
       full_page_writes: "on",
       synchronous_commit: "on",
+      ...this.#archiveSettings(),
+      ...this.#settings,
     };
     const settings = Object.entries(always).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     return [this.#installation.postgres, "-D", this.#cluster.pgdata, ...settings];

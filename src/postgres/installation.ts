@@ -33,7 +33,7 @@ export type Installation = {
 };
 
 export function installationIn(dataDir: string): Installation {
-  const source = packed ?? packageDistribution();
+  const source = serverFiles();
   const hash = new Bun.CryptoHasher("sha256").update(source.id).digest("hex").slice(0, 8);
   const name = `postgres-${source.version}-${hash}`;
   const folder = join(dataDir, name);
@@ -49,6 +49,15 @@ export function installationIn(dataDir: string): Installation {
       if (!existsSync(folder)) await unpack(source, folder);
     },
   };
+}
+
+/** @throws EmbeddedError where this program brings no server */
+export function serverFiles(): Packed | Distribution {
+  if (packed === "source") return packageDistribution();
+  if (packed !== "lean") return packed;
+  throw new EmbeddedError(
+    "This executable is the lean one, without a PostgreSQL: set DATABASE_URL to a PostgreSQL 15 or later, or take the other one.",
+  );
 }
 
 function removeIfOurs(folder: string): void {

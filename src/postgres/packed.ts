@@ -10,4 +10,5 @@ export type Packed = {
   readonly id: string;
 };
 
-export const packed: Packed | undefined = undefined;
+/** `source` when the program runs from source, `lean` in an executable that brings no PostgreSQL. */
+export const packed: Packed | "source" | "lean" = "source";

@@ -28,10 +28,10 @@ export function findPostmaster(pgdata: string): Postmaster | undefined {
   if (!Number.isInteger(pid) || pid <= 0 || !servesFolder(pid, pgdata)) return undefined;
   switch (lines[7]?.trim()) {
     case "ready":
-    case "standby":
       return { pid, state: "ready" };
     case "stopping":
       return { pid, state: "stopping" };
+    // Also "standby": one that reads an archive's log, and lets nobody in until it has.
     default:
       return { pid, state: "starting" };
   }

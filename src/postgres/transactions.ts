@@ -17,8 +17,16 @@ export const transactionsWaitingMax = 64;
 
 type Work<T> = (sql: TransactionSql) => T | Promise<T>;
 
-/** @param open a client for one connection, which tells at once when that has closed */
-export function transactions(open: (onclose: () => void) => Sql): Sql["begin"] {
+/**
+ * @param open a client for one connection, which tells at once when that has closed
+ * @param watch the same client, whose queries have a deadline
+ * @param answerMaxMs how long a beginning and a commit have, ms
+ */
+export function transactions(
+  open: (onclose: () => void) => Sql,
+  watch: (sql: TransactionSql) => TransactionSql,
+  answerMaxMs: number,
+): Sql["begin"] {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async <T>(modeOrWork: string | Work<T>, workInMode?: Work<T>) => {
@@ -33,9 +41,21 @@ export function transactions(open: (onclose: () => void) => Sql): Sql["begin"] {
     const sql = open(() => {
       connection.isLost = true;
     });
+    const giveUp = (): void => void sql.end({ timeout: 0 });
+    let deadline = setTimeout(giveUp, answerMaxMs);
+    const connected = whileConnected<T>(connection, (tx) => work(watch(tx)));
+    const done = async (tx: TransactionSql): Promise<T> => {
+      clearTimeout(deadline);
+      try {
+        return await connected(tx);
+      } finally {
+        deadline = setTimeout(giveUp, answerMaxMs);
+      }
+    };
     try {
-      return await sql.begin(mode, whileConnected(connection, work));
+      return await sql.begin(mode, done);
     } finally {
+      clearTimeout(deadline);
       await sql.end({ timeout: 0 });
       // Whoever waits takes the place over, so that nobody new slips in between.
       const next = waiting.shift();

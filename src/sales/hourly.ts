@@ -8,7 +8,10 @@ import type { Writer } from "../engine/writer.ts";
 import type { Records } from "../store/records.ts";
 import type { Item, NewSale } from "../store/sales.ts";
 import { itemNames, itemPriceCents, pictureSeed } from "../art/names.ts";
+import type { Sale } from "../ledger/sale.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { AnnouncedQueue, NewSeed } from "./draws.ts";
+import { changeSale } from "./product-sales.ts";
 import { Calendar, type Schedule, type Window } from "./schedule.ts";
 
 export type HourlySaleTerms = {
@@ -16,6 +19,8 @@ export type HourlySaleTerms = {
   readonly unitsPerItem: number;
   readonly perUserLimit: number;
   readonly reservationTtlMs: number;
+  /** Without, everybody gets in at once. */
+  readonly queue?: AnnouncedQueue | undefined;
 };
 
 /** The next sale is made this long before it opens, or half way through a shorter one. */
@@ -29,25 +34,73 @@ export class HourlySales {
   readonly #catalogue: Catalogue;
   readonly #calendar: Calendar;
   readonly #terms: HourlySaleTerms;
+  readonly #newSeed: NewSeed;
 
   constructor(
     records: Records,
     writer: Writer,
     catalogue: Catalogue,
-    options: { readonly schedule: Schedule; readonly terms: HourlySaleTerms },
+    options: {
+      readonly schedule: Schedule;
+      readonly terms: HourlySaleTerms;
+      readonly newSeed: NewSeed;
+    },
   ) {
     this.#records = records;
     this.#writer = writer;
     this.#catalogue = catalogue;
     this.#calendar = new Calendar(options.schedule);
     this.#terms = options.terms;
+    this.#newSeed = options.newSeed;
   }
 
-  /** Brings everything up to date with the clock; to be called about once a second. */
+  /**
+   * Brings everything up to date with the clock; to be called about once a second.
+   *
+   * Whatever the schedule was when a sale was announced: what is open lasts until the next one opens,
+   * unless somebody has moved its end or ended it; of those that are coming there is the next alone.
+   */
   async tick(now: number): Promise<void> {
     const { present, next } = this.#calendar.at(now);
-    if (present !== null) await this.#ensure(present);
+    const open = await this.#adjust(now, next);
+    if (present !== null && !open) await this.#ensure(present);
     if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next);
+  }
+
+  /** What is there by another schedule gets its place in this one. @returns whether one is open */
+  async #adjust(now: number, next: Window | null): Promise<boolean> {
+    const sales = await this.#writer.read((view) =>
+      view.sales().filter(({ kind, closed }) => kind === "hourly" && !closed),
+    );
+    const open = sales
+      .filter(({ startsAt, endsAt }) => startsAt <= now && now < endsAt)
+      .toSorted((a, b) => b.startsAt - a.startsAt);
+    const [current, ...others] = open;
+    for (const { id } of others) await this.#change(id, "now");
+    if (current !== undefined && next !== null) await this.#lastUntil(current, next.startsAt);
+    for (const { id, startsAt, endsAt } of sales) {
+      if (startsAt <= now) continue;
+      if (startsAt !== next?.startsAt) await this.#withdraw(id);
+      else if (endsAt !== next.endsAt) await this.#change(id, next.endsAt);
+    }
+    return current !== undefined;
+  }
+
+  async #lastUntil({ id, endsAt }: Sale, until: number): Promise<void> {
+    if (endsAt === until) return;
+    const isByHand = this.#catalogue.held(id)?.stored.endByHand ?? true;
+    if (endsAt > until || !isByHand) await this.#change(id, until);
+  }
+
+  /** What cannot be changed stays as it is: it has been had something of. */
+  async #change(saleId: number, endsAt: number | "now"): Promise<void> {
+    const change = { saleId, opens: false, endsAt, title: null, by: null };
+    await changeSale(this.#writer, this.#catalogue, change);
+  }
+
+  async #withdraw(saleId: number): Promise<void> {
+    const { word } = await this.#writer.submit({ kind: "withdraw", saleId, by: null });
+    if (word === "withdrawn") this.#catalogue.changed(saleId, false);
   }
 
   async #ensure(window: Window): Promise<void> {
@@ -59,7 +112,7 @@ export class HourlySales {
     if (isHeld) return;
     const id =
       (await this.#records.findHourly(startsAt)) ??
-      (await this.#records.storeSale(await announce(window, this.#terms), seq));
+      (await this.#records.storeSale(await announce(window, this.#terms, this.#newSeed), seq));
     const [stored] = await this.#records.loadSales([id]);
     if (stored === undefined) throw new Error(`sale ${id} was stored and cannot be found`);
     await this.#writer.maintain((ledger) => {
@@ -75,7 +128,11 @@ function preparesAt(next: Window, present: Window | null): number {
 }
 
 /** Makes the catalogue of the sale of a window, a little in each turn of the event loop. */
-async function announce(window: Window, terms: HourlySaleTerms): Promise<NewSale> {
+async function announce(
+  window: Window,
+  terms: HourlySaleTerms,
+  newSeed: NewSeed,
+): Promise<NewSale> {
   // The minute is a number of the sale that every process agrees on.
   const saleSeed = Math.floor(window.startsAt / 60_000);
   const items: Item[] = [];
@@ -98,6 +155,7 @@ async function announce(window: Window, terms: HourlySaleTerms): Promise<NewSale
     endsAt: window.endsAt,
     perUserLimit: terms.perUserLimit,
     reservationTtlMs: terms.reservationTtlMs,
+    ...(terms.queue === undefined ? {} : { queue: { ...terms.queue, seed: newSeed() } }),
     items,
   };
 }

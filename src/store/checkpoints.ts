@@ -4,7 +4,7 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
-import type { Checkpoint, OpenReservation } from "../ledger/restore.ts";
+import type { Checkpoint, OpenReservation } from "../ledger/recorded.ts";
 
 /** Reservations written between two turns of the event loop. */
 const reservationsPerTurn = 2_000;
@@ -46,6 +46,53 @@ async function writeOpen(open: readonly OpenReservation[]): Promise<string> {
   return `[${lines.join(",")}]`;
 }
 
+const storedActive = z.array(z.tuple([z.int(), z.number()]));
+
+/** @throws Error when it is no list of tickets and times */
+export const parseActive = (text: string): Checkpoint["active"] =>
+  storedActive.parse(JSON.parse(text));
+
+/** A line of a waiting list; item 0 is any. */
+const storedLine = z.tuple([
+  z.enum(["account", "customer"]),
+  z.string(),
+  z.int(),
+  z.int(),
+  z.int(),
+  z.int(),
+  z.int(),
+  z.tuple([z.string(), z.int()]).nullable(),
+]);
+
+const writeWaiting = (lines: Checkpoint["waiting"]): string =>
+  JSON.stringify(
+    lines.map(({ buyer, item, seq, joinedAt, place, lapses, offer }) => [
+      buyer.kind,
+      buyer.userId,
+      item === "any" ? 0 : item,
+      seq,
+      joinedAt,
+      place,
+      lapses,
+      offer === null ? null : [offer.code, offer.itemId],
+    ]),
+  );
+
+/** @throws Error when it is no list of those who wait */
+export const parseWaiting = (text: string): Checkpoint["waiting"] =>
+  z
+    .array(storedLine)
+    .parse(JSON.parse(text))
+    .map(([kind, userId, item, seq, joinedAt, place, lapses, offer]) => ({
+      buyer: { kind, userId },
+      item: item === 0 ? "any" : item,
+      seq,
+      joinedAt,
+      place,
+      lapses,
+      offer: offer === null ? null : { code: offer[0], itemId: offer[1] },
+    }));
+
 /** @throws Error when it is no list of reservations */
 export const parseOpen = (text: string): OpenReservation[] =>
   storedList
@@ -73,14 +120,18 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const { seq, sold, attempts, settled } = checkpoint;
   const open = await writeOpen(checkpoint.open);
+  const active = JSON.stringify(checkpoint.active);
+  const waiting = writeWaiting(checkpoint.waiting);
   // A leader that was deposed meanwhile says what was true, and is not heard after the next one.
   await sql`
     with tallied as (
       update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
       where id = ${saleId} and attempts_seq <= ${seq} and not settled
       returning id)
-    insert into checkpoints (sale_id, seq, sold, open)
-    select id, ${seq}::bigint, ${sold}::int, ${open}::text from tallied
+    insert into checkpoints (sale_id, seq, sold, open, active, waiting)
+    select id, ${seq}::bigint, ${sold}::int, ${open}::text, ${active}::text, ${waiting}::text
+    from tallied
     on conflict (sale_id) do update
-      set seq = excluded.seq, sold = excluded.sold, open = excluded.open`;
+      set seq = excluded.seq, sold = excluded.sold, open = excluded.open,
+          active = excluded.active, waiting = excluded.waiting`;
 }

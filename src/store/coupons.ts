@@ -2,9 +2,9 @@
 import { and, asc, count, eq, gt, lte, sql as fragment } from "drizzle-orm";
 import type { ISql, Sql } from "postgres";
 import { buyerId, type Buyer, type BuyerKind } from "../ledger/buyers.ts";
-import { claimKeysMax, type ClaimMade, type CouponFigures } from "../ledger/coupons.ts";
+import { claimKeysMax, type ClaimMade, type StoredCoupon } from "../ledger/coupons.ts";
 import { isoTime } from "../time.ts";
-import type { Db } from "./db.ts";
+import { prepared, type Db } from "./db.ts";
 import { claims as claimsTable, coupons as couponsTable } from "./schema.ts";
 
 /** How long the idempotency key of a claim is remembered over a restart. */
@@ -13,13 +13,14 @@ const claimKeyAgeMaxMs = 24 * 3_600_000;
 const pageRows = 10_000;
 
 /** Every coupon, in the order of their making, some at a time. */
-export async function* couponPages(sql: ISql): AsyncGenerator<CouponFigures[]> {
+export async function* couponPages(sql: ISql): AsyncGenerator<StoredCoupon[]> {
   const rows = sql<CouponRow[]>`
-    select id, name, amount, remaining_amount, created_at from coupons order by id`;
+    select id, name, amount, remaining_amount, created_at, starts_at, ends_at, disabled
+    from coupons order by id`;
   for await (const page of rows.cursor(pageRows)) yield page.map(storedCoupon);
 }
 
-type KeyedRow = CouponRow & {
+type KeyedRow = FiguresRow & {
   buyer: BuyerKind;
   user_id: string;
   key: string;
@@ -39,12 +40,49 @@ export async function keyedClaims(
     from claims k join coupons c on c.name = k.coupon_name
     where k.idempotency_key is not null and k.claimed_at > ${since}
     order by k.claimed_at desc, k.seq desc limit ${claimKeysMax}`;
-  return keyed.toReversed().map((row) => {
-    const coupon = storedCoupon(row);
-    const buyer = { kind: row.buyer, userId: row.user_id };
-    const claim = { coupon, buyer, ordinal: row.ordinal, at: row.claimed_at.getTime() };
-    return { key: row.key, claim };
-  });
+  return keyed.toReversed().map(keyedClaim);
+}
+
+function keyedClaim(row: KeyedRow): { key: string; claim: ClaimMade } {
+  const coupon = figures(row);
+  const buyer = { kind: row.buyer, userId: row.user_id };
+  const claim = { coupon, buyer, ordinal: row.ordinal, at: row.claimed_at.getTime() };
+  return { key: row.key, claim };
+}
+
+/**
+ * The coupons that were made, changed or claimed by attempts after `since`, and those claims with a
+ * key; and the names of those that were removed.
+ */
+export async function couponsSince(sql: ISql, since: number, upTo: number) {
+  // By the numbers of the attempts, which are the journal's primary key.
+  const coupons = await sql<CouponRow[]>`
+    select id, name, amount, remaining_amount, created_at, starts_at, ends_at, disabled
+    from coupons
+    where name in (
+      select coupon_name from attempts
+      where seq > ${since} and seq <= ${upTo}
+        and outcome in ('coupon_created', 'coupon_changed', 'claimed'))
+    order by id`;
+  const removed = await sql<{ name: string }[]>`
+    select distinct coupon_name as name from attempts a
+    where seq > ${since} and seq <= ${upTo} and outcome = 'coupon_removed'
+      and not exists (select from coupons c where c.name = a.coupon_name)
+    order by name`;
+  const keyed = await sql<KeyedRow[]>`
+    select k.buyer, k.user_id, k.idempotency_key as key, k.ordinal, k.claimed_at,
+           c.id, c.name, c.amount, c.remaining_amount, c.created_at
+    from attempts a
+      join claims k on k.coupon_name = a.coupon_name and k.buyer = a.buyer and k.user_id = a.user_id
+      join coupons c on c.name = k.coupon_name
+    where a.seq > ${since} and a.seq <= ${upTo} and a.outcome = 'claimed'
+      and k.idempotency_key is not null
+    order by k.claimed_at, k.seq`;
+  return {
+    coupons: coupons.map(storedCoupon),
+    removedCoupons: removed.map(({ name }) => name),
+    keyedClaims: keyed.map(keyedClaim),
+  };
 }
 
 /** When each buyer claimed a coupon (ms), by `buyerId`, in the order of their claims. */
@@ -62,21 +100,31 @@ export async function loadClaims(sql: Sql, name: string): Promise<ReadonlyMap<st
 }
 
 /** Coupons in the order of their making, after the one with the id `after`. */
-export async function listCoupons(db: Db, after: number, limit: number): Promise<CouponFigures[]> {
-  const found = await db
+export async function listCoupons(db: Db, after: number, limit: number): Promise<StoredCoupon[]> {
+  const found = await pageOfCoupons(db).execute({ after, limit });
+  return found.map(
+    ({ id, name, amount, remainingAmount, createdAt, startsAt, endsAt, disabled }) => ({
+      id,
+      name,
+      amount,
+      remaining: remainingAmount,
+      createdAt: createdAt.getTime(),
+      startsAt: startsAt?.getTime() ?? null,
+      endsAt: endsAt?.getTime() ?? null,
+      disabled,
+    }),
+  );
+}
+
+const pageOfCoupons = prepared((db) =>
+  db
     .select()
     .from(couponsTable)
-    .where(gt(couponsTable.id, after))
+    .where(gt(couponsTable.id, fragment.placeholder("after")))
     .orderBy(asc(couponsTable.id))
-    .limit(limit);
-  return found.map(({ id, name, amount, remainingAmount, createdAt }) => ({
-    id,
-    name,
-    amount,
-    remaining: remainingAmount,
-    createdAt: createdAt.getTime(),
-  }));
-}
+    .limit(fragment.placeholder("limit"))
+    .prepare("page_of_coupons"),
+);
 
 type Claimants = {
   /** A JSON array of their user ids: made by PostgreSQL, for ten thousand of them take a while. */
@@ -127,7 +175,7 @@ export async function findClaim(db: Db, name: string, buyer: Buyer): Promise<num
   return row?.at.getTime() ?? null;
 }
 
-type CouponRow = {
+type FiguresRow = {
   id: number;
   name: string;
   amount: number;
@@ -135,10 +183,19 @@ type CouponRow = {
   created_at: Date;
 };
 
-const storedCoupon = ({ id, name, amount, remaining_amount, created_at }: CouponRow) => ({
+type CouponRow = FiguresRow & { starts_at: Date | null; ends_at: Date | null; disabled: boolean };
+
+const figures = ({ id, name, amount, remaining_amount, created_at }: FiguresRow) => ({
   id,
   name,
   amount,
   remaining: remaining_amount,
   createdAt: created_at.getTime(),
+});
+
+const storedCoupon = (row: CouponRow): StoredCoupon => ({
+  ...figures(row),
+  startsAt: row.starts_at?.getTime() ?? null,
+  endsAt: row.ends_at?.getTime() ?? null,
+  disabled: row.disabled,
 });

@@ -18,9 +18,13 @@ import {
   type PostgresJsTransaction,
 } from "drizzle-orm/postgres-js";
 import type { Sql } from "postgres";
+import { isAway, messageOf } from "../postgres/client.ts";
 
 /** To be given to whatever asks the records; the statements are typed by the schema's tables. */
 export type Db = PostgresJsDatabase;
+
+/** PostgreSQL was lost while it committed: nobody knows whether what was changed is. */
+export class CommitUnknownError extends Error {}
 
 type None = Record<string, never>;
 
@@ -37,11 +41,22 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
     return statement;
   }
 
-  override transaction<T>(
+  override async transaction<T>(
     work: (tx: PostgresJsTransaction<None, None>) => Promise<T>,
     config?: PgTransactionConfig,
   ): Promise<T> {
-    return super.transaction(work, config).catch(rethrow);
+    const commit = { isAsked: false };
+    const committing = async (tx: PostgresJsTransaction<None, None>): Promise<T> => {
+      const made = await work(tx);
+      commit.isAsked = true;
+      return made;
+    };
+    try {
+      return await super.transaction(committing, config);
+    } catch (error) {
+      if (commit.isAsked && isAway(error)) throw new CommitUnknownError(messageOf(error));
+      return rethrow(error);
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  * PostgreSQL writes the lines: a page of them is one value, and not ten thousand rows that the
  * process which also sells would have to take apart.
  */
-import type { Fragment, PendingQuery, Sql } from "postgres";
+import type { Fragment, Sql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type { OutcomeWord } from "../ledger/commands.ts";
 
@@ -16,7 +16,6 @@ export const searchRowsMax = 1_000_000;
 /** Attempts looked at, and lines written, by one statement of an export. */
 const exportScanRows = 200_000;
 const exportPageRows = 10_000;
-const searchMaxMs = 10_000;
 
 export type FoundAttempt = {
   readonly seq: number;
@@ -70,13 +69,11 @@ export async function searchAttempts(sql: Sql, search: Search): Promise<Found> {
     search.outcome === null ? sql`` : sql`and outcome = ${search.outcome}`,
     search.saleId === null ? sql`` : sql`and sale_id = ${search.saleId}`,
   ];
-  const attempts = await bounded(
-    sql<FoundAttempt[]>`
-      select seq::float8 as seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code,
-             coupon_name, quantity
-      from attempts where seq between ${from} and ${to} ${conditions}
-      order by seq desc limit ${limit}`,
-  );
+  const attempts = await sql<FoundAttempt[]>`
+    select seq::float8 as seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code,
+           coupon_name, quantity
+    from attempts where seq between ${from} and ${to} ${conditions}
+    order by seq desc limit ${limit}`;
   const lastFound = attempts.at(-1)?.seq ?? from;
   const reached = attempts.length === limit ? lastFound : from;
   const nextBefore = reached > lowest ? reached : null;
@@ -88,41 +85,20 @@ export async function searchAttempts(sql: Sql, search: Search): Promise<Found> {
  * Found by indexes; a purchase that was asked for again is not among it.
  */
 export async function attemptsOfCode(sql: Sql, code: string): Promise<FoundAttempt[]> {
-  return await bounded(
-    sql<FoundAttempt[]>`
-      with reserved as (
-        select seq, sale_id from attempts where code = ${code} and outcome = 'reserved'),
-      effective as (
-        select a.seq from reserved r join attempts a
-          on a.sale_id = r.sale_id and a.seq >= r.seq and a.code = ${code}
-         and a.outcome in ('reserved', 'purchased', 'released')
-        union select seq from purchases where code = ${code})
-      select a.seq::float8 as seq, a.at, a.kind, a.outcome, a.sale_id, a.item_id, a.buyer,
-             a.user_id,             a.code, a.coupon_name, a.quantity
-      from effective e join attempts a on a.seq = e.seq order by a.seq desc limit 100`,
-  );
+  return await sql<FoundAttempt[]>`
+    with reserved as (
+      select seq, sale_id from attempts where code = ${code} and outcome = 'reserved'),
+    effective as (
+      select a.seq from reserved r join attempts a
+        on a.sale_id = r.sale_id and a.seq >= r.seq and a.code = ${code}
+       and a.outcome in ('reserved', 'purchased', 'released')
+      union select seq from purchases where code = ${code})
+    select a.seq::float8 as seq, a.at, a.kind, a.outcome, a.sale_id, a.item_id, a.buyer,
+           a.user_id, a.code, a.coupon_name, a.quantity
+    from effective e join attempts a on a.seq = e.seq order by a.seq desc limit 100`;
 }
 
-/** A search took longer than it may. */
-export class TooSlowError extends Error {}
-
-/** Has PostgreSQL stop a query that takes too long. @throws TooSlowError */
-async function bounded<T extends readonly object[]>(query: PendingQuery<T>): Promise<T> {
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    query.cancel();
-  }, searchMaxMs);
-  try {
-    return await query;
-  } catch (error) {
-    throw isLate ? new TooSlowError(`a search took more than ${searchMaxMs} ms`) : error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function lastSeq(sql: Sql): Promise<number> {
+export async function lastSeq(sql: Sql): Promise<number> {
   const [row] = await sql<{ seq: number }[]>`
     select seq::float8 as seq from attempts order by seq desc limit 1`;
   return row?.seq ?? 0;
@@ -139,7 +115,7 @@ async function firstSeq(sql: Sql): Promise<number> {
  * Number of the first attempt made at a time (ms) or later; one more than the last when there
  * is none. Where a clock was set back, one of those that are near it.
  */
-async function firstAt(sql: Sql, at: number): Promise<number> {
+export async function firstAt(sql: Sql, at: number): Promise<number> {
   let low = await firstSeq(sql);
   let high = (await lastSeq(sql)) + 1;
   while (low < high) {
@@ -152,6 +128,9 @@ async function firstAt(sql: Sql, at: number): Promise<number> {
   return low;
 }
 
+/** Without it Excel reads UTF-8 as something else. */
+const byteOrderMark = "\ufeff";
+
 type Page = { readonly csv: string; readonly rows: number; readonly last: number | null };
 
 const lineEnd = "\r\n";
@@ -159,7 +138,7 @@ const lineEnd = "\r\n";
 /** Every attempt on a sale, from its being stored up to now, as pieces of a CSV file. */
 export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<string, void> {
   const columns = "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity,buyer";
-  yield columns + lineEnd;
+  yield byteOrderMark + columns + lineEnd;
   const upTo = await lastSeq(sql);
   const [sale] = await sql<{ seq: number }[]>`
     select stored_after_seq::float8 as seq from sales where id = ${saleId}`;
@@ -182,30 +161,59 @@ export async function* attemptsCsv(sql: Sql, saleId: number): AsyncGenerator<str
   }
 }
 
-/** Every unit of a sale that was sold up to now, as pieces of a CSV file. */
+/** Every unit of a sale that was sold up to now, those that were taken back too, as pieces of a CSV file. */
 export async function* purchasesCsv(sql: Sql, saleId: number): AsyncGenerator<string, void> {
-  const columns = "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer";
-  yield columns + lineEnd;
+  const columns =
+    "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer,refunded_at,restocked";
+  yield byteOrderMark + columns + lineEnd;
   const upTo = await lastSeq(sql);
-  let last = { item: 0, unit: 0 };
+  let last = { item: 0, unit: 0, seq: 0 };
   for (;;) {
-    const [page] = await sql<(Page & { item: number | null; unit: number | null })[]>`
+    const [page] = await sql<
+      (Page & { item: number | null; unit: number | null; seq: number | null })[]
+    >`
       select coalesce(string_agg(
                concat_ws(',', sale_id, item_id, ${textCell(sql, "name")}, unit,
                          ${textCell(sql, "user_id")}, code, seq,
-                         ${timeCell(sql, "purchased_at")}, price_cents, buyer) || E'\r\n',
-               '' order by item_id, unit), '') as csv,
+                         ${timeCell(sql, "purchased_at")}, price_cents, buyer,
+                         coalesce(${timeCell(sql, "refunded_at")}, ''),
+                         case when refunded_seq is null then ''
+                              else (freed_seq is not null)::text end) || E'\r\n',
+               '' order by item_id, unit, seq), '') as csv,
              count(*)::int as rows, max(item_id) as item,
-             (array_agg(unit order by item_id desc, unit desc))[1] as unit
-      from (select p.*, i.name, i.price_cents
+             (array_agg(unit order by item_id desc, unit desc, seq desc))[1] as unit,
+             (array_agg(seq order by item_id desc, unit desc, seq desc))[1]::float8 as seq
+      from (select p.*, i.name, i.price_cents, r.refunded_at
             from purchases p join items i on i.sale_id = p.sale_id and i.id = p.item_id
-            where p.sale_id = ${saleId} and (p.item_id, p.unit) > (${last.item}, ${last.unit})
+              left join refunds r on r.seq = p.refunded_seq
+            where p.sale_id = ${saleId}
+              and (p.item_id, p.unit, p.seq) > (${last.item}, ${last.unit}, ${last.seq})
               and p.seq <= ${upTo}
-            order by p.item_id, p.unit limit ${exportPageRows}) as page`;
-    if (page === undefined || page.item === null || page.unit === null) return;
+            order by p.item_id, p.unit, p.seq limit ${exportPageRows}) as page`;
+    if (page === undefined || page.item === null) return;
+    if (page.unit === null || page.seq === null) return;
     yield page.csv;
     if (page.rows < exportPageRows) return;
-    last = { item: page.item, unit: page.unit };
+    last = { item: page.item, unit: page.unit, seq: page.seq };
+  }
+}
+
+/** Who has claimed a coupon up to now, in the order of their claims, as pieces of a CSV file. */
+export async function* claimsCsv(sql: Sql, coupon: string): AsyncGenerator<string, void> {
+  yield `${byteOrderMark}coupon_name,claim,user_id,buyer,claimed_at${lineEnd}`;
+  for (let last = 0; ;) {
+    const [page] = await sql<Page[]>`
+      select coalesce(string_agg(
+               concat_ws(',', ${textCell(sql, "coupon_name")}, ordinal, ${textCell(sql, "user_id")},
+                         buyer, ${timeCell(sql, "claimed_at")}) || E'\r\n',
+               '' order by ordinal), '') as csv,
+             count(*)::int as rows, max(ordinal)::float8 as last
+      from (select * from claims where coupon_name = ${coupon} and ordinal > ${last}
+            order by ordinal limit ${exportPageRows}) as page`;
+    if (page === undefined || page.last === null) return;
+    yield page.csv;
+    if (page.rows < exportPageRows) return;
+    last = page.last;
   }
 }
 

@@ -15,6 +15,8 @@ import type { Sql } from "postgres";
 import type {
   Buy,
   BuyOutcome,
+  ChangeQueue,
+  ChangeQueueOutcome,
   ChangeSale,
   ChangeSaleOutcome,
   Checkout,
@@ -23,75 +25,71 @@ import type {
   ClaimOutcome,
   CodeUser,
   Command,
-  CreateCoupon,
-  CreateCouponOutcome,
+  Decided,
   Extend,
   ExtendOutcome,
-  RecordsNeeded,
+  Join,
+  JoinOutcome,
+  Offer,
+  OfferOutcome,
   Outcome,
   Purchase,
   PurchaseOutcome,
+  Refund,
+  RefundOutcome,
   Release,
   ReleaseOutcome,
-  SoldUnit,
+  Restock,
+  RestockOutcome,
+  WaitlistJoinOutcome,
+  WaitlistLeaveOutcome,
+  Withdraw,
+  WithdrawOutcome,
 } from "../ledger/commands.ts";
-import { requestOf } from "../ledger/decide.ts";
+import { requestOf } from "../ledger/keys.ts";
 import { isoTime } from "../time.ts";
-import { integerMax } from "./integer.ts";
+import { newKinds } from "./journal-kinds.ts";
+import * as kinds from "./journal-rows.ts";
 import {
-  refusal,
-  attempt,
-  bulk,
+  BatchCoupons,
+  claimAttempt,
+  claimRow,
   couponAttempt,
-  purchase,
-  extension,
-  coupon,
-  claim,
-  saleEnd,
-  couponFigure,
-} from "./journal-rows.ts";
+  type CouponCommand,
+  type CouponOutcome,
+} from "./coupon-rows.ts";
+import { milestoneAttempt, milestoneRow } from "./milestones.ts";
+import { refundAttempt, refundRows } from "./refund-rows.ts";
+import { joinAttempt, rateActivity, rateRow, ticketRow } from "./journal-queues.ts";
+import { buyAttempt, soldRow } from "./sold-rows.ts";
+import {
+  changeActivity,
+  changedSaleRow,
+  restockActivity,
+  restockAttempt,
+  saleAttempt,
+  withdrawActivity,
+} from "./sale-rows.ts";
 import { DeposedError, type Batch } from "./records.ts";
-import { Rows, quote, type Element } from "./rows.ts";
+import { none, nullable, quote, type RowOf } from "./rows.ts";
+import { offerAttempt, waitAttempt } from "./waiting-rows.ts";
 
 /** The session that holds the leader's lock; nothing is written by any other. */
 export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
-
-const none = "NULL";
 
 export class Journal {
   readonly #session: WriterSession;
   /** By the kinds of rows in a batch. */
   readonly #statements = new Map<string, string>();
-  readonly #refusals = new Rows(refusal);
-  readonly #attempts = new Rows(attempt);
-  readonly #bulks = new Rows(bulk);
-  readonly #purchases = new Rows(purchase);
-  readonly #extensions = new Rows(extension);
-  readonly #saleEnds = new Rows(saleEnd);
-  readonly #couponAttempts = new Rows(couponAttempt);
-  readonly #coupons = new Rows(coupon);
-  readonly #couponFigures = new Rows(couponFigure);
-  readonly #claims = new Rows(claim);
-  readonly #kinds = {
-    refusals: this.#refusals,
-    attempts: this.#attempts,
-    bulks: this.#bulks,
-    purchases: this.#purchases,
-    extensions: this.#extensions,
-    saleEnds: this.#saleEnds,
-    couponAttempts: this.#couponAttempts,
-    coupons: this.#coupons,
-    couponFigures: this.#couponFigures,
-    claims: this.#claims,
-  };
-  /** Coupons made in this batch, and what is left of those claimed in it, by their ids. */
-  readonly #made = new Map<
-    number,
-    { readonly nth: number; readonly outcome: CreateCouponOutcome }
-  >();
-  readonly #remaining = new Map<number, number>();
-  /** Ends that were moved in this batch, by the ids of the sales. */
-  readonly #ends = new Map<number, { readonly endsAt: number; readonly closed: boolean }>();
+  readonly #coupons = new BatchCoupons();
+  readonly #kinds = newKinds(this.#coupons.rows);
+  /** Sales that were changed in this batch, by their ids. */
+  readonly #changedSales = new Map<number, RowOf<typeof kinds.changedSale>>();
+  readonly #restocked = new Map<string, RowOf<typeof kinds.restockedItem>>();
+
+  /** Of the command that is turned into rows, if it came over the link. */
+  #asked: number | undefined;
+  #firstSeq = 0;
 
   constructor(session: WriterSession) {
     this.#session = session;
@@ -101,16 +99,18 @@ export class Journal {
    * Commits a batch. When it rejects, nobody knows whether the rows are there.
    * @throws DeposedError when this session does not hold the leader's lock any more
    */
-  async commit({ firstSeq, at, commands, outcomes }: Batch): Promise<void> {
+  async commit({ firstSeq, at, commands, outcomes, asked }: Batch): Promise<void> {
     let nth = 0;
+    this.#firstSeq = firstSeq;
     commands.forEach((command, index) => {
       const outcome = outcomes[index];
       if (outcome === undefined || outcome.word === "look_up") return;
+      this.#asked = asked[index];
       this.#add(nth, command, outcome);
       nth += 1;
     });
-    this.#addSaleEnds();
-    this.#addCouponFigures();
+    this.#addChangedSales();
+    this.#coupons.end();
     const names: string[] = [];
     const arrays: string[] = [];
     let lastRows = 0;
@@ -138,9 +138,11 @@ export class Journal {
     let statement = this.#statements.get(names);
     if (statement === undefined) {
       let first = 4;
+      const wanted = names.split(",");
       const parts = Object.entries(this.#kinds).flatMap(([name, rows]) => {
-        if (!names.split(",").includes(name)) return [];
-        const part = rows.statement(first);
+        if (!wanted.includes(name)) return [];
+        const before = wanted.indexOf(follows[name] ?? "");
+        const part = rows.statement(first, before < 0 ? null : `w${before}`);
         first += rows.width;
         return [part];
       });
@@ -152,35 +154,66 @@ export class Journal {
     return statement;
   }
 
-  #add(nth: number, command: Command, outcome: Exclude<Outcome, RecordsNeeded>): void {
+  #add(nth: number, command: Command, outcome: Decided<Outcome>): void {
     // The ledger answers a command with one of its own outcomes.
     switch (command.kind) {
       case "checkout":
-        return this.#addCheckout(nth, command, outcome as CheckoutOutcome);
+        return this.#addCheckout(nth, command, outcome as Decided<CheckoutOutcome>);
       case "purchase":
       case "release":
         return this.#addCode(nth, command, command.by, outcome as CodeOutcome);
       case "extend":
-        return this.#addExtend(nth, command, outcome as Exclude<ExtendOutcome, RecordsNeeded>);
+        return this.#addExtend(nth, command, outcome as Decided<ExtendOutcome>);
       case "buy":
-        return this.#addBuy(nth, command, outcome as BuyOutcome);
+        return this.#addBuy(nth, command, outcome as Decided<BuyOutcome>);
+      case "refund":
+        return this.#addRefund(nth, command, outcome as Decided<RefundOutcome>);
       case "change_sale":
         return this.#addChangeSale(nth, command, outcome as ChangeSaleOutcome);
+      case "join":
+        return this.#addJoin(nth, command, outcome as JoinOutcome);
+      case "change_queue":
+        return this.#addChangeQueue(nth, command, outcome as ChangeQueueOutcome);
+      case "withdraw":
+        return this.#addWithdraw(nth, command, outcome as WithdrawOutcome);
+      case "milestone":
+        this.#kinds.attempts.add(milestoneAttempt(nth, command));
+        this.#kinds.milestones.add(milestoneRow(nth, command));
+        return;
+      case "restock":
+        return this.#addRestock(nth, command, outcome as RestockOutcome);
+      case "waitlist_join":
+      case "waitlist_leave":
+        return this.#addAttempt(waitAttempt(nth, command, outcome as WaitOutcome));
+      case "offer":
+        return this.#addOffer(nth, command, outcome as OfferOutcome);
       case "create_coupon":
-        return this.#addCreateCoupon(nth, command, outcome as CreateCouponOutcome);
+      case "change_coupon":
+      case "remove_coupon":
+        return this.#addCoupon(nth, command, outcome as CouponOutcome);
       case "claim":
-        return this.#addClaim(nth, command, outcome as Exclude<ClaimOutcome, RecordsNeeded>);
+        return this.#addClaim(nth, command, outcome as Decided<ClaimOutcome>);
       default:
         return command satisfies never;
     }
   }
 
-  #addCheckout(nth: number, command: Checkout, outcome: CheckoutOutcome): void {
+  #addAttempt(row: RowOf<typeof kinds.attempt>): void {
+    if (this.#asked === undefined) this.#kinds.attempts.add(row);
+    else this.#kinds.askedAttempts.add({ ...row, asked: this.#asked });
+  }
+
+  #addCouponAttempt(row: RowOf<typeof kinds.couponAttempt>): void {
+    if (this.#asked === undefined) this.#kinds.couponAttempts.add(row);
+    else this.#kinds.askedCouponAttempts.add({ ...row, asked: this.#asked });
+  }
+
+  #addCheckout(nth: number, command: Checkout, outcome: Decided<CheckoutOutcome>): void {
     const { item, key, buyer } = command;
     const user_id = quote(buyer.userId);
     if ("reservation" in outcome) {
       const { saleId, itemId, code } = outcome.reservation;
-      this.#attempts.add({
+      this.#addAttempt({
         nth,
         kind: "checkout",
         outcome: outcome.word,
@@ -196,21 +229,16 @@ export class Journal {
     }
     const { word, saleId } = outcome;
     const sale_id = saleId ?? none;
-    const item_id = item === "any" ? none : storableItem(item);
+    const item_id = item === "any" ? none : kinds.storableItem(item);
+    const row = { nth, outcome: word, sale_id, item_id, user_id };
     if (buyer.kind === "guest") {
-      this.#refusals.add({ nth, outcome: word, sale_id, item_id, user_id });
+      if (this.#asked === undefined) this.#kinds.refusals.add(row);
+      else this.#kinds.askedRefusals.add({ ...row, asked: this.#asked });
       return;
     }
-    this.#attempts.add({
-      ...nothing,
-      nth,
-      kind: "checkout",
-      outcome: word,
-      sale_id,
-      item_id,
-      buyer: buyer.kind,
-      user_id,
-    });
+    const known = { ...row, buyer: buyer.kind };
+    if (this.#asked === undefined) this.#kinds.buyerRefusals.add(known);
+    else this.#kinds.askedBuyerRefusals.add({ ...known, asked: this.#asked });
   }
 
   /** Under the code that was asked for, whatever it led to, and who it is of, or who asked. */
@@ -218,13 +246,13 @@ export class Journal {
     nth: number,
     { kind, code }: Purchase | Release | Extend,
     by: CodeUser,
-    outcome: CodeOutcome | Exclude<ExtendOutcome, RecordsNeeded>,
+    outcome: CodeOutcome | Decided<ExtendOutcome>,
   ): void {
     const { word, of } = outcome;
     // Of a merchant who asks there is no more to say than for whom.
     const buyer = of?.buyer ?? (by === "merchant" ? null : by);
-    this.#attempts.add({
-      ...nothing,
+    this.#addAttempt({
+      ...kinds.nothing,
       nth,
       kind,
       outcome: word,
@@ -234,155 +262,121 @@ export class Journal {
       user_id: buyer === null ? none : quote(buyer.userId),
       code,
     });
-    if (word === "purchased") this.#addSold(nth, of, null);
+    if (word === "purchased") this.#kinds.purchases.add(soldRow(nth, of, null));
   }
 
-  #addExtend(nth: number, command: Extend, outcome: Exclude<ExtendOutcome, RecordsNeeded>): void {
+  #addExtend(nth: number, command: Extend, outcome: Decided<ExtendOutcome>): void {
     this.#addCode(nth, command, "merchant", outcome);
     if (outcome.word !== "extended") return;
     const { saleId, code } = outcome.of;
-    this.#extensions.add({ nth, sale_id: saleId, code, due: `"${isoTime(outcome.due)}"` });
+    this.#kinds.extensions.add({ nth, sale_id: saleId, code, due: `"${isoTime(outcome.due)}"` });
   }
 
-  #addSold(
-    nth: number,
-    sold: SoldUnit,
-    order: { readonly key: string; readonly request: string } | null,
-  ): void {
-    this.#purchases.add({
-      nth,
-      sale_id: sold.saleId,
-      item_id: sold.itemId,
-      unit: sold.unit,
-      item_stock: sold.itemStock,
-      buyer: sold.buyer.kind,
-      user_id: quote(sold.buyer.userId),
-      user_ordinal: sold.userOrdinal,
-      user_limit: sold.userLimit,
-      code: sold.code,
-      idempotency_key: nullable(sold.key),
-      request: nullable(sold.request),
-      order_key: nullable(order?.key ?? null),
-      order_request: nullable(order?.request ?? null),
-    });
-  }
-
-  #addBuy(nth: number, command: Buy, outcome: BuyOutcome): void {
-    const { saleId, itemId, buyer, code, quantity, key } = command;
-    const isSold = outcome.word === "purchased";
+  #addBuy(nth: number, command: Buy, outcome: Decided<BuyOutcome>): void {
+    const { key } = command;
     const request = key === null ? null : requestOf(command);
-    this.#bulks.add({
-      nth,
-      kind: "buy",
-      outcome: outcome.word,
-      sale_id: saleId === "unknown" ? none : saleId,
-      item_id: itemId === "unknown" ? none : storableItem(itemId),
-      buyer: buyer.kind,
-      user_id: quote(buyer.userId),
-      code: isSold ? code : none,
-      idempotency_key: nullable(key),
-      request: nullable(request),
-      quantity,
-    });
-    if (!isSold) return;
+    const row = buyAttempt(nth, command, request, outcome);
+    if (this.#asked === undefined) this.#kinds.bulks.add(row);
+    else this.#kinds.askedBulks.add({ ...row, asked: this.#asked });
+    if (outcome.word !== "purchased") return;
+    const order = key === null || request === null ? null : { key, request };
     outcome.units.forEach((unit, index) => {
-      const isFirst = index === 0 && key !== null && request !== null;
-      this.#addSold(nth, unit, isFirst ? { key, request } : null);
+      this.#kinds.purchases.add(soldRow(nth, unit, index === 0 ? order : null));
     });
   }
 
-  #addChangeSale(nth: number, { saleId }: ChangeSale, outcome: ChangeSaleOutcome): void {
-    this.#attempts.add({
-      ...nothing,
-      nth,
-      kind: "change_sale",
-      outcome: outcome.word,
-      sale_id: saleId,
-    });
+  #addRefund(nth: number, command: Refund, outcome: Decided<RefundOutcome>): void {
+    const row = refundAttempt(nth, command, outcome);
+    if (this.#asked === undefined) this.#kinds.bulks.add(row);
+    else this.#kinds.askedBulks.add({ ...row, asked: this.#asked });
+    if (outcome.word !== "refunded") return;
+    const rows = refundRows(nth, this.#firstSeq + nth, command, outcome.refund);
+    for (const unit of rows.units) this.#kinds.takenBack.add(unit);
+    this.#kinds.refunds.add(rows.refund);
+    this.#kinds.activities.add(rows.activity);
+  }
+
+  #addChangeSale(nth: number, command: ChangeSale, outcome: ChangeSaleOutcome): void {
+    this.#addAttempt(saleAttempt(nth, command, outcome));
     if (outcome.word !== "sale_changed") return;
-    this.#ends.set(saleId, outcome);
+    const before = this.#changedSales.get(command.saleId);
+    this.#changedSales.set(command.saleId, changedSaleRow(command, outcome, before));
+    this.#note(changeActivity(nth, command, outcome));
   }
 
-  /** A sale's row gets the end that it has at the end of the batch, once a batch. */
-  #addSaleEnds(): void {
-    for (const [id, { endsAt, closed }] of this.#ends) {
-      this.#saleEnds.add({ id, ends_at: `"${isoTime(endsAt)}"`, closed: String(closed) });
+  #addJoin(nth: number, command: Join, outcome: JoinOutcome): void {
+    this.#addAttempt({ ...kinds.nothing, ...joinAttempt(nth, command, outcome) });
+    if (outcome.word === "joined") this.#kinds.tickets.add(ticketRow(nth, command, outcome));
+  }
+
+  #addChangeQueue(nth: number, command: ChangeQueue, outcome: ChangeQueueOutcome): void {
+    this.#addAttempt(saleAttempt(nth, command, outcome));
+    if (outcome.word !== "queue_changed") return;
+    this.#kinds.queueRates.add(rateRow(nth, outcome));
+    this.#kinds.activities.add(rateActivity(nth, command, outcome));
+  }
+
+  #addWithdraw(nth: number, command: Withdraw, outcome: WithdrawOutcome): void {
+    this.#addAttempt(saleAttempt(nth, command, outcome));
+    if (outcome.word !== "withdrawn") return;
+    const { saleId } = command;
+    this.#changedSales.delete(saleId);
+    // Who has joined its queue in this batch, too.
+    for (const rows of [this.#kinds.tickets, this.#kinds.queueRates]) {
+      rows.remove(({ sale_id: of }) => of === saleId);
     }
-    this.#ends.clear();
+    this.#kinds.withdrawnTickets.add({ sale_id: saleId });
+    this.#kinds.withdrawnSales.add({ id: saleId });
+    this.#note(withdrawActivity(nth, command));
   }
 
-  #addCreateCoupon(nth: number, command: CreateCoupon, outcome: CreateCouponOutcome): void {
-    this.#couponAttempts.add({
-      nth,
-      kind: "create_coupon",
-      outcome: outcome.word,
-      buyer: none,
-      user_id: none,
-      coupon_name: quote(command.coupon),
-      idempotency_key: none,
-    });
-    if (outcome.word !== "coupon_created") return;
-    this.#made.set(outcome.coupon.id, { nth, outcome });
-    this.#remaining.set(outcome.coupon.id, outcome.coupon.remaining);
+  #addRestock(nth: number, command: Restock, outcome: RestockOutcome): void {
+    const row = restockAttempt(nth, command, outcome);
+    if (this.#asked === undefined) this.#kinds.bulks.add(row);
+    else this.#kinds.askedBulks.add({ ...row, asked: this.#asked });
+    if (outcome.word !== "restocked") return;
+    const { saleId, itemId, after } = outcome;
+    this.#restocked.set(`${saleId} ${itemId}`, { id: itemId, sale_id: saleId, stock: after });
+    this.#kinds.activities.add(restockActivity(nth, command, outcome));
   }
 
-  #addClaim(nth: number, command: Claim, outcome: Exclude<ClaimOutcome, RecordsNeeded>): void {
-    const { buyer, key } = command;
-    const user_id = quote(buyer.userId);
-    const coupon_name = quote(command.coupon);
-    const idempotency_key = nullable(key);
-    this.#couponAttempts.add({
-      nth,
-      kind: "claim",
-      outcome: outcome.word,
-      buyer: buyer.kind,
-      user_id,
-      coupon_name,
-      idempotency_key,
-    });
+  #addOffer(nth: number, command: Offer, outcome: OfferOutcome): void {
+    this.#addAttempt(offerAttempt(nth, command, outcome));
+    if (outcome.word !== "reserved") return;
+    const { reservation, joinedBy, ordinal } = outcome;
+    this.#kinds.offers.add({ nth, sale_id: reservation.saleId, joined_seq: joinedBy, ordinal });
+  }
+
+  /** A sale's row gets what it has at the end of the batch, once a batch. */
+  #addChangedSales(): void {
+    for (const row of this.#changedSales.values()) this.#kinds.saleChanges.add(row);
+    for (const row of this.#restocked.values()) this.#kinds.itemChanges.add(row);
+    this.#changedSales.clear();
+    this.#restocked.clear();
+  }
+
+  #addCoupon(nth: number, command: CouponCommand, outcome: CouponOutcome): void {
+    this.#addCouponAttempt(couponAttempt(nth, command, outcome));
+    this.#note(this.#coupons.take(nth, this.#firstSeq + nth, command, outcome));
+  }
+
+  #addClaim(nth: number, command: Claim, outcome: Decided<ClaimOutcome>): void {
+    this.#addCouponAttempt(claimAttempt(nth, command, outcome));
     if (outcome.word !== "claimed") return;
-    const { ordinal, coupon: of } = outcome.claim;
-    this.#claims.add({
-      nth,
-      buyer: buyer.kind,
-      user_id,
-      coupon_name,
-      ordinal,
-      coupon_amount: of.amount,
-      idempotency_key,
-    });
-    this.#remaining.set(of.id, of.remaining);
+    this.#kinds.claims.add(claimRow(nth, command, outcome.claim));
+    this.#coupons.claimed(outcome.claim.coupon);
   }
 
-  /** A coupon's row gets the figure that it has at the end of the batch, once a batch. */
-  #addCouponFigures(): void {
-    for (const [id, remaining_amount] of this.#remaining) {
-      const made = this.#made.get(id);
-      // An update in the statement that makes the row would not see it.
-      if (made === undefined) this.#couponFigures.add({ id, remaining_amount });
-      else {
-        const { name, amount } = made.outcome.coupon;
-        this.#coupons.add({ nth: made.nth, id, name: quote(name), amount, remaining_amount });
-      }
-    }
-    this.#made.clear();
-    this.#remaining.clear();
+  #note(row: RowOf<typeof kinds.activity> | null): void {
+    if (row !== null) this.#kinds.activities.add(row);
   }
 }
 
-type CodeOutcome = Exclude<PurchaseOutcome | ReleaseOutcome, RecordsNeeded>;
+/** Kinds of rows that others of the same batch may be in conflict with until they are gone. */
+const follows: Readonly<Record<string, string>> = {
+  purchases: "takenBack",
+  coupons: "removedCoupons",
+};
 
-/** What an attempt may lack. */
-const nothing = {
-  item_id: none,
-  buyer: none,
-  user_id: none,
-  code: none,
-  idempotency_key: none,
-  request: none,
-} satisfies Record<string, Element>;
-
-const nullable = (text: string | null): string => (text === null ? none : quote(text));
-
-/** An item number that no sale can have is not storable; the attempt is, without it. */
-const storableItem = (item: number): Element => (item > integerMax ? none : item);
+type WaitOutcome = WaitlistJoinOutcome | WaitlistLeaveOutcome;
+type CodeOutcome = Decided<PurchaseOutcome | ReleaseOutcome>;

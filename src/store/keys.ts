@@ -1,6 +1,5 @@
 /** API keys as they are stored: by the hash of their text, for the text is shown once and kept nowhere. */
 import { and, count, desc, eq, isNull, lt, sql } from "drizzle-orm";
-import { errorCode } from "../postgres/client.ts";
 import { isoTime } from "../time.ts";
 import type { Db } from "./db.ts";
 import { apiKeys } from "./schema.ts";
@@ -40,14 +39,10 @@ const isLive = isNull(apiKeys.revokedAt);
 export async function insertKey(db: Db, key: NewKey): Promise<StoredKey | null> {
   const [live] = await db.select({ count: count() }).from(apiKeys).where(isLive);
   if (live === undefined || live.count >= keysMax) return null;
-  try {
-    const values = { ...key, scopes: key.scopes.join(" ") };
-    const [made] = await db.insert(apiKeys).values(values).returning();
-    return made === undefined ? null : storedKey(made);
-  } catch (error) {
-    if (errorCode(error) === "23505") return null;
-    throw error;
-  }
+  const values = { ...key, scopes: key.scopes.join(" ") };
+  // An error would end the transaction that this may be part of.
+  const [made] = await db.insert(apiKeys).values(values).onConflictDoNothing().returning();
+  return made === undefined ? null : storedKey(made);
 }
 
 /** Keys by age, the youngest first; `before` is the id of the last one of the page before. */

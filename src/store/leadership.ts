@@ -3,43 +3,74 @@
  * is the only one that writes the journal: lose the connection, and lock and power are gone
  * together. In detail:
  *
- * - standby: somebody else has the lock. Asks again every `lockPollMs`; writes nothing.
+ * - standby: somebody else has the lock, or this process is not to have it. Asks again when it
+ *   has waited, or hears that the lock was given back; writes nothing.
  * - leader: has the lock on a connection of its own, which is never replaced. Writes.
- * - lost: the connection closed, or did not answer for `silenceMaxMs`, or a newer program has
- *   migrated the schema. Writes nothing more, for whatever is sent to a replacement of the
+ * - lost: the connection closed, as it does where a newer program migrates the schema, or did not
+ *   answer for `answerMaxMs`. Writes nothing more, for whatever is sent to a replacement of the
  *   connection is refused there (`journal.ts`).
  *
- * A leader that falls silent (its machine stops, the network is cut) is ended by PostgreSQL
- * after `silenceMaxMs`, and the lock with it, so that a standby takes over.
+ * A leader that falls silent (its machine stops, the network is cut) is ended by PostgreSQL after
+ * `silenceMaxMs`, and the lock with it, so that a standby takes over. Until then it may speak for the
+ * records by its lease, which is shorter; after, it asks first.
+ *
+ * Those who stand by ask for the lock a few times a second rather than wait in line for it: one that
+ * had fallen silent in the line would be given the lock, and nobody would sell.
  */
 import type { Sql } from "postgres";
 import { connect, type Connection } from "../postgres/client.ts";
+import { silence } from "../postgres/deadline.ts";
 import type { WriterSession } from "./journal.ts";
+import { Lease, thisMoment } from "./lease.ts";
 import { isoTime } from "../time.ts";
-import { DeposedError, SchemaError, type Announcement, type LeaderRecord } from "./records.ts";
+import {
+  DeposedError,
+  SchemaError,
+  type Announcement,
+  type LeaderRecord,
+  type Standing,
+} from "./records.ts";
 
 /** "leader" in ASCII, cut to four bytes; any constant would do. */
-const leaderLockKey = 0x6c656164;
-/** PostgreSQL ends the leader's session after this much silence; heartbeats come thrice as often. */
-const silenceMaxMs = 9_000;
-const heartbeatMs = 3_000;
-const lockPollMs = 250;
+export const leaderLockKey = 0x6c656164;
+/** PostgreSQL ends the session of a leader that sells after this much silence. */
+const silenceMaxMs = 3_500;
+/** It is asked so often whether it is there, beside all that is committed. */
+const heartbeatMs = 1_000;
+/** So long after it was asked something that it has answered, nobody else leads. */
+const leaseMs = 2_500;
+/** Of one that stands by, or has the journal to read, which may hold its one thread for long. */
+const patientSilenceMaxMs = 9_000;
+/** A statement that is not answered within so long never is, and keeps the lock no longer. */
+const answerMaxMs = 5_000;
+/** How long whoever reads waits to be sure. */
+const confirmWaitMaxMs = 2_000;
+/** A connection that is not made within so long is tried again: PostgreSQL may be back by then. */
+const connectMaxSeconds = 2;
+/** How long the lock's giving back may take; the connection's end gives it back, too. */
+const unlockMaxMs = 500;
+const freed = "stampede_lead";
 
 /** One session with the lock, from its epoch's start until it is lost. */
-type Leadership = {
+export type Leadership = {
   readonly session: WriterSession;
   /** How many terms there have been in this database, this one included. */
   readonly epoch: number;
   /** Resolves with the reason when the session is lost. */
   readonly lost: Promise<Error>;
-  /** Gives the lock back by closing the session. */
+  /** From now on this session is ended after a short silence. */
+  open(): Promise<void>;
+  /** See `Term`. */
+  confirm(): Promise<void> | null;
+  /** PostgreSQL has answered what was sent at this moment. */
+  confirmed(sentAt: ReturnType<typeof thisMoment>): void;
+  /** Gives the lock back, tells those who wait for it, and closes the session. */
   end(): Promise<void>;
 };
 
 /**
  * Waits for the lock. Resolves to null when `signal` is aborted first.
  * @param schema the newest migration that this program knows, as drizzle numbers it
- * @param onStandby called after each attempt that found the lock taken
  * @throws SchemaError when the database was migrated by a newer program
  * @throws the driver's error when the connection fails
  */
@@ -48,48 +79,72 @@ export async function lead(
   schema: number,
   announce: Announcement,
   signal: AbortSignal,
-  onStandby: (leader: LeaderRecord | null) => void,
+  { mayLead, onStandby, onFreed }: Standing,
 ): Promise<Leadership | null> {
   const { promise: lost, resolve: lose } = Promise.withResolvers<Error>();
+  const isLost = { yet: false };
+  void lost.then(() => (isLost.yet = true));
   const sql = connect(connection, {
     max: 1,
     max_lifetime: null,
     idle_timeout: 0,
+    connect_timeout: connectMaxSeconds,
     onclose: () => lose(new Error("the connection that holds the leader's lock was closed")),
+    onnotify: onFreed,
     connection: {
       application_name: "stampede writer",
-      idle_session_timeout: silenceMaxMs,
-      // A statement that waits behind something for ever must not keep the lock for ever.
-      statement_timeout: silenceMaxMs,
+      idle_session_timeout: patientSilenceMaxMs,
+      // A statement that waits behind something for ever must not keep the lock for ever; of one that
+      // PostgreSQL ends itself it is known that it was not silent.
+      statement_timeout: answerMaxMs - 500,
+      // What nobody receives must not keep it either.
+      tcp_user_timeout: answerMaxMs,
     },
   });
   try {
+    await within(answerMaxMs, sql.unsafe(`listen ${freed}`));
     for (;;) {
       if (signal.aborted) {
         await sql.end({ timeout: 0 });
         return null;
       }
-      const session = await tryLock(sql);
+      const session = mayLead() ? await within(answerMaxMs, tryLock(sql)) : null;
       if (session !== null) {
-        const epoch = await beginEpoch(sql, schema, announce);
-        const stopHeart = beat(sql, schema, lose);
-        void lost.then(stopHeart);
+        const epoch = await within(answerMaxMs, beginEpoch(sql, schema, announce));
+        const heart = new Heart(sql, schema, lose);
+        void lost.then(() => heart.stop());
         return {
           session,
           epoch,
           lost,
+          open: async () => {
+            await sql.unsafe(`set idle_session_timeout = ${silenceMaxMs}`);
+          },
+          confirm: () => heart.confirm(lost),
+          confirmed: (sentAt) => heart.lease.renew(sentAt),
           end: async () => {
-            stopHeart();
+            heart.stop();
+            if (!isLost.yet) await within(unlockMaxMs, unlock(sql)).catch(() => {});
             await sql.end({ timeout: 0 });
           },
         };
       }
-      onStandby(await readLeader(sql));
-      await Bun.sleep(lockPollMs);
+      await onStandby(await within(answerMaxMs, readLeader(sql)));
     }
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw error;
+  }
+}
+
+/** @throws Error when it takes longer */
+async function within<T>(ms: number, answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(silence(ms)), ms);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -98,31 +153,78 @@ export async function lead(
  * stands behind whatever statement is in flight, so an answer that does not come is a
  * commit that does not come, too.
  */
-function beat(sql: Sql, schema: number, lose: (reason: Error) => void): () => void {
-  let askedAt: number | null = null;
-  const ask = async (): Promise<void> => {
-    askedAt = performance.now();
+class Heart {
+  readonly lease = new Lease(leaseMs);
+  readonly #sql: Sql;
+  readonly #schema: number;
+  readonly #lose: (reason: Error) => void;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #asked: { readonly at: ReturnType<typeof thisMoment>; readonly answered: Promise<void> } | null =
+    null;
+
+  constructor(sql: Sql, schema: number, lose: (reason: Error) => void) {
+    this.#sql = sql;
+    this.#schema = schema;
+    this.#lose = lose;
+    this.#timer = setInterval(() => this.#beat(), heartbeatMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Resolves when it is certain that nobody else led when it was asked; null: it is now. */
+  confirm(lost: Promise<Error>): Promise<void> | null {
+    if (this.lease.isHeld) return null;
+    const fails = lost.then((reason) => {
+      throw reason;
+    });
+    // What was asked long ago says nothing of now.
+    return within(confirmWaitMaxMs, Promise.race([this.#askAnew(), fails]));
+  }
+
+  async #askAnew(): Promise<void> {
+    if (this.#asked !== null) await this.#asked.answered;
+    if (!this.lease.isHeld) await this.#ask();
+  }
+
+  #beat(): void {
+    if (this.#asked === null) void this.#ask();
+    else if (performance.now() - this.#asked.at.monotonic >= answerMaxMs) {
+      this.#lose(silence(answerMaxMs));
+    }
+  }
+
+  #ask(): Promise<void> {
+    const at = thisMoment();
+    const answered = this.#askNewer(at);
+    this.#asked ??= { at, answered };
+    return answered;
+  }
+
+  async #askNewer(at: ReturnType<typeof thisMoment>): Promise<void> {
     try {
-      const [row] = await sql<{ newer: boolean }[]>`select ${isNewer(sql, schema)} as newer`;
-      if (row?.newer === true) lose(new SchemaError(migrated));
-      askedAt = null;
+      const sql = this.#sql;
+      const [row] = await sql<{ newer: boolean }[]>`select ${isNewer(sql, this.#schema)} as newer`;
+      if (row?.newer === true) this.#lose(new SchemaError(migrated));
+      this.lease.renew(at);
     } catch (error) {
-      lose(error instanceof Error ? error : new Error(String(error)));
+      this.#lose(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#asked = null;
     }
-  };
-  const timer = setInterval(() => {
-    if (askedAt === null) void ask();
-    else if (performance.now() - askedAt >= silenceMaxMs) {
-      lose(new Error(`PostgreSQL has not answered for ${silenceMaxMs} ms`));
-    }
-  }, heartbeatMs);
-  return () => clearInterval(timer);
+  }
 }
 
 async function tryLock(sql: Sql): Promise<WriterSession | null> {
   const [row] = await sql<{ locked: boolean; pid: number }[]>`
     select pg_try_advisory_lock(${leaderLockKey}) as locked, pg_backend_pid() as pid`;
   return row?.locked === true ? { sql, backendPid: row.pid } : null;
+}
+
+/** Those who wait hear of it when it is free. */
+async function unlock(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_unlock(${leaderLockKey}), pg_notify(${freed}, '')`;
 }
 
 const migrated =
@@ -136,18 +238,20 @@ const isNewer = (sql: Sql, schema: number) =>
  * Counts this term, and says where the leader listens, as PostgreSQL sees its address.
  * @throws SchemaError when this program is older than the schema: then no term has begun
  */
-async function beginEpoch(sql: Sql, schema: number, { url, port }: Announcement): Promise<number> {
+async function beginEpoch(sql: Sql, schema: number, announce: Announcement): Promise<number> {
+  const { url, port, instance, link } = announce;
   const [row] = await sql<{ epoch: number }[]>`
-    insert into leader (id, epoch, url, since)
+    insert into leader (id, epoch, url, since, instance, link)
     select 1, 1,
             coalesce(${url}::text, 'http://' || coalesce(
               case family(inet_client_addr()) when 6 then '[' || host(inet_client_addr()) || ']'
                                               else host(inet_client_addr()) end,
               '127.0.0.1') || ':' || ${port}::int),
-            now()
+            now(), ${instance}, ${link}
     where not ${isNewer(sql, schema)}
     on conflict (id) do update
-      set epoch = leader.epoch + 1, url = excluded.url, since = excluded.since
+      set epoch = leader.epoch + 1, url = excluded.url, since = excluded.since,
+          instance = excluded.instance, link = excluded.link
     returning epoch::float8 as epoch`;
   if (row === undefined) throw new SchemaError(migrated);
   return row.epoch;
@@ -174,6 +278,8 @@ export async function beginTerm(
 }
 
 async function readLeader(sql: Sql): Promise<LeaderRecord | null> {
-  const [row] = await sql<LeaderRecord[]>`select epoch::float8 as epoch, url from leader`;
+  const [row] = await sql<
+    LeaderRecord[]
+  >`select epoch::float8 as epoch, url, instance, link from leader`;
   return row ?? null;
 }

@@ -1,5 +1,6 @@
 /** What a buyer has bought, in every sale: one order for each attempt that sold something. */
-import { and, count, desc, eq, lt, max, sql } from "drizzle-orm";
+import { and, count, desc, eq, isNull, lt, max, sql } from "drizzle-orm";
+import type { Sql } from "postgres";
 import type { Buyer, BuyerKind } from "../ledger/buyers.ts";
 import { prepared, type Db } from "./db.ts";
 import { items, purchases, sales } from "./schema.ts";
@@ -18,6 +19,8 @@ export type Order = {
   readonly priceCents: number;
   /** One a unit, in their order. */
   readonly codes: readonly string[];
+  /** How many of them were taken back. */
+  readonly refunded: number;
   readonly purchasedAt: number;
 };
 
@@ -44,6 +47,7 @@ const pageOfOrders = prepared((db) => {
         saleId: purchases.saleId,
         itemId: purchases.itemId,
         codes: sql`string_agg(${purchases.code}::text, ',' order by ${purchases.unit})`.as("codes"),
+        refunded: count(purchases.refundedSeq).as("refunded"),
         purchasedAt: sql`min(${purchases.purchasedAt})`.as("purchased_at"),
       })
       .from(purchases)
@@ -73,6 +77,7 @@ const pageOfOrders = prepared((db) => {
         name: items.name,
         priceCents: items.priceCents,
         codes: sql<string>`${orders.codes}`,
+        refunded: sql`${orders.refunded}`.mapWith(Number),
         purchasedAt: sql`${orders.purchasedAt}`.mapWith(purchases.purchasedAt),
       })
       .from(orders)
@@ -91,6 +96,27 @@ const orderOf = ({ codes, purchasedAt, ...order }: OrderRow): Order => ({
   purchasedAt: purchasedAt.getTime(),
 });
 
+/** What a buyer has bought in all; money in minor units. */
+type BuyerTotals = {
+  readonly orders: number;
+  /** Taken back ones left out. */
+  readonly units: number;
+  readonly paidCents: number;
+  readonly refundedCents: number;
+};
+
+export async function totalsOf(sqlOf: Sql, { kind, userId }: Buyer): Promise<BuyerTotals> {
+  const [row] = await sqlOf<BuyerTotals[]>`
+    select count(distinct p.seq)::int as orders,
+           count(*) filter (where p.refunded_seq is null)::int as units,
+           coalesce(sum(i.price_cents), 0)::float8 as "paidCents",
+           coalesce(sum(i.price_cents) filter (where p.refunded_seq is not null), 0)::float8
+             as "refundedCents"
+    from purchases p join items i on i.sale_id = p.sale_id and i.id = p.item_id
+    where p.user_id = ${userId} and p.buyer = ${kind}::buyer_kind`;
+  return row ?? { orders: 0, units: 0, paidCents: 0, refundedCents: 0 };
+}
+
 /** A buyer's order of a number, or null. */
 export async function findOrder(db: Db, buyer: Buyer, seq: number): Promise<Order | null> {
   const [order] = await listOrders(db, buyer, { before: seq + 1, limit: 1 });
@@ -103,7 +129,7 @@ type Bought = {
   readonly last: { readonly seq: number; readonly at: number } | null;
 };
 
-/** How much of a product a buyer has bought, in all product sales together. */
+/** How much of a product a buyer has bought and owns, in all product sales together. */
 export async function boughtOf(
   db: Db,
   { kind, userId }: Buyer,
@@ -124,6 +150,7 @@ const unitsBought = prepared((db) =>
         eq(purchases.userId, sql.placeholder("userId")),
         eq(purchases.buyer, sql.placeholder("kind")),
         eq(items.productId, sql.placeholder("productId")),
+        isNull(purchases.refundedSeq),
       ),
     )
     .prepare("units_bought"),

@@ -1,45 +1,87 @@
 /**
  * The journal's partitions: ten million attempts each, made before they are needed.
  * Partition N holds the sequence numbers N·10⁷+1 … (N+1)·10⁷; the first migration made 0.
- * They are kept for ever, or dropped when all that is in them is older than the retention
+ * They are kept for ever, or dropped, and exported first where that is asked for, when all that is in them is older than the retention
  * and no sale that is still held needs them.
  */
 import type { Sql } from "postgres";
+import { exportPartition } from "./attempt-export.ts";
 
 export const partitionRows = 10_000_000;
+
+const retryMs = 60_000;
+
+export type Retention = {
+  /** Age after which attempts may be dropped, ms; Infinity keeps them. */
+  readonly retentionMs: number;
+  /** Where they are written to before; null: nowhere. */
+  readonly exportDir: string | null;
+};
 
 /** Keeps the partitions ahead of the journal. */
 export class Partitions {
   readonly #sql: Sql;
-  readonly #retentionMs: number;
+  readonly #retention: Retention;
   /** Partitions up to this number are there. */
   #made = -1;
+  /** When partitions are to be dropped next. */
+  #dropAt = Infinity;
+  #failure: unknown = null;
+  /** Resolves when nothing is being exported. */
+  exporting: Promise<void> | null = null;
 
-  /** @param retentionMs age after which attempts may be dropped; Infinity keeps them */
-  constructor(sql: Sql, retentionMs: number) {
+  constructor(sql: Sql, retention: Retention) {
     this.#sql = sql;
-    this.#retentionMs = retentionMs;
+    this.#retention = retention;
   }
 
   /**
    * Makes the partition of `seq` and the one after it, where they are missing; whenever one
    * was made, drops those that are past the retention.
    * @param neededSince start of the earliest sale that is still held, ms
+   * @throws also what an export failed with since; it is tried again by itself
    */
   async ensure(seq: number, now: number, neededSince: number): Promise<void> {
     const wanted = Math.floor(Math.max(seq - 1, 0) / partitionRows) + 1;
-    if (this.#made === wanted) return;
-    for (let number = Math.max(this.#made + 1, wanted - 1); number <= wanted; number += 1) {
-      await makePartition(this.#sql, number);
-      this.#made = number;
+    if (this.#made !== wanted) {
+      for (let number = Math.max(this.#made + 1, wanted - 1); number <= wanted; number += 1) {
+        await makePartition(this.#sql, number);
+        this.#made = number;
+      }
+      this.#dropAt = now;
     }
-    const before = Math.min(now - this.#retentionMs, neededSince);
-    if (Number.isFinite(before)) await dropPartitions(this.#sql, wanted - 1, before);
+    if (this.#failure !== null) {
+      const failure = this.#failure;
+      this.#failure = null;
+      throw failure;
+    }
+    if (now < this.#dropAt || this.exporting !== null) return;
+    this.#dropAt = Infinity;
+    await this.#drop(wanted - 1, now, neededSince);
+  }
+
+  async #drop(present: number, now: number, neededSince: number): Promise<void> {
+    const { retentionMs, exportDir } = this.#retention;
+    const before = Math.min(now - retentionMs, neededSince);
+    if (!Number.isFinite(before)) return;
+    if (exportDir === null) return await dropPartitions(this.#sql, present, before, null);
+    // Ten million rows take minutes, and sales are to be opened meanwhile.
+    this.exporting = dropPartitions(this.#sql, present, before, exportDir)
+      .catch((error: unknown) => {
+        this.#failure = error;
+        this.#dropAt = now + retryMs;
+      })
+      .finally(() => (this.exporting = null));
   }
 }
 
 /** Drops the partitions below number `present` of which every attempt is older than `before`. */
-async function dropPartitions(sql: Sql, present: number, before: number): Promise<void> {
+async function dropPartitions(
+  sql: Sql,
+  present: number,
+  before: number,
+  exportDir: string | null,
+): Promise<void> {
   const partitions = await sql<{ name: string }[]>`
     select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'attempts'::regclass
@@ -50,12 +92,24 @@ async function dropPartitions(sql: Sql, present: number, before: number): Promis
     const [youngest] = await sql<{ at: Date }[]>`
       select at from ${sql(name)} order by seq desc limit 1`;
     if (youngest !== undefined && youngest.at.getTime() >= before) return;
+    if (exportDir !== null) await exportPartition(sql, name, exportDir);
     await sql.unsafe(`alter table attempts detach partition ${name} concurrently`);
     await sql.unsafe(`drop table ${name}`);
   }
 }
 
-async function makePartition(sql: Sql, number: number): Promise<void> {
+/** The partitions that there are, lowest first. */
+export async function partitionNumbers(sql: Sql): Promise<number[]> {
+  const partitions = await sql<{ number: number }[]>`
+    select substr(c.relname, length('attempts_p') + 1)::int as number
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'attempts'::regclass and c.relname ~ '^attempts_p[0-9]+$'
+    order by 1`;
+  return partitions.map(({ number }) => number);
+}
+
+/** Makes a partition that is not there. */
+export async function makePartition(sql: Sql, number: number): Promise<void> {
   const name = `attempts_p${number}`;
   const from = number * partitionRows + 1;
   // Two leaders in quick succession may both get here: the second waits and finds it made.

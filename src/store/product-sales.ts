@@ -6,8 +6,11 @@
  * statement, so that no client can die between its lock and its commit.
  */
 import type { Fragment, Sql } from "postgres";
+import type { Entry } from "../ledger/queue.ts";
 import { isoTime } from "../time.ts";
+import { noting, type Caller } from "./activity.ts";
 import { DeposedError } from "./records.ts";
+import { commitmentOf, entryOf, queueColumns, type NewQueue } from "./queues.ts";
 import { saleOf, type Item, type StoredSale } from "./sales.ts";
 
 /** What is announced of an item; its name and picture are the product's at that moment. */
@@ -27,7 +30,16 @@ export type SaleTerms = {
 };
 
 /** A product sale to be stored. */
-export type NewProductSale = SaleTerms & { readonly items: readonly AnnouncedItem[] };
+export type NewProductSale = SaleTerms & {
+  readonly items: readonly AnnouncedItem[];
+  /** Without, everybody gets in at once. */
+  readonly queue?: NewQueue | undefined;
+  /** What it is announced of, which is gone then. */
+  readonly draft?: DraftRef | undefined;
+};
+
+/** A draft, as it was when it was read. */
+export type DraftRef = { readonly id: number; readonly version: number };
 
 /** What a product sale becomes; items null: they stay as they are. */
 export type ProductSaleChange = SaleTerms & { readonly items: readonly AnnouncedItem[] | null };
@@ -41,6 +53,8 @@ type WrittenRow = {
   /** Null: nothing was written. */
   id: number | null;
   missing: number | null;
+  /** Of a queue that was made. */
+  commitment: string | null;
   /** Number, name and picture seed of each item written. */
   items: string;
 };
@@ -58,6 +72,31 @@ const term = (sql: Sql, epoch: number, announced: readonly NumberedItem[]): Frag
   ), missing as (
     select "productId" as id from announced
     where not exists (select from found where found.id = "productId"))`;
+
+type NotedSale = Omit<SaleTerms, "reservationTtlMs"> & {
+  readonly items: readonly Partial<AnnouncedItem>[];
+};
+
+/** A sale as its announcement, and each change of that, is noted. */
+export function saleNote(
+  { title, startsAt, endsAt, perUserLimit, items }: NotedSale,
+  saleId?: number,
+): object {
+  return {
+    sale_id: saleId,
+    title,
+    starts_at: isoTime(startsAt),
+    ends_at: isoTime(endsAt),
+    per_user_limit: perUserLimit,
+    items: items.map(({ productId, stock, priceCents }) => ({
+      product_id: productId,
+      stock,
+      price_cents: priceCents,
+    })),
+  };
+}
+
+const noteOf = (sale: NotedSale, saleId?: number): string => JSON.stringify(saleNote(sale, saleId));
 
 type NumberedItem = AnnouncedItem & { readonly id: number };
 
@@ -83,7 +122,7 @@ function numbered(
 }
 
 /**
- * Stores a new sale with its items.
+ * Stores a new sale with its items. Of a draft it takes the number, unless that was changed since.
  * @param seq number of the last attempt made so far: none before it can name this sale
  * @throws DeposedError when another leader's term has begun; nothing was stored
  */
@@ -92,35 +131,61 @@ export async function insertProductSale(
   epoch: number,
   terms: NewProductSale,
   seq: number,
-): Promise<WrittenSale> {
+  by: Caller,
+): Promise<WrittenSale | "draft_changed"> {
+  const { draft = null } = terms;
   const announced = numbered(terms.items, [], 0);
+  const { entry, admitPerSecond, passTtlMs, seed } = queueColumns(terms.queue);
   const [row] = await sql<WrittenRow[]>`
-    ${term(sql, epoch, announced)}, sale as (
-      insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+    ${term(sql, epoch, announced)}, draft as (
+      delete from drafts using term
+      where drafts.id = ${draft?.id ?? null}::int and drafts.version = ${draft?.version ?? null}::int
+        and not exists (select from missing)
+      returning drafts.id
+    ), sale as (
+      insert into sales (id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+                         entry, admit_per_second, pass_ttl_ms,
                          item_count, stored_after_seq, attempts_seq)
-      select 'product', ${terms.title}::text, ${isoTime(terms.startsAt)}::timestamptz,
+      overriding system value
+      select coalesce((select id from draft), nextval(pg_get_serial_sequence('sales', 'id'))),
+             'product', ${terms.title}::text, ${isoTime(terms.startsAt)}::timestamptz,
              ${isoTime(terms.endsAt)}::timestamptz, ${terms.perUserLimit}::int,
-             ${terms.reservationTtlMs}::int, ${announced.length}::int, ${seq}::bigint, ${seq}::bigint
+             ${terms.reservationTtlMs}::int, ${entry}::sale_entry, ${admitPerSecond}::int,
+             ${passTtlMs}::int, ${announced.length}::int, ${seq}::bigint, ${seq}::bigint
       from term where not exists (select from missing)
+        and (${draft === null}::boolean or exists (select from draft))
       returning id
+    ), drawn as (
+      insert into draws (sale_id, seed, commitment)
+      select id, ${seed}::text, ${commitmentOf(sql, seed)} from sale
+      where ${seed}::text is not null
+      returning commitment
     ), stored as (
       insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
       select sale.id, a.id, a."productId", f.name, f.picture_seed, a."priceCents", a.stock
       from sale cross join announced a join found f on f.id = a."productId"
       returning id, name, picture_seed
-    )
+    ), noted as (${noting(sql, by, "sale.announced", {
+      before: sql`null::text`,
+      after: sql`(${noteOf(terms)}::text::jsonb || jsonb_build_object('sale_id', id))::text`,
+      from: sql`sale`,
+    })})
     select exists (select from term) as led, (select id from sale) as id,
-           (select min(id) from missing) as missing,
+           (select min(id) from missing) as missing, (select commitment from drawn) as commitment,
            (select coalesce(json_agg(json_build_array(id, name, picture_seed)), '[]')::text
             from stored) as items`;
   const written = checked(row);
   if (written.missing !== null) return { missing: written.missing };
+  if (written.id === null && draft !== null) return "draft_changed";
   if (written.id === null) throw new Error("a product sale was not stored");
   const items = itemsOf(announced, written);
   return storedSale(written.id, terms, items, {
+    entry: entryOf({ entry, admitPerSecond, passTtlMs }),
+    commitment: written.commitment,
     count: announced.length,
     attempts: 0,
     attemptsSeq: seq,
+    endByHand: false,
   });
 }
 
@@ -135,11 +200,12 @@ export async function replaceProductSale(
   present: StoredSale,
   terms: ProductSaleChange,
   now: number,
+  by: Caller,
 ): Promise<WrittenSale | "sale_has_opened"> {
   const { id, stock } = present.sale;
   const announced =
     terms.items === null ? null : numbered(terms.items, present.items, stock.length);
-  const kept = `{${(announced ?? present.items).map((item) => item.id).join(",")}}`;
+  const keptIds = `{${(announced ?? present.items).map((item) => item.id).join(",")}}`;
   const count = Math.max(stock.length, announced?.at(-1)?.id ?? 0);
   const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced ?? [])}, sale as materialized (
@@ -158,6 +224,8 @@ export async function replaceProductSale(
         and not exists (select from purchases where sale_id = ${id})
         and not exists (select from attempts where sale_id = ${id}
                           and outcome in ('reserved', 'purchased', 'released'))
+        and not exists (select from attempts where sale_id = ${id}
+                          and kind in ('refund', 'restock') and outcome = 'restocked')
       returning sales.id
     ), stored as (
       insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
@@ -168,19 +236,23 @@ export async function replaceProductSale(
             picture_seed = excluded.picture_seed, price_cents = excluded.price_cents,
             stock = excluded.stock
       returning id, name, picture_seed
-    ), gone as (
-      delete from items using changed where items.sale_id = changed.id and items.id <> all(${kept}::int[])
+    ), noted as (${noting(sql, by, "sale.changed", {
+      before: sql`${noteOf({ ...present.sale, title: present.title, items: present.items }, id)}::text`,
+      after: sql`${noteOf({ ...terms, items: terms.items ?? present.items }, id)}::text`,
+      from: sql`changed`,
+    })}), gone as (
+      delete from items using changed where items.sale_id = changed.id and items.id <> all(${keptIds}::int[])
     )
     select exists (select from term) as led, (select id from changed) as id,
-           (select min(id) from missing) as missing,
+           (select min(id) from missing) as missing, null as commitment,
            (select coalesce(json_agg(json_build_array(id, name, picture_seed)), '[]')::text
             from stored) as items`;
   const written = checked(row);
   if (written.missing !== null) return { missing: written.missing };
   if (written.id === null) return "sale_has_opened";
   const items = announced === null ? present.items : itemsOf(announced, written);
-  const { attempts, attemptsSeq } = present;
-  return storedSale(id, terms, items, { count, attempts, attemptsSeq });
+  const { sale, title: _title, items: _items, ...kept } = present;
+  return storedSale(id, terms, items, { ...kept, count, entry: sale.entry });
 }
 
 /**
@@ -193,6 +265,7 @@ export async function deleteProduct(
   epoch: number,
   id: number,
   now: number,
+  by: Caller,
 ): Promise<"deleted" | "product_not_found" | "product_in_sale"> {
   const [row] = await sql<{ led: boolean; known: boolean; deleted: boolean }[]>`
     with term as materialized (
@@ -202,8 +275,12 @@ export async function deleteProduct(
       where products.id = ${id} and not deleted and not exists (
         select from items join sales on sales.id = items.sale_id
         where items.product_id = ${id} and sales.ends_at > ${isoTime(now)}::timestamptz)
-      returning products.id
-    )
+      returning products.id, products.name
+    ), noted as (${noting(sql, by, "product.removed", {
+      before: sql`json_build_object('product_id', id, 'name', name)::text`,
+      after: sql`null::text`,
+      from: sql`gone`,
+    })})
     select exists (select from term) as led, exists (select from gone) as deleted,
            exists (select from products where id = ${id} and not deleted) as known`;
   const { known, deleted } = checked(row);
@@ -224,23 +301,21 @@ function itemsOf(announced: readonly NumberedItem[], { items }: WrittenRow): Ite
   });
 }
 
-function storedSale(
+export function storedSale(
   id: number,
   terms: SaleTerms,
   items: readonly Item[],
-  counted: { readonly count: number; readonly attempts: number; readonly attemptsSeq: number },
+  more: Omit<StoredSale, "sale" | "title" | "items"> & {
+    readonly entry: Entry;
+    readonly count: number;
+  },
 ): StoredSale {
   const { title, startsAt, endsAt, perUserLimit, reservationTtlMs } = terms;
   const kind = "product" as const;
-  const head = { id, kind, startsAt, endsAt, closed: false, perUserLimit, reservationTtlMs };
-  const { count, attempts, attemptsSeq } = counted;
-  return { sale: saleOf(head, items, count), title, items, attempts, attemptsSeq };
-}
-
-/** The id of every product sale there ever was. */
-export async function productSaleIds(sql: Sql): Promise<number[]> {
-  const rows = await sql<{ id: number }[]>`select id from sales where kind = 'product'`;
-  return rows.map((row) => row.id);
+  const { count, entry, ...stored } = more;
+  const times = { startsAt, endsAt, closed: false };
+  const head = { id, kind, entry, ...times, perUserLimit, reservationTtlMs };
+  return { sale: saleOf(head, items, count), title, items, ...stored };
 }
 
 export const saleStates = ["active", "upcoming", "ended"] as const;
@@ -278,10 +353,22 @@ export async function lastEndedSale(sql: Sql, now: number): Promise<number | nul
   return row?.id ?? null;
 }
 
-/** Units sold of a sale, by item. */
-export async function soldByItem(sql: Sql, saleId: number): Promise<ReadonlyMap<number, number>> {
-  const rows = await sql<{ item_id: number; units: number }[]>`
-    select item_id, count(*)::int as units from purchases
-    where sale_id = ${saleId} group by item_id`;
-  return new Map(rows.map((row) => [row.item_id, row.units]));
+/** Units of an item: `takenOut` of those that were `refunded` are not on sale again. */
+export type ItemUnits = {
+  readonly sold: number;
+  readonly refunded: number;
+  readonly takenOut: number;
+};
+
+/** What was sold of a sale, by item. */
+export async function soldByItem(
+  sql: Sql,
+  saleId: number,
+): Promise<ReadonlyMap<number, ItemUnits>> {
+  const rows = await sql<(ItemUnits & { item_id: number })[]>`
+    select item_id, count(*) filter (where refunded_seq is null)::int as sold,
+           count(refunded_seq)::int as refunded,
+           count(refunded_seq) filter (where freed_seq is null)::int as "takenOut"
+    from purchases where sale_id = ${saleId} group by item_id`;
+  return new Map(rows.map((row) => [row.item_id, row]));
 }

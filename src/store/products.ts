@@ -3,6 +3,8 @@
  * for the sales and purchases that name it; it is only not listed or sold any more.
  */
 import { and, asc, eq, gt, sql } from "drizzle-orm";
+import type { Actor } from "../ledger/commands.ts";
+import { noted } from "./activity.ts";
 import { prepared, type Db } from "./db.ts";
 import { products } from "./schema.ts";
 
@@ -11,6 +13,8 @@ export type Product = {
   readonly name: string;
   readonly description: string;
   readonly pictureSeed: string;
+  /** What `pictureOf` has; null: its picture is drawn from the seed. */
+  readonly picture: string | null;
   readonly priceCents: number;
   readonly deleted: boolean;
   readonly createdAt: Date;
@@ -66,12 +70,22 @@ export async function insertProduct(
   db: Db,
   { name, description, priceCents }: ProductFields,
   pictureSeed: string,
+  by: Actor | null,
 ): Promise<Product> {
   const values = { name, description, pictureSeed, priceCents };
-  const [made] = await db.insert(products).values(values).returning();
-  if (made === undefined) throw new Error("a product was stored and is not there");
-  return made;
+  return await noted(db, by, async (tx) => {
+    const [made] = await tx.insert(products).values(values).returning();
+    if (made === undefined) throw new Error("a product was stored and is not there");
+    return [made, { what: "product.made", before: null, after: noteOf(made) }];
+  });
 }
+
+const noteOf = ({ id, name, description, priceCents }: Product) => ({
+  product_id: id,
+  name,
+  description,
+  price_cents: priceCents,
+});
 
 /** The product as changed; null when there is none in the shop. */
 export async function updateProduct(
@@ -82,15 +96,21 @@ export async function updateProduct(
     description,
     priceCents,
   }: { readonly [name in keyof ProductFields]?: ProductFields[name] | undefined },
+  by: Actor,
 ): Promise<Product | null> {
-  const [changed] = await db
-    .update(products)
-    .set({
-      name: name ?? sql`${products.name}`,
-      description: description ?? sql`${products.description}`,
-      priceCents: priceCents ?? sql`${products.priceCents}`,
-    })
-    .where(and(eq(products.id, id), eq(products.deleted, false)))
-    .returning();
-  return changed ?? null;
+  const isIt = and(eq(products.id, id), eq(products.deleted, false));
+  return await noted(db, by, async (tx) => {
+    const [before] = await tx.select().from(products).where(isIt).for("update");
+    if (before === undefined) return [null, null];
+    const [after = before] = await tx
+      .update(products)
+      .set({
+        name: name ?? before.name,
+        description: description ?? before.description,
+        priceCents: priceCents ?? before.priceCents,
+      })
+      .where(isIt)
+      .returning();
+    return [after, { what: "product.changed", before: noteOf(before), after: noteOf(after) }];
+  });
 }

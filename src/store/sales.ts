@@ -1,12 +1,15 @@
 /**
- * The sales and their items as they are stored, and what the records say of sales and codes
- * that the ledger does not hold. Everything here may be asked of any process, leader or not.
+ * The sales and their items as they are stored, and what the records say of sales that the ledger
+ * does not hold. Everything here may be asked of any process, leader or not.
  */
 import type { ISql, Sql } from "postgres";
-import type { BuyerKind } from "../ledger/buyers.ts";
-import type { ArchivedCode } from "../ledger/commands.ts";
+import type { Entry } from "../ledger/queue.ts";
 import type { Sale } from "../ledger/sale.ts";
 import { isoTime } from "../time.ts";
+import { commitmentOf, entryOf, queueColumns, type NewQueue } from "./queues.ts";
+
+/** Items read between two turns of the event loop: under a millisecond's worth. */
+const itemsPerTurn = 1_000;
 
 /** One item of a sale, as it is shown. */
 export type Item = {
@@ -24,6 +27,10 @@ export type StoredSale = {
   readonly sale: Sale;
   readonly title: string;
   readonly items: readonly Item[];
+  /** SHA-256 of the seed that its queue is drawn by, in hex; null without a queue. */
+  readonly commitment: string | null;
+  /** Somebody has moved its end. */
+  readonly endByHand: boolean;
   /** Attempts that named the sale, up to and including the one numbered `attemptsSeq`. */
   readonly attempts: number;
   readonly attemptsSeq: number;
@@ -38,6 +45,8 @@ export type NewSale = Pick<
   "kind" | "startsAt" | "endsAt" | "perUserLimit" | "reservationTtlMs"
 > & {
   readonly title: string;
+  /** Without, everybody gets in at once. */
+  readonly queue?: NewQueue;
   readonly items: readonly Item[];
 };
 
@@ -50,9 +59,18 @@ type HeadRow = {
   closed: boolean;
   per_user_limit: number;
   reservation_ttl_ms: number;
+  entry: Entry["kind"];
+  admit_per_second: number | null;
+  pass_ttl_ms: number | null;
 };
 
-type SaleRow = HeadRow & { item_count: number; attempts: number; attempts_seq: number };
+type SaleRow = HeadRow & {
+  end_by_hand: boolean;
+  item_count: number;
+  attempts: number;
+  attempts_seq: number;
+  commitment: string | null;
+};
 
 /**
  * Stores a sale with its items, all or nothing, and returns its id. An hourly sale that
@@ -60,15 +78,23 @@ type SaleRow = HeadRow & { item_count: number; attempts: number; attempts_seq: n
  * @param seq number of the last attempt made so far: none before it can name this sale
  */
 export async function storeSale(sql: Sql, sale: NewSale, seq: number): Promise<number> {
+  const { entry, admitPerSecond, passTtlMs, seed } = queueColumns(sale.queue);
   // One statement: a connection that is cut in the middle of `sql.begin` ends the process.
   const [row] = await sql<{ id: number }[]>`
     with made as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
+                         entry, admit_per_second, pass_ttl_ms,
                          item_count, stored_after_seq, attempts_seq)
       values (${sale.kind}, ${sale.title}, ${isoTime(sale.startsAt)}, ${isoTime(sale.endsAt)},
-              ${sale.perUserLimit}, ${sale.reservationTtlMs}, ${sale.items.length}, ${seq}, ${seq})
+              ${sale.perUserLimit}, ${sale.reservationTtlMs},
+              ${entry}, ${admitPerSecond}, ${passTtlMs},
+              ${sale.items.length}, ${seq}, ${seq})
       on conflict (kind, starts_at) where kind = 'hourly' do nothing
       returning id),
+    drawn as (
+      insert into draws (sale_id, seed, commitment)
+      select id, ${seed}::text, ${commitmentOf(sql, seed)}
+      from made where ${seed}::text is not null),
     listed as (
       insert into items (sale_id, id, name, picture_seed, price_cents, stock)
       select made.id, t.id, name, "pictureSeed", "priceCents", stock
@@ -93,14 +119,26 @@ export async function loadSales(sql: ISql, ids: readonly number[]): Promise<Stor
   const list = `{${ids.join(",")}}`;
   const sales = await sql<SaleRow[]>`
     select id, kind, title, starts_at, ends_at, closed, per_user_limit, reservation_ttl_ms,
-           item_count, attempts::float8 as attempts, attempts_seq::float8 as attempts_seq
+           end_by_hand, entry, admit_per_second, pass_ttl_ms,
+           item_count, attempts::float8 as attempts, attempts_seq::float8 as attempts_seq,
+           (select commitment from draws where sale_id = sales.id) as commitment
     from sales where id = any(${list}::int[]) order by id`;
-  // One row a sale, as text: ten thousand rows cost ten times as much in the driver.
-  const items = await sql<{ sale_id: number; items: string }[]>`
+  // Some items a row, as text: ten thousand rows cost ten times as much in the driver, and all of
+  // them at once hold the thread for too long.
+  const parts = await sql<{ sale_id: number; items: string }[]>`
     select sale_id, json_agg(json_build_array(id, name, picture_seed, price_cents, stock, product_id)
                              order by id)::text as items
-    from items where sale_id = any(${list}::int[]) group by sale_id`;
-  const itemsOf = new Map(items.map((row) => [row.sale_id, parseItems(row.items)]));
+    from (select *, id / ${itemsPerTurn}::int as part from items
+          where sale_id = any(${list}::int[])) one
+    group by sale_id, part order by sale_id, part`;
+  const itemsOf = new Map<number, Item[]>();
+  for (const part of parts) {
+    const items = itemsOf.get(part.sale_id) ?? [];
+    itemsOf.set(part.sale_id, items);
+    items.push(...parseItems(part.items));
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise((next) => setImmediate(next));
+  }
   return sales.map((row) => storedSale(row, itemsOf.get(row.id) ?? []));
 }
 
@@ -118,6 +156,8 @@ function storedSale(row: SaleRow, items: readonly Item[]): StoredSale {
     sale: saleOf(head, items, row.item_count),
     title,
     items,
+    commitment: row.commitment,
+    endByHand: row.end_by_hand,
     attempts: row.attempts,
     attemptsSeq: row.attempts_seq,
   };
@@ -139,7 +179,7 @@ export function saleOf(
 }
 
 /** Who may buy follows from where a sale comes from. */
-function accessOf(kind: Sale["kind"]): Sale["access"] {
+export function accessOf(kind: Sale["kind"]): Sale["access"] {
   switch (kind) {
     case "hourly":
       return "everyone";
@@ -166,7 +206,20 @@ const headOf = (row: HeadRow): SaleHead => ({
   closed: row.closed,
   perUserLimit: row.per_user_limit,
   reservationTtlMs: row.reservation_ttl_ms,
+  entry: entryOf({
+    entry: row.entry,
+    admitPerSecond: row.admit_per_second,
+    passTtlMs: row.pass_ttl_ms,
+  }),
 });
+
+/** Units of a sale: `takenOut` of those that were `refunded` are not on sale again. */
+type CountedUnits = {
+  readonly stock: number;
+  readonly sold: number;
+  readonly refunded: number;
+  readonly takenOut: number;
+};
 
 /** A sale in a list. */
 export type ListedSale = {
@@ -174,7 +227,7 @@ export type ListedSale = {
   /** Attempts that named it, as last noted. */
   readonly attempts: number;
   /** Units of a sale that was asked to be counted. */
-  readonly counted: { readonly stock: number; readonly sold: number } | null;
+  readonly counted: CountedUnits | null;
 };
 
 /**
@@ -194,14 +247,17 @@ export async function listSales(
 ): Promise<ListedSale[]> {
   const { kind, before, limit, endedBy, known } = options;
   const rows = await sql<
-    (HeadRow & { attempts: number; stock: number | null; sold: number | null })[]
+    (HeadRow & { attempts: number; stock: number | null; units: string | null })[]
   >`
     select id, kind, title, starts_at, ends_at, closed, per_user_limit, reservation_ttl_ms,
-           attempts::float8 as attempts,
+           entry, admit_per_second, pass_ttl_ms, attempts::float8 as attempts,
            case when wanted then (
              select sum(stock)::float8 from items where sale_id = s.id) end as stock,
            case when wanted then (
-             select count(*)::float8 from purchases where sale_id = s.id) end as sold
+             select json_build_array(
+                      count(*) filter (where refunded_seq is null), count(refunded_seq),
+                      count(refunded_seq) filter (where freed_seq is null))::text
+             from purchases where sale_id = s.id) end as units
     from (
       select *, ends_at <= ${isoTime(endedBy)}
                 and id <> all(${`{${known.join(",")}}`}::int[]) as wanted
@@ -210,10 +266,15 @@ export async function listSales(
       order by id desc limit ${limit}
     ) s order by id desc`;
   return rows.map((row) => {
-    const { attempts, stock, sold } = row;
-    const counted = stock === null || sold === null ? null : { stock, sold };
-    return { head: headOf(row), attempts, counted };
+    const { attempts, stock, units } = row;
+    return { head: headOf(row), attempts, counted: countedOf(stock, units) };
   });
+}
+
+function countedOf(stock: number | null, units: string | null): CountedUnits | null {
+  if (stock === null || units === null) return null;
+  const [sold, refunded, takenOut] = JSON.parse(units) as [number, number, number];
+  return { stock, sold, refunded, takenOut };
 }
 
 /** Attempts that named a sale, numbered above `since` and up to `upTo`. */
@@ -242,10 +303,12 @@ export async function settle(sql: Sql, saleId: number, upTo: number): Promise<vo
     where id = ${saleId} and not settled`;
 }
 
-/** Units of a sale that are gone, by item; items of which none is are missing. */
+/** Units of a sale that are gone; of each item, item N at index N - 1. */
 type UnitsGone = {
-  readonly sold: ReadonlyMap<number, number>;
-  readonly reserved: ReadonlyMap<number, number>;
+  readonly sold: Int32Array;
+  readonly refunded: Int32Array;
+  readonly takenOut: Int32Array;
+  readonly reserved: Int32Array;
   readonly attempts: number;
 };
 
@@ -259,12 +322,19 @@ export async function readTaken(
   now: number,
   settledAt: number,
 ): Promise<UnitsGone> {
-  const sold = await sql<{ item_id: number; units: number }[]>`
-    select item_id, count(*)::int as units from purchases where sale_id = ${sale.id} group by item_id`;
+  // As one text each: ten thousand rows hold the thread for ten milliseconds in the driver.
+  const sold = await sql<UnitsRow[]>`
+    select coalesce(json_agg(json_build_array(item_id, sold, refunded, out))::text, '[]') as units
+    from (
+      select item_id, count(*) filter (where refunded_seq is null) as sold,
+             count(refunded_seq) as refunded,
+             count(refunded_seq) filter (where freed_seq is null) as out
+      from purchases where sale_id = ${sale.id} group by item_id
+    ) one`;
   const reserved =
     now >= sale.endsAt
       ? []
-      : await sql<{ item_id: number; units: number }[]>`
+      : await sql<UnitsRow[]>`
           with extended as materialized (
             select distinct on (code) code, due from extensions
             where sale_id = ${sale.id} order by code, seq desc),
@@ -276,12 +346,13 @@ export async function readTaken(
             union all
             select a.seq, a.item_id, a.code from extended x join attempts a on a.code = x.code
             where x.due > ${isoTime(now)} and a.sale_id = ${sale.id} and a.outcome = 'reserved')
-          select r.item_id, count(*)::int as units from reserved r
-          where not exists (
-              select from attempts e
-              where e.sale_id = ${sale.id} and e.outcome in ('purchased', 'released')
-                and e.seq > r.seq and e.code = r.code)
-          group by r.item_id`;
+          select coalesce(json_agg(json_build_array(item_id, units))::text, '[]') as units from (
+            select r.item_id, count(*) as units from reserved r
+            where not exists (
+                select from attempts e
+                where e.sale_id = ${sale.id} and e.outcome in ('purchased', 'released')
+                  and e.seq > r.seq and e.code = r.code)
+            group by r.item_id) one`;
   const [tally] = await sql<{ attempts: number; since: number; up_to: number }[]>`
     select attempts::float8 as attempts, attempts_seq::float8 as since,
            (select coalesce(max(seq), 0) from attempts)::float8 as up_to
@@ -290,68 +361,23 @@ export async function readTaken(
   const counted =
     now >= settledAt ? 0 : await countAttempts(sql, sale.id, tally.since, tally.up_to);
   return {
-    sold: unitsOf(sold),
-    reserved: unitsOf(reserved),
+    sold: unitsOf(sale, sold, 1),
+    refunded: unitsOf(sale, sold, 2),
+    takenOut: unitsOf(sale, sold, 3),
+    reserved: unitsOf(sale, reserved),
     attempts: tally.attempts + counted,
   };
 }
 
-const unitsOf = (rows: readonly { item_id: number; units: number }[]): Map<number, number> =>
-  new Map(rows.map((row) => [row.item_id, row.units]));
+/** `[[item, units, …], …]` */
+type UnitsRow = { units: string };
 
-type CodeRow = {
-  seq: number;
-  at: number;
-  sale_id: number;
-  item_id: number;
-  buyer: BuyerKind;
-  user_id: string;
-  idempotency_key: string | null;
-  request: string | null;
-  released: boolean;
-  sold_seq: number | null;
-  sold_at: number | null;
-};
-
-/**
- * What became of a code, by all that is committed; null when it was never given. A code of a unit
- * bought in one step has no reservation of its own: its purchase is all there is.
- */
-export async function findCode(sql: Sql, code: string): Promise<ArchivedCode | null> {
-  const [row] = await sql<CodeRow[]>`
-    with given as (
-      select a.seq, a.at, a.sale_id, a.item_id, a.buyer, a.user_id, a.idempotency_key, a.request,
-             a.outcome
-      from attempts a where a.code = ${code} and a.outcome in ('reserved', 'released')),
-    sold as (select * from purchases where code = ${code})
-    select coalesce(g.seq, p.seq)::float8 as seq,
-           (extract(epoch from coalesce(g.at, p.purchased_at)) * 1000)::float8 as at,
-           coalesce(p.sale_id, g.sale_id) as sale_id, coalesce(p.item_id, g.item_id) as item_id,
-           coalesce(p.buyer, g.buyer) as buyer, coalesce(p.user_id, g.user_id) as user_id,
-           g.idempotency_key, g.request,
-           exists (select from given where outcome = 'released') as released,
-           p.seq::float8 as sold_seq,
-           (extract(epoch from p.purchased_at) * 1000)::float8 as sold_at
-    from (select * from given where outcome = 'reserved') g full join sold p on true
-    limit 1`;
-  if (row === undefined) return null;
-  const { seq, at, sale_id: saleId, item_id: itemId, buyer: kind, user_id: userId } = row;
-  const sold =
-    row.sold_seq === null || row.sold_at === null
-      ? null
-      : { seq: row.sold_seq, at: Math.round(row.sold_at) };
-  return {
-    seq,
-    code,
-    saleId,
-    itemId,
-    buyer: { kind, userId },
-    reservedAt: Math.round(at),
-    key: row.idempotency_key,
-    request: row.request,
-    released: row.released,
-    sold,
-  };
+/** @param nth which of the counts */
+function unitsOf({ stock }: Sale, [row]: readonly UnitsRow[], nth = 1): Int32Array {
+  const units = new Int32Array(stock.length);
+  const counts = JSON.parse(row?.units ?? "[]") as [item: number, ...units: number[]][];
+  for (const count of counts) units[count[0] - 1] = count[nth] ?? 0;
+  return units;
 }
 
 /** How many units were sold by a time (ms since the Unix epoch). */

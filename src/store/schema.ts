@@ -17,65 +17,23 @@ import {
   pgTable,
   primaryKey,
   text,
-  timestamp,
   unique,
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
-
-const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
+import { products, time } from "./schema-shop.ts";
+import { attemptKinds, outcomeWords } from "./words.ts";
 
 export const saleKind = pgEnum("sale_kind", ["hourly", "product"]);
+export const saleEntry = pgEnum("sale_entry", ["open", "queue"]);
 
 /** The kinds of `ledger/buyers.ts`. */
 export const buyerKind = pgEnum("buyer_kind", ["guest", "account", "customer"]);
 
-export const attemptKind = pgEnum("attempt_kind", [
-  "checkout",
-  "purchase",
-  "release",
-  "create_coupon",
-  "claim",
-  "buy",
-  "change_sale",
-  "extend",
-]);
+export const attemptKind = pgEnum("attempt_kind", attemptKinds);
+export const outcomeWord = pgEnum("outcome_word", outcomeWords);
 
-/** The words of `ledger/commands.ts`. */
-export const outcomeWord = pgEnum("outcome_word", [
-  "reserved",
-  "reserved_again",
-  "sale_not_found",
-  "item_not_found",
-  "sale_not_open",
-  "item_sold_out",
-  "sold_out",
-  "item_reserved",
-  "user_limit_reached",
-  "idempotency_key_reused",
-  "purchased",
-  "purchased_again",
-  "code_not_found",
-  "code_expired",
-  "sale_ended",
-  "released",
-  "released_again",
-  "already_purchased",
-  "coupon_created",
-  "coupon_exists",
-  "coupon_not_found",
-  "claimed",
-  "claimed_again",
-  "already_claimed",
-  "coupon_sold_out",
-  "sale_changed",
-  "end_not_later",
-  "unauthenticated",
-  "price_changed",
-  "extended",
-]);
-
-/** Which process leads, for how many-eth time somebody does, and where it listens. One row. */
+/** Which process leads, for how many-eth time somebody does, and where it is reached. One row. */
 export const leader = pgTable(
   "leader",
   {
@@ -83,18 +41,28 @@ export const leader = pgTable(
     epoch: bigint("epoch", { mode: "number" }).notNull(),
     url: text("url").notNull(),
     since: time("since").notNull(),
+    /** Which process it is, and where it listens for others. */
+    instance: text("instance"),
+    link: text("link"),
   },
   (t) => [check("leader_is_one_row", sql`${t.id} = 1`)],
 );
 
-/**
- * When each term began, by the clock of its leader, and after which attempt. Time does not run
- * backwards within a term, but may from one to the next.
- */
+/** When each term began, by its leader's clock, and after which attempt; the next may be earlier. */
 export const terms = pgTable("terms", {
   epoch: bigint("epoch", { mode: "number" }).primaryKey(),
   afterSeq: bigint("after_seq", { mode: "number" }).notNull(),
   beganAt: time("began_at").notNull(),
+});
+
+/**
+ * When a name was taken out of the records, and by what it was replaced; not which it was. What
+ * processes keep in memory from before the term is of no use any more.
+ */
+export const erasures = pgTable("erasures", {
+  epoch: bigint("epoch", { mode: "number" }).primaryKey(),
+  pseudonym: text("pseudonym").notNull(),
+  erasedAt: time("erased_at").notNull().defaultNow(),
 });
 
 export const sales = pgTable(
@@ -107,8 +75,13 @@ export const sales = pgTable(
     endsAt: time("ends_at").notNull(),
     /** Ended by hand: it is over whatever a clock says. */
     closed: boolean("closed").notNull().default(false),
+    /** Somebody has moved its end: the schedule leaves it where it is. */
+    endByHand: boolean("end_by_hand").notNull().default(false),
     perUserLimit: integer("per_user_limit").notNull(),
     reservationTtlMs: integer("reservation_ttl_ms").notNull(),
+    entry: saleEntry("entry").notNull().default("open"),
+    admitPerSecond: integer("admit_per_second"),
+    passTtlMs: integer("pass_ttl_ms"),
     /** Item numbers given so far; one that was taken out again stays without an item. */
     itemCount: integer("item_count").notNull(),
     /** The last attempt that was made before this sale was stored: none up to it is on this sale. */
@@ -125,17 +98,21 @@ export const sales = pgTable(
       .where(sql`${t.kind} = 'hourly'`),
     index("sales_by_end").on(t.endsAt),
     unique("sales_limit").on(t.id, t.perUserLimit),
+    unique("sales_ttl").on(t.id, t.reservationTtlMs),
     check("sales_window", sql`${t.startsAt} < ${t.endsAt}`),
     check("sales_limit_positive", sql`${t.perUserLimit} > 0`),
+    check("sales_queue_rate", sql`(${t.entry} = 'queue') = (coalesce(${t.admitPerSecond}, 0) > 0)`),
+    check("sales_queue_pass", sql`(${t.entry} = 'queue') = (coalesce(${t.passTtlMs}, 0) > 0)`),
   ],
 );
 
 export const items = pgTable(
   "items",
   {
+    // A sale that is withdrawn takes its items along, unless something of them was sold.
     saleId: integer("sale_id")
       .notNull()
-      .references(() => sales.id),
+      .references(() => sales.id, { onDelete: "cascade" }),
     /** Number within the sale, from 1. */
     id: integer("id").notNull(),
     /** What is sold, in a product sale; the rest is as it was when the sale was announced. */
@@ -147,7 +124,6 @@ export const items = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.saleId, t.id] }),
-    unique("items_stock").on(t.saleId, t.id, t.stock),
     check("items_number", sql`${t.id} > 0`),
     check("items_price", sql`${t.priceCents} >= 0`),
     check("items_stock_positive", sql`${t.stock} > 0`),
@@ -173,12 +149,33 @@ export const attempts = pgTable(
     couponName: text("coupon_name"),
     /** Units bought in one step, with consecutive codes from `code` on. */
     quantity: integer("quantity"),
+    /** The id that it had on the link, if it came over that: see `link/line.ts`. */
+    asked: bigint("asked", { mode: "number" }),
   },
   (t) => [
-    // What recovery replays. Refusals, which are most rows of a flood, are not in it.
+    check("attempts_buyer", sql`(${t.buyer} is null) = (${t.userId} is null)`),
+    // What recovery replays, and the audit counts. Refusals, which are most rows of a flood, are not in it.
     index("attempts_effective")
       .on(t.saleId, t.seq)
-      .where(sql`${t.outcome} in ('reserved', 'purchased', 'released')`),
+      .where(sql`${t.outcome} in ('reserved', 'purchased', 'released', 'extended')`),
+    // What else was tried with a code, for the story of an order.
+    index("attempts_about_code")
+      .on(t.code)
+      .where(
+        sql`${t.outcome} in ('purchased_again', 'already_purchased', 'code_expired', 'extended')`,
+      ),
+    // What recovery replays of waiting lists; offers are reservations.
+    index("attempts_waiting")
+      .on(t.saleId, t.seq)
+      .where(sql`${t.outcome} in ('waiting', 'left', 'offer_lapsed')`),
+    // What was done to a sale after it had been sold from.
+    index("attempts_after_sale")
+      .on(t.saleId, t.seq)
+      .where(sql`${t.kind} in ('refund', 'restock')`),
+    // What others are told of, in order: the rest of that is few, and has tables of its own.
+    index("attempts_in_feed")
+      .on(t.seq)
+      .where(sql`${t.outcome} in ('reserved', 'purchased', 'released', 'claimed')`),
     // What became of a code that the ledger does not hold.
     index("attempts_by_code")
       .on(t.code)
@@ -187,22 +184,10 @@ export const attempts = pgTable(
 );
 
 /**
- * What a restart has to know of a sale's reservations up to an attempt, so as not to read how they
- * came to be. It follows from the journal, and may be deleted.
+ * What was sold: one row a unit. A row is never changed, but for being taken back, once: a trigger
+ * sees to it. What was taken back and is on sale again leaves its unit's number to the next, and its
+ * buyer's number in any case; so nothing is owned twice, and nobody owns more than they may.
  */
-export const checkpoints = pgTable("checkpoints", {
-  saleId: integer("sale_id")
-    .primaryKey()
-    .references(() => sales.id),
-  /** The last attempt of which it knows. */
-  seq: bigint("seq", { mode: "number" }).notNull(),
-  /** Units sold by then. */
-  sold: integer("sold").notNull(),
-  /** What was on the books then, as JSON: see `store/checkpoints.ts`. */
-  open: text("open").notNull(),
-});
-
-/** What was sold: one row a unit. */
 export const purchases = pgTable(
   "purchases",
   {
@@ -219,24 +204,54 @@ export const purchases = pgTable(
     code: uuid("code").notNull(),
     /** The attempt that sold it; it is the order's number. */
     seq: bigint("seq", { mode: "number" }).notNull(),
+    /**
+     * The attempt that reserved it, which is of the same buyer, item and code: a trigger sees to
+     * it. Earlier versions wrote none.
+     */
+    reservedSeq: bigint("reserved_seq", { mode: "number" }),
     purchasedAt: time("purchased_at").notNull(),
     /** The key of the reservation, and of an order that was bought in one step. */
     idempotencyKey: text("idempotency_key"),
     request: text("request"),
     orderKey: text("order_key"),
     orderRequest: text("order_request"),
+    /** The attempt that took it back; null while its buyer owns it. */
+    refundedSeq: bigint("refunded_seq", { mode: "number" }),
+    /** The same where the unit is on sale again. */
+    freedSeq: bigint("freed_seq", { mode: "number" }),
   },
   (t) => [
-    index("purchases_by_user").on(t.userId, t.seq),
-    primaryKey({ columns: [t.saleId, t.itemId, t.unit] }),
-    unique("purchases_code_once").on(t.code),
-    unique("purchases_buyer_ordinal_once").on(t.saleId, t.buyer, t.userId, t.userOrdinal),
+    // A user, whole or its beginning.
+    index("purchases_by_user").on(t.userId.op("text_pattern_ops"), t.seq),
+    index("purchases_by_order").on(t.seq),
+    // Orders of which something was taken back.
+    index("purchases_refunded")
+      .on(t.seq)
+      .where(sql`${t.refundedSeq} is not null`),
+    // What keys stand for once their sale is settled.
+    index("purchases_by_key")
+      .on(t.userId, t.idempotencyKey)
+      .where(sql`${t.idempotencyKey} is not null`),
+    index("purchases_by_order_key")
+      .on(t.userId, t.orderKey)
+      .where(sql`${t.orderKey} is not null`),
+    primaryKey({ name: "purchases_code_once", columns: [t.code] }),
+    unique("purchases_unit_once").on(t.saleId, t.itemId, t.unit, t.freedSeq).nullsNotDistinct(),
+    uniqueIndex("purchases_buyer_ordinal_once")
+      .on(t.saleId, t.buyer, t.userId, t.userOrdinal)
+      .where(sql`${t.refundedSeq} is null`),
+    check("purchases_refunded_after", sql`${t.refundedSeq} > ${t.seq}`),
+    check(
+      "purchases_freed_by_refund",
+      sql`${t.freedSeq} is null or ${t.freedSeq} = ${t.refundedSeq}`,
+    ),
     check("purchases_unit_in_stock", sql`${t.unit} between 1 and ${t.itemStock}`),
     check("purchases_user_in_limit", sql`${t.userOrdinal} between 1 and ${t.userLimit}`),
+    // That its item has, or had, so many units, a trigger sees to: units may be added.
     foreignKey({
-      name: "purchases_item_stock",
-      columns: [t.saleId, t.itemId, t.itemStock],
-      foreignColumns: [items.saleId, items.id, items.stock],
+      name: "purchases_item",
+      columns: [t.saleId, t.itemId],
+      foreignColumns: [items.saleId, items.id],
     }),
     foreignKey({
       name: "purchases_sale_limit",
@@ -255,9 +270,8 @@ export const extensions = pgTable(
   {
     /** The attempt that extended it. */
     seq: bigint("seq", { mode: "number" }).primaryKey(),
-    saleId: integer("sale_id")
-      .notNull()
-      .references(() => sales.id),
+    saleId: integer("sale_id").notNull(),
+    reservationTtlMs: integer("reservation_ttl_ms").notNull(),
     code: uuid("code").notNull(),
     extendedAt: time("extended_at").notNull(),
     /** When it runs out, if its sale does not end before. */
@@ -265,10 +279,40 @@ export const extensions = pgTable(
   },
   (t) => [
     index("extensions_by_sale").on(t.saleId, t.seq),
+    foreignKey({
+      name: "extensions_sale_ttl",
+      columns: [t.saleId, t.reservationTtlMs],
+      foreignColumns: [sales.id, sales.reservationTtlMs],
+    }),
+    // A quarter of an hour from the moment of asking; what had longer from its making keeps it.
     check(
       "extensions_in_bounds",
-      sql`${t.due} > ${t.extendedAt} and ${t.due} - ${t.extendedAt} <= interval '15 minutes'`,
+      sql`${t.due} > ${t.extendedAt} and ${t.due} - ${t.extendedAt}
+        <= greatest(interval '15 minutes', ${t.reservationTtlMs} * interval '1 millisecond')`,
     ),
+  ],
+);
+
+/** What was taken back of an order: one row a refund, written with its attempt. */
+export const refunds = pgTable(
+  "refunds",
+  {
+    /** The attempt that took it back. */
+    seq: bigint("seq", { mode: "number" }).primaryKey(),
+    refundedAt: time("refunded_at").notNull(),
+    orderSeq: bigint("order_seq", { mode: "number" }).notNull(),
+    saleId: integer("sale_id")
+      .notNull()
+      .references(() => sales.id),
+    units: integer("units").notNull(),
+    /** Whether these units are on sale again. */
+    restocked: boolean("restocked").notNull(),
+  },
+  (t) => [
+    index("refunds_by_order").on(t.orderSeq),
+    index("refunds_by_sale").on(t.saleId, t.seq),
+    check("refunds_units_positive", sql`${t.units} > 0`),
+    check("refunds_after_order", sql`${t.seq} > ${t.orderSeq}`),
   ],
 );
 
@@ -282,9 +326,15 @@ export const coupons = pgTable(
     createdAt: time("created_at").notNull(),
     /** The attempt that made it. */
     seq: bigint("seq", { mode: "number" }).notNull(),
+    /** When it can be claimed; without, from its making on, and always. */
+    startsAt: time("starts_at"),
+    endsAt: time("ends_at"),
+    disabled: boolean("disabled").notNull().default(false),
+    /** The attempt that changed it last. What is claimed after that is held against it: a trigger sees to it. */
+    changedSeq: bigint("changed_seq", { mode: "number" }),
   },
   (t) => [
-    unique("coupons_amount").on(t.name, t.amount),
+    check("coupons_window", sql`${t.startsAt} < ${t.endsAt}`),
     check("coupons_amount_positive", sql`${t.amount} > 0`),
     check("coupons_remaining", sql`${t.remainingAmount} between 0 and ${t.amount}`),
     check("coupons_name_length", sql`char_length(${t.name}) between 1 and 255`),
@@ -298,7 +348,10 @@ export const claims = pgTable(
     buyer: buyerKind("buyer").notNull(),
     userId: text("user_id").notNull(),
     couponName: text("coupon_name").notNull(),
-    /** Number of the claim within its coupon's, from 1 to the amount. */
+    /**
+     * Number of the claim within its coupon's, from 1 to the amount of then; that it is within the
+     * amount of now a trigger sees to.
+     */
     ordinal: integer("ordinal").notNull(),
     couponAmount: integer("coupon_amount").notNull(),
     idempotencyKey: text("idempotency_key"),
@@ -308,103 +361,16 @@ export const claims = pgTable(
   (t) => [
     primaryKey({ columns: [t.couponName, t.ordinal] }),
     unique("claims_one_a_buyer").on(t.couponName, t.buyer, t.userId),
-    check("claims_in_amount", sql`${t.ordinal} between 1 and ${t.couponAmount}`),
     foreignKey({
-      name: "claims_coupon_amount",
-      columns: [t.couponName, t.couponAmount],
-      foreignColumns: [coupons.name, coupons.amount],
+      name: "claims_coupon",
+      columns: [t.couponName],
+      foreignColumns: [coupons.name],
     }),
+    check("claims_in_amount", sql`${t.ordinal} between 1 and ${t.couponAmount}`),
     index("claims_recent_key")
       .on(t.claimedAt)
       .where(sql`${t.idempotencyKey} is not null`),
   ],
 );
 
-export const userRole = pgEnum("user_role", ["user", "admin"]);
-
-export const users = pgTable(
-  "users",
-  {
-    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
-    username: text("username").notNull(),
-    /** argon2id, with its parameters and salt. */
-    passwordHash: text("password_hash").notNull(),
-    /** Goes up with every change of the password. */
-    passwordVersion: integer("password_version").notNull().default(1),
-    role: userRole("role").notNull().default("user"),
-    disabled: boolean("disabled").notNull().default(false),
-    createdAt: time("created_at").notNull().defaultNow(),
-  },
-  // As `sameName` of users.ts has it, whatever the database's locale.
-  (t) => [uniqueIndex("users_name_once").on(sql`lower(${t.username} collate "C")`)],
-);
-
-/**
- * Logins that count: a token names its row here, and counts as long as the row is there and the
- * password that it began with is its user's.
- */
-export const sessions = pgTable(
-  "sessions",
-  {
-    id: uuid("id").primaryKey(),
-    userId: integer("user_id")
-      .notNull()
-      .references(() => users.id, { onDelete: "cascade" }),
-    passwordVersion: integer("password_version").notNull().default(1),
-    expiresAt: time("expires_at").notNull(),
-  },
-  (t) => [
-    index("sessions_by_user").on(t.userId, t.expiresAt),
-    index("sessions_by_end").on(t.expiresAt),
-  ],
-);
-
-export const products = pgTable(
-  "products",
-  {
-    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
-    name: text("name").notNull(),
-    description: text("description").notNull().default(""),
-    pictureSeed: text("picture_seed").notNull(),
-    priceCents: integer("price_cents").notNull(),
-    /** Taken out of the shop; sales and purchases of it stay what they were. */
-    deleted: boolean("deleted").notNull().default(false),
-    createdAt: time("created_at").notNull().defaultNow(),
-  },
-  (t) => [check("products_price", sql`${t.priceCents} >= 0`)],
-);
-
-/** Keys of merchants' servers, by the hash of their text: see `access/keys.ts`. */
-export const apiKeys = pgTable(
-  "api_keys",
-  {
-    id: integer("id").primaryKey().generatedAlwaysAsIdentity(),
-    name: text("name").notNull(),
-    /** SHA-256 of the text, in hex. */
-    hash: text("hash").notNull().unique(),
-    /** Words of `scopes` in `store/keys.ts`, with a space between them. */
-    scopes: text("scopes").notNull(),
-    createdAt: time("created_at").notNull().defaultNow(),
-    expiresAt: time("expires_at"),
-    lastUsedAt: time("last_used_at"),
-    revokedAt: time("revoked_at"),
-  },
-  (t) => [
-    uniqueIndex("api_keys_name_once")
-      .on(t.name)
-      .where(sql`${t.revokedAt} is null`),
-  ],
-);
-
-/** What failed logins have used up: see `access/limits.ts`. */
-export const loginLimits = pgTable("login_limits", {
-  /** What is counted, hashed. */
-  key: text("key").primaryKey(),
-  fullAt: time("full_at").notNull(),
-});
-
-/** Secrets that the program makes for itself once, such as the key of its tokens. */
-export const secrets = pgTable("secrets", {
-  name: text("name").primaryKey(),
-  value: text("value").notNull(),
-});
+export * from "./schema-shop.ts";

@@ -1,18 +1,14 @@
 /**
  * Users and their sessions as they are stored.
  *
- * The leader answers from a cache of sessions, so what ends a session must not be done by a
- * leader that has been deposed and does not know it: the new one would go on with what it has
- * read. Such statements take the epoch and hold its row; the next term begins after them, or
- * they do nothing. Each is one statement, so that no client can die between lock and commit.
- * A part of it that locks rows is done once, however often it is named.
+ * Every change is one statement, so that no client can die between lock and commit. A part of it
+ * that locks rows is done once, however often it is named.
  */
 import {
   and,
   asc,
   desc,
   eq,
-  exists,
   gt,
   inArray,
   lt,
@@ -21,8 +17,9 @@ import {
   type Placeholder,
   type SQL,
 } from "drizzle-orm";
+import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import { prepared, type Db } from "./db.ts";
-import { leader, sessions, users } from "./schema.ts";
+import { sessions, users } from "./schema.ts";
 
 export type UserRole = (typeof users.$inferSelect)["role"];
 
@@ -31,14 +28,16 @@ export type StoredUser = {
   readonly username: string;
   readonly role: UserRole;
   readonly disabled: boolean;
+  readonly hasSecondFactor: boolean;
   readonly createdAt: Date;
 };
 
-const stored = {
+export const stored = {
   id: users.id,
   username: users.username,
   role: users.role,
   disabled: users.disabled,
+  hasSecondFactor: sql<boolean>`${users.factorSecret} is not null`.as("has_second_factor"),
   createdAt: users.createdAt,
 };
 
@@ -54,7 +53,7 @@ export const sameName = (name: string): string =>
 
 /** As the unique index on users has it. */
 const nameInIndex = sql`lower(${users.username} collate "C")`;
-const hasName = (username: string): SQL => eq(nameInIndex, sameName(username));
+export const hasName = (username: string): SQL => eq(nameInIndex, sameName(username));
 
 /** Null when there is a user of this name, by `sameName`. */
 export async function insertUser(
@@ -71,7 +70,12 @@ export async function hasUser(db: Db, username: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-export type Credentials = StoredUser & { readonly passwordHash: string };
+export type Credentials = StoredUser & {
+  readonly passwordHash: string;
+  readonly passwordVersion: number;
+  /** Sealed; null without a second factor. */
+  readonly factorSecret: string | null;
+};
 
 export async function findCredentials(db: Db, username: string): Promise<Credentials | null> {
   const [found] = await credentialsOfName(db).execute({ name: sameName(username) });
@@ -80,7 +84,12 @@ export async function findCredentials(db: Db, username: string): Promise<Credent
 
 const credentialsOfName = prepared((db) =>
   db
-    .select({ ...stored, passwordHash: users.passwordHash })
+    .select({
+      ...stored,
+      passwordHash: users.passwordHash,
+      passwordVersion: users.passwordVersion,
+      factorSecret: users.factorSecret,
+    })
     .from(users)
     .where(eq(nameInIndex, sql.placeholder("name")))
     .prepare("credentials_of_name"),
@@ -105,8 +114,8 @@ const sessionsPerUserMax = 50;
 const clearedPerLoginMax = 100;
 
 /**
- * Begins a session, if the user is still enabled and the password still the one that was
- * verified; tells whether.
+ * Begins a session, if the user is still enabled, and password and second factor still those that
+ * were verified; tells whether.
  */
 export async function startSession(
   db: Db,
@@ -119,6 +128,7 @@ export async function startSession(
     now: new Date(session.now),
     userId: user.id,
     passwordHash: user.passwordHash,
+    passwordVersion: user.passwordVersion,
   });
   return begun.length > 0;
 }
@@ -130,7 +140,13 @@ const sessionBegun = prepared((db) => {
     db
       .select({ id: users.id, passwordVersion: users.passwordVersion })
       .from(users)
-      .where(stillThe({ id: userId, passwordHash: sql.placeholder("passwordHash") }))
+      .where(
+        stillThe({
+          id: userId,
+          passwordHash: sql.placeholder("passwordHash"),
+          passwordVersion: sql.placeholder("passwordVersion"),
+        }),
+      )
       .for("share"),
   );
   const surplus = db
@@ -171,11 +187,17 @@ const sessionBegun = prepared((db) => {
 type Known = {
   readonly id: number | Placeholder;
   readonly passwordHash: string | Placeholder;
+  readonly passwordVersion: number | Placeholder;
 };
 
-/** A user who is enabled, and whose password is the one that was verified. */
-const stillThe = ({ id, passwordHash }: Known) =>
-  and(eq(users.id, id), eq(users.disabled, false), eq(users.passwordHash, passwordHash));
+/** A user who is enabled, and whose password and second factor are those that were verified. */
+export const stillThe = ({ id, passwordHash, passwordVersion }: Known) =>
+  and(
+    eq(users.id, id),
+    eq(users.disabled, false),
+    eq(users.passwordHash, passwordHash),
+    eq(users.passwordVersion, passwordVersion),
+  );
 
 /** The user of a session that has not been ended; its time is the token's to tell. */
 export async function findSessionUser(db: Db, sessionId: string): Promise<StoredUser | null> {
@@ -198,43 +220,36 @@ const userOfSession = prepared((db) =>
     .prepare("user_of_session"),
 );
 
-/** The row of a term, held until the statement is done; none when the term is over. */
-const termOf = (db: Db, epoch: number) =>
-  db.$with("term").as(
-    db
-      .select({ epoch: leader.epoch })
-      .from(leader)
-      .where(and(eq(leader.id, 1), eq(leader.epoch, epoch)))
-      .for("share"),
-  );
-
-/** False when the term is over, and nothing was done. */
-export async function endSession(db: Db, epoch: number, sessionId: string): Promise<boolean> {
-  const term = termOf(db, epoch);
-  const ended = db
-    .$with("ended")
-    .as(db.delete(sessions).where(and(eq(sessions.id, sessionId), exists(db.select().from(term)))));
-  const led = await db.with(term, ended).select().from(term);
-  return led.length > 0;
+export async function endSession(db: Db, sessionId: string): Promise<void> {
+  await db.delete(sessions).where(eq(sessions.id, sessionId));
 }
 
-/**
- * Gives a user who is enabled another password, if the one that was verified is still theirs.
- * That ends every session of the user but one: a login with the old password that goes on at
- * the same time has the old version, whichever of the two is done first.
- */
-export async function changePassword(
+/** Gives a user another password, if the one that was verified is still theirs: see `changeSelf`. */
+export const changePassword = (
   db: Db,
-  by: { readonly epoch: number; readonly sessionId: string },
+  sessionId: string,
   user: Credentials,
   passwordHash: string,
-): Promise<"changed" | "term_over" | "outdated"> {
-  const term = termOf(db, by.epoch);
+): Promise<boolean> => changeSelf(db, sessionId, user, { passwordHash });
+
+/**
+ * Changes what a user logs in with, if they are enabled and it is still what was verified. That
+ * ends every session of the user but one: a login with the old that goes on at the same time has
+ * the old version, whichever of the two is done first.
+ * @returns false when somebody else has changed it meanwhile
+ */
+export async function changeSelf(
+  db: Db,
+  sessionId: string,
+  user: Known,
+  change: PgUpdateSetSource<typeof users>,
+  provided?: SQL,
+): Promise<boolean> {
   const changed = db.$with("changed").as(
     db
       .update(users)
-      .set({ passwordHash, passwordVersion: nextVersion })
-      .where(and(stillThe(user), exists(db.select().from(term))))
+      .set({ ...change, passwordVersion: nextVersion })
+      .where(and(stillThe(user), provided))
       .returning({ id: users.id, passwordVersion: users.passwordVersion }),
   );
   const kept = db.$with("kept").as(
@@ -242,22 +257,17 @@ export async function changePassword(
       .update(sessions)
       .set({ passwordVersion: sql`${changed.passwordVersion}` })
       .from(changed)
-      .where(and(eq(sessions.id, by.sessionId), eq(sessions.userId, changed.id))),
+      .where(and(eq(sessions.id, sessionId), eq(sessions.userId, changed.id))),
   );
-  const [row] = await db
-    .with(term, changed, kept)
-    .select({ id: changed.id })
-    .from(term)
-    .leftJoin(changed, sql`true`);
-  if (row === undefined) return "term_over";
-  return row.id === null ? "outdated" : "changed";
+  const rows = await db.with(changed, kept).select({ id: changed.id }).from(changed);
+  return rows.length > 0;
 }
 
-const nextVersion = sql`${users.passwordVersion} + 1`;
+export const nextVersion = sql`${users.passwordVersion} + 1`;
 
 /**
  * Gives a user another password whoever asks, and ends all sessions; the name as it is
- * spelled, or null when there is no such user. What a leader has read of the sessions counts
+ * spelled, or null when there is no such user. What processes have read of the sessions counts
  * for `cacheAgeMaxMs` more.
  */
 export async function replacePassword(
@@ -273,80 +283,11 @@ export async function replacePassword(
   return changed?.username ?? null;
 }
 
-/** What is null or not there stays as it is. */
-export type UserChange = {
-  readonly role?: UserRole | null | undefined;
-  readonly disabled?: boolean | null | undefined;
-};
-
-/**
- * Changes a user in the name of an administrator, and ends the sessions of one who is
- * disabled. The rows of all who administrate are locked first, in order: of two who demote
- * each other the second is none any more.
- */
-export async function changeUser(
-  db: Db,
-  by: { readonly epoch: number; readonly adminId: number },
-  id: number,
-  { role, disabled }: UserChange,
-): Promise<StoredUser | "term_over" | "not_admin" | "user_not_found"> {
-  const term = termOf(db, by.epoch);
-  const admins = db.$with("admins").as(
-    db
-      .select({ id: users.id })
-      .from(users)
-      .where(and(isAdmin, exists(db.select().from(term))))
-      .orderBy(asc(users.id))
-      .for("no key update"),
-  );
-  const administrates = exists(db.select().from(admins).where(eq(admins.id, by.adminId)));
-  const changed = db.$with("changed").as(
-    db
-      .update(users)
-      .set({ role: role ?? sql`${users.role}`, disabled: disabled ?? sql`${users.disabled}` })
-      .where(and(eq(users.id, id), administrates))
-      .returning(stored),
-  );
-  const ended = db
-    .$with("ended")
-    .as(
-      db
-        .delete(sessions)
-        .where(
-          inArray(
-            sessions.userId,
-            db.select({ id: changed.id }).from(changed).where(eq(changed.disabled, true)),
-          ),
-        ),
-    );
-  const [row] = await db
-    .with(term, admins, changed, ended)
-    .select({
-      admin: admins.id,
-      user: {
-        id: changed.id,
-        username: changed.username,
-        role: changed.role,
-        disabled: changed.disabled,
-        createdAt: changed.createdAt,
-      },
-    })
-    .from(term)
-    .leftJoin(admins, eq(admins.id, by.adminId))
-    .leftJoin(changed, sql`true`);
-  if (row === undefined) return "term_over";
-  if (row.admin === null) return "not_admin";
-  return row.user ?? "user_not_found";
-}
-
-const isAdmin = and(eq(users.role, "admin"), eq(users.disabled, false));
-
-/** Whether somebody else administrates too. */
-export async function hasOtherAdmin(db: Db, id: number): Promise<boolean> {
-  const others = await db
-    .select({ id: users.id })
-    .from(users)
-    .where(and(isAdmin, ne(users.id, id)))
-    .limit(1);
-  return others.length > 0;
-}
+/** Nothing of a second factor; the sessions end. */
+export const withoutFactor = {
+  factorSecret: null,
+  factorPending: null,
+  factorStep: 0,
+  recoveryHashes: [],
+  passwordVersion: nextVersion,
+} satisfies PgUpdateSetSource<typeof users>;

@@ -13,6 +13,8 @@ import { setServerTime, steadyNow } from "./time.tsx";
 export const connection = signal<"ok" | "lost">("ok");
 
 const answerMsMax = 10_000;
+/** Of a file, which is sent first. */
+const fileMsMax = 30_000;
 const triesMax = 4;
 const retryMs = 400;
 const retryMsMax = 4_000;
@@ -20,8 +22,12 @@ const retryMsMax = 4_000;
 type Ask = {
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it is, in place of a body. */
+  readonly file?: File;
   /** Idempotency-Key; makes a post repeatable. */
   readonly key?: string;
+  /** Queue-Ticket: that its buyer has been let in. */
+  readonly ticket?: string | undefined;
   /** A post that may be repeated without a key. */
   readonly again?: boolean;
   readonly signal?: AbortSignal;
@@ -29,7 +35,7 @@ type Ask = {
   readonly stored?: boolean;
 };
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export const get = <T>(path: string, ask: Ask = {}): Promise<T> => send<T>("GET", path, ask);
 
@@ -61,8 +67,10 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   const headers = new Headers();
   if (ask.key !== undefined) headers.set("Idempotency-Key", ask.key);
+  if (ask.ticket !== undefined) headers.set("Queue-Ticket", ask.ticket);
   if (ask.body !== undefined) headers.set("Content-Type", "application/json");
-  const timeout = AbortSignal.timeout(answerMsMax);
+  const json = ask.body === undefined ? null : JSON.stringify(ask.body);
+  const timeout = AbortSignal.timeout(ask.file === undefined ? answerMsMax : fileMsMax);
   let response: Response;
   let text: string;
   const sentAt = steadyNow();
@@ -70,7 +78,7 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
     response = await fetch(path, {
       method,
       headers,
-      body: ask.body === undefined ? null : JSON.stringify(ask.body),
+      body: ask.file ?? json,
       signal: ask.signal ? AbortSignal.any([ask.signal, timeout]) : timeout,
     });
     if (ask.stored !== true) noteTime(response.headers.get("Date"), sentAt);

@@ -14,14 +14,16 @@ import { join } from "node:path";
 type BundledPage = {
   readonly name: string;
   readonly html: string;
-  /** Names in `files`. */
+  /** A name in `files`. */
   readonly script: string;
-  readonly styles: string[];
+  readonly style: string;
 };
 
 type Bundle = {
   readonly pages: BundledPage[];
-  /** Scripts and styles by name; a name changes with its content. */
+  /** What runs before a page's first paint. */
+  readonly early: string;
+  /** The other scripts by name; a name changes with its content. */
   readonly files: Record<string, string>;
 };
 
@@ -42,33 +44,34 @@ export function bundle(): Bundle {
       ["html", "tsx"].every((kind) => existsSync(join(folder, name, `${name}.${kind}`))),
     )
     .toSorted();
-  const files = scripts(names);
-  const base = addStyle(files, "base", styleIn("style"));
-  const pages = names.map((name) => {
-    const own = styleIn(name);
-    const imported = Object.keys(files).filter((file) => isOf(file, name, "css"));
-    return {
-      name,
-      html: read(folder, name, `${name}.html`),
-      script: Object.keys(files).find((file) => isOf(file, name, "js")) ?? "",
-      styles: [base, ...imported, ...(own === "" ? [] : [addStyle(files, name, own)])],
-    };
-  });
-  return { pages, files };
+  const built = scripts(names);
+  const { [scriptOf(built, "early")]: early = "", ...files } = built;
+  const base = styleIn("style");
+  const pages = names.map((name) => ({
+    name,
+    html: read(folder, name, `${name}.html`),
+    script: scriptOf(files, name),
+    style: `${base}\n${styleIn(name)}`,
+  }));
+  return { pages, early, files };
 }
 
-/** The styles of a folder here, in the order of their names. */
+/** The styles of a folder here in the order of their names, as they are written but for comments and indentation. */
 const styleIn = (name: string): string =>
   readdirSync(join(folder, name))
     .filter((file) => file.endsWith(".css"))
     .toSorted()
     .map((file) => read(folder, name, file))
-    .join("\n");
+    .join("\n")
+    .replaceAll(/\/\*[\s\S]*?\*\//g, "")
+    .replaceAll(/\s*\n\s*/g, "\n");
 
-const isOf = (file: string, name: string, kind: string): boolean =>
-  new RegExp(`^${name}-[a-z0-9]+\\.${kind}$`).test(file);
+function scriptOf(files: Bundle["files"], name: string): string {
+  const its = new RegExp(`^${name}-[a-z0-9]+\\.js$`);
+  return Object.keys(files).find((file) => its.test(file)) ?? "";
+}
 
-function scripts(names: readonly string[]): Record<string, string> {
+function scripts(names: readonly string[]): Bundle["files"] {
   const out = mkdtempSync(join(tmpdir(), "stampede-pages-"));
   try {
     const entries = names.map((name) => join(folder, name, `${name}.tsx`));
@@ -92,12 +95,4 @@ function scripts(names: readonly string[]): Record<string, string> {
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
-}
-
-/** Styles are sent as they are written, but for comments and indentation. */
-function addStyle(files: Record<string, string>, name: string, css: string): string {
-  const small = css.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/\s*\n\s*/g, "\n");
-  const file = `${name}-${Bun.hash(small).toString(36)}s.css`;
-  files[file] = small;
-  return file;
 }

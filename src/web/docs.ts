@@ -4,11 +4,14 @@
  *
  * Its policy is that of the other pages but for `style-src 'unsafe-inline'`: the library puts
  * its styles into the page by itself. Scripts are this origin's files here too, none inline.
- * The script is some megabytes: it stays in its file, compressed, until somebody asks for it, and
- * the page has its way back and its first words before that is here.
+ * The script is some megabytes: it stays in its file, compressed, until somebody asks for it. The
+ * page's first words and its way back wait for no other request: far from the server that is half
+ * a second each.
  */
 import packageJson from "../../package.json" with { type: "json" };
-import { takesGzip } from "../http/compressed.ts";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { refusesGzip } from "../http/compressed.ts";
 import type { PageRoute } from "../http/server.ts";
 import { reference } from "./reference.ts";
 
@@ -27,6 +30,17 @@ const policy = [
 /** Its name changes with its content. */
 const script = `/docs/reference-${packageJson.dependencies["@scalar/api-reference"]}.js`;
 
+const style = `
+:root { color-scheme: light dark; }
+body { margin: 0; overflow-x: clip; font: 16px/1.5 system-ui, sans-serif; background: light-dark(#fff, #0f0f0f); color: light-dark(#1c1530, #f7f0e2); }
+.docs-top { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 24px; padding: 10px clamp(16px, 3vw, 40px); background: light-dark(#f5eedf, #131029); }
+.docs-top a { display: flex; align-items: center; gap: 8px; min-height: 32px; color: inherit; font-weight: 700; }
+.docs-top img { border-radius: 8px 8px 8px 2px; }
+.docs-first { max-width: 60ch; padding: 24px clamp(16px, 3vw, 40px); }
+.docs-first a { color: inherit; }
+@media (scripting: none) { .docs-wait { display: none; } }
+`;
+
 const page = `<!doctype html>
 <html lang="en">
 <head>
@@ -36,12 +50,12 @@ const page = `<!doctype html>
 <meta name="description" content="Stampede's HTTP API, to read and to try" />
 <title>API · Stampede</title>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-<link rel="stylesheet" href="/docs/docs.css" />
+<style>${style}</style>
 <script src="${script}" defer></script>
 <script src="/docs/start.js" defer></script>
 </head>
 <body>
-<header class="docs-top"><a href="/"><img src="/favicon.svg" width="32" height="32" alt="" />Stampede</a><a href="/openapi.json">openapi.json</a></header>
+<header class="docs-top"><a href="/"><img src="/favicon.svg" width="32" height="32" alt="" />Stampede</a><a href="/docs/start">Guide</a><a href="/openapi.json">openapi.json</a></header>
 <div id="app">
 <div class="docs-first">
 <h1>The API</h1>
@@ -67,16 +81,6 @@ const options = {
   documentDownloadType: "direct",
   defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
 };
-const style = `
-:root { color-scheme: light dark; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; background: light-dark(#fff, #0f0f0f); color: light-dark(#1c1530, #f7f0e2); }
-.docs-top { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 24px; padding: 10px clamp(16px, 3vw, 40px); background: light-dark(#f5eedf, #131029); }
-.docs-top a { display: flex; align-items: center; gap: 8px; min-height: 32px; color: inherit; font-weight: 700; }
-.docs-top img { border-radius: 8px 8px 8px 2px; }
-.docs-first { max-width: 60ch; padding: 24px clamp(16px, 3vw, 40px); }
-.docs-first a { color: inherit; }
-@media (scripting: none) { .docs-wait { display: none; } }
-`;
 const start = `document.querySelector(".docs-first")?.remove();\nScalar.createApiReference("#app", ${JSON.stringify(options)});\n`;
 
 const headersOf = (type: string, caching: string): Record<string, string> => ({
@@ -89,23 +93,29 @@ const headersOf = (type: string, caching: string): Record<string, string> => ({
 
 export const docsRoutes: readonly PageRoute[] = [
   { path: "/docs", handle: () => small(page, "text/html") },
-  { path: "/docs/docs.css", handle: () => small(style, "text/css") },
   { path: "/docs/start.js", handle: () => small(start, "text/javascript") },
-  { path: script, handle: serveReference },
+  { path: script, handle: serveReference, cost: "costly" },
 ];
 
 const small = (body: string, type: string): Response =>
   new Response(body, { headers: headersOf(type, "no-cache") });
 
-function serveReference(request: Request): Response {
+/** For who refuses gzip, which hardly anybody does: made beside the event loop, and once. */
+let plain: Promise<Blob> | null = null;
+
+async function unpacked(): Promise<Blob> {
+  return new Blob([await promisify(gunzip)(await Bun.file(reference.file).bytes())]);
+}
+
+async function serveReference(request: Request): Promise<Response> {
   const headers = {
     ...headersOf("text/javascript", "public, max-age=31536000, immutable"),
     Vary: "Accept-Encoding",
   };
   const file = Bun.file(reference.file);
   if (!reference.isGzip) return new Response(file, { headers });
-  if (takesGzip(request.headers.get("Accept-Encoding"))) {
-    return new Response(file, { headers: { ...headers, "Content-Encoding": "gzip" } });
+  if (refusesGzip(request.headers.get("Accept-Encoding"))) {
+    return new Response(await (plain ??= unpacked()), { headers });
   }
-  return new Response(file.stream().pipeThrough(new DecompressionStream("gzip")), { headers });
+  return new Response(file, { headers: { ...headers, "Content-Encoding": "gzip" } });
 }

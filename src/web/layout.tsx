@@ -70,12 +70,17 @@ const place = (id: string): HTMLElement => {
 };
 
 export function mount(page: ComponentChild): void {
+  render(page, place("app"));
+  mountFrame();
+}
+
+/** What every page has, around one that stays as it was sent. */
+export function mountFrame(): void {
   const session = place("session");
   // The link that stood there for the first paint.
   session.replaceChildren();
   render(<Session />, session);
   render(<Notices />, place("notices"));
-  render(page, place("app"));
   mountBar();
   effect(() => {
     for (const item of document.querySelectorAll<HTMLElement>(".nav-admin"))

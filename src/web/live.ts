@@ -24,6 +24,15 @@ export type StockNews = {
   /** Items that changed: number, units available. */
   readonly items: readonly (readonly [id: number, available: number])[];
 };
+/** Of a queue, what has changed: whoever waits knows their place from it. */
+export type QueueNews = {
+  readonly sale_id: number;
+  readonly state: "gathering" | "admitting" | "closed";
+  readonly joined: number;
+  readonly admitted_up_to: number;
+  readonly admit_per_second: number;
+  readonly paused: boolean;
+};
 type Listener = {
   readonly onSale?: (news: SaleNews) => void;
   readonly onStock?: (news: StockNews) => void;
@@ -33,6 +42,12 @@ type Listener = {
 /** `idle` on pages that do not listen. */
 export const line = signal<"idle" | "connecting" | "live" | "lost">("idle");
 
+const queueHearers = new Set<(news: QueueNews) => void>();
+/** Hears of queues, by whichever stream the page has, until the page goes. */
+export function hearQueues(hear: (news: QueueNews) => void): void {
+  queueHearers.add(hear);
+}
+
 const reconnectMs = 1_000;
 const reconnectMsMax = 20_000;
 
@@ -41,17 +56,17 @@ export function listen(listener: Listener): { readonly stop: () => void } {
   let source: EventSource | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
-  let last: { epoch: string; number: number } | null = null;
+  let last: { series: string; number: number } | null = null;
 
   /** Made anew by us, a stream begins with the figures as they are, under the last event's number. */
   let anew = false;
 
   /** Notes an event's id; tells of events between it and the last one. */
   function note(id: string): void {
-    const [epoch = "", number = ""] = id.split("-");
-    const seen = { epoch, number: Number(number) };
+    const [, series = "", number = ""] = id.split("-");
+    const seen = { series, number: Number(number) };
     const known = last === null ? seen.number : last.number + (anew ? 0 : 1);
-    const missing = last !== null && (last.epoch !== epoch || seen.number > known);
+    const missing = last !== null && (last.series !== series || seen.number > known);
     last = seen;
     anew = false;
     if (missing) listener.onGap?.();
@@ -78,6 +93,7 @@ export function listen(listener: Listener): { readonly stop: () => void } {
     });
     on<SaleNews>("sale", (news) => listener.onSale?.(news));
     on<StockNews>("stock", (news) => listener.onStock?.(news));
+    on<QueueNews>("queue", (news) => queueHearers.forEach((hear) => hear(news)));
     anew = true;
     source = opened;
   }

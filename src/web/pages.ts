@@ -1,10 +1,14 @@
 /**
  * The pages and what they need, ready to send: text, gzip, entity tag and headers made once at start.
  *
- * The policy allows this origin alone and no inline script or style. Nothing here can fail at runtime.
+ * The policy allows this origin's files, and of inline scripts and styles those of the page, by their
+ * digests: what would be slipped into a page does nothing. Nothing here can fail at runtime.
  * What other programs show of a page (a link's picture, an app's icon) they ask for by whole addresses:
- * a page names the origin that it is asked for at, and is made once for each.
+ * a page names the origin that it is asked for at, and what the shop calls itself and looks like, and is
+ * made once for each.
  */
+import { accentOf } from "../art/accent.ts";
+import type { Appearance, Look } from "../http/appearance.ts";
 import type { PageRoute } from "../http/server.ts";
 import card from "./pictures/card.jpg" with { type: "file" };
 import icon180 from "./pictures/icon-180.png" with { type: "file" };
@@ -12,25 +16,38 @@ import icon192 from "./pictures/icon-192.png" with { type: "file" };
 import icon512 from "./pictures/icon-512.png" with { type: "file" };
 
 import { takesGzip } from "../http/compressed.ts";
+import { logoAddress } from "../http/logo.ts";
 import { itemPicture } from "../art/pictures.ts";
 import { bundle } from "./bundle.ts" with { type: "macro" };
-import { originMark, shell } from "./shell.ts";
+import { guides } from "./guides.ts" with { type: "macro" };
+import { marks, shell } from "./shell.ts";
 
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "font-src 'none'",
-  "manifest-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
+const digestOf = (text: string): string =>
+  `'sha256-${new Bun.CryptoHasher("sha256").update(text).digest("base64")}'`;
+
+type Inline = { readonly style: string; readonly script: string };
+
+/** Of a page with these inline, or of a file, which has none. */
+const policyFor = (inline?: Inline): string =>
+  [
+    "default-src 'none'",
+    `script-src 'self'${inline ? ` ${digestOf(inline.script)}` : ""}`,
+    `style-src ${inline ? digestOf(inline.style) : "'none'"}`,
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "font-src 'none'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+const filePolicy = policyFor();
 
 export interface Page {
+  readonly type: keyof typeof types;
+  /** With marks in it where it is made for whoever asks. */
   readonly body: string;
+  readonly inline: Inline | undefined;
   readonly gzip: Uint8Array<ArrayBuffer>;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -42,19 +59,20 @@ const forEver = "public, max-age=31536000, immutable";
 
 const types = {
   html: "text/html; charset=utf-8",
-  css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
   svg: "image/svg+xml",
   manifest: "application/manifest+json; charset=utf-8",
 };
 
-function page(body: string, type: keyof typeof types, caching: string): Page {
+function page(body: string, type: keyof typeof types, caching: string, inline?: Inline): Page {
   return {
+    type,
     body,
+    inline,
     gzip: Bun.gzipSync(body, { level: 9 }),
     headers: {
       "Content-Type": types[type],
-      "Content-Security-Policy": policy,
+      "Content-Security-Policy": inline === undefined ? filePolicy : policyFor(inline),
       "X-Content-Type-Options": "nosniff",
       "Referrer-Policy": "no-referrer",
       "Cache-Control": caching,
@@ -77,22 +95,41 @@ export function importsOf(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-const early = Object.keys(bundled.files).find((file) => file.startsWith("early-")) ?? "";
+function htmlPage({ name, html, script, style }: (typeof bundled.pages)[number]): [string, Page] {
+  const { early } = bundled;
+  const preload = Array.from(importsOf(script), asset);
+  const made = shell({ name, html, style, early, script: asset(script), preload });
+  const inline = { style: style + marks.accent, script: early };
+  return [made.path, page(made.html, "html", revisited, inline)];
+}
 
-const shells = bundled.pages.map(({ name, html, script, styles }) =>
-  shell({
-    name,
-    html,
-    early: asset(early),
-    script: asset(script),
-    preload: Array.from(importsOf(script), asset),
-    styles: styles.map(asset),
-  }),
+const guideName = "guide";
+
+/** The guide, by path: one page a document, all of them made of one. */
+export const guidePages: ReadonlyMap<string, Page> = new Map(
+  bundled.pages.filter(({ name }) => name === guideName).flatMap(guidePagesOf),
 );
 
+function guidePagesOf(template: (typeof bundled.pages)[number]): [string, Page][] {
+  const all = guides();
+  return all.map(({ path, title, description, html }) => {
+    const links = [...all, { path: "/docs", word: "The reference" }].map((one) => {
+      const current = one.path === path ? ' aria-current="page"' : "";
+      return `<li><a href="${one.path}"${current}>${one.word}</a></li>`;
+    });
+    const words = { title, description, path, links: links.join(""), text: html };
+    const parts = Object.entries(words);
+    const filledIn = parts.reduce(
+      (text, [key, part]) => text.replace(`{${key}}`, () => part),
+      template.html,
+    );
+    return htmlPage({ ...template, html: filledIn });
+  });
+}
+
 const manifest = {
-  name: "Stampede",
-  short_name: "Stampede",
+  name: marks.name,
+  short_name: marks.name,
   description: "Flash sales: what there is, to nobody twice.",
   start_url: "/",
   display: "standalone",
@@ -112,10 +149,10 @@ const herd = [2137, 12, 26, 34, 6, 23, 31, 11, 21, 8, 37, 39].map((n) =>
 
 /** By path. */
 export const pages: ReadonlyMap<string, Page> = new Map([
-  ...shells.map(({ path, html }): [string, Page] => [path, page(html, "html", revisited)]),
+  ...bundled.pages.filter(({ name }) => name !== guideName).map(htmlPage),
   ...Object.entries(bundled.files).map(([file, text]): [string, Page] => [
     asset(file),
-    page(text, file.endsWith(".css") ? "css" : "js", forEver),
+    page(text, "js", forEver),
   ]),
   ["/manifest.webmanifest", page(JSON.stringify(manifest), "manifest", revisited)],
   ["/favicon.svg", page(itemPicture("stampede-2137", "Stampede"), "svg", revisited)],
@@ -127,7 +164,7 @@ export const pages: ReadonlyMap<string, Page> = new Map([
 
 /** Origins that pages are kept for; asked for at others, they name none. */
 export const originsMax = 8;
-const madeFor = new Map<string, Map<Page, Page>>();
+const madeAt = new Map<string, Map<Page, Page>>();
 
 /** The origin in the visitor's address bar, as far as the request tells. */
 function originOf(request: Request): string {
@@ -137,23 +174,82 @@ function originOf(request: Request): string {
   const isSecure = request.headers.get("X-Forwarded-Proto") === "https";
   const origin = `${isSecure ? "https:" : protocol}//${host}`;
   if (!/^https?:\/\/[\w.:[\]-]+$/.test(origin)) return "";
-  if (madeFor.has(origin)) return origin;
-  return madeFor.size < originsMax ? origin : "";
+  if (madeAt.has(origin)) return origin;
+  return madeAt.size < originsMax ? origin : "";
 }
 
-function forOrigin(one: Page, request: Request): Page {
-  if (!one.body.includes(originMark)) return one;
+/** What pages are made of that say nothing of a shop. */
+const usualLook: Look = {
+  name: "Stampede",
+  currency: "USD",
+  digits: 2,
+  locale: "en",
+  timeZone: "UTC",
+  accent: null,
+  logo: null,
+};
+/** What the pages that are kept were made for. */
+let madeOf = usualLook;
+
+const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", '"': "&quot;" };
+const escapedFor = {
+  html: (text: string) => text.replaceAll(/[&<"]/g, (one) => escapes[one] ?? one),
+  manifest: (text: string) => JSON.stringify(text).slice(1, -1),
+  js: String,
+  svg: String,
+} as const;
+
+function accentStyle({ accent }: Look): string {
+  if (accent === null) return "";
+  const [light, dark] = [accentOf(accent, "light"), accentOf(accent, "dark")];
+  return (
+    `:root{--accent:light-dark(${light.colour},${dark.colour});` +
+    `--on-accent:light-dark(${light.on},${dark.on})}`
+  );
+}
+
+/** A text with what its marks stand for. */
+function filled(text: string, type: Page["type"], origin: string, look: Look): string {
+  const { name, currency, digits, locale, timeZone: zone, logo } = look;
+  const escaped = escapedFor[type];
+  const values: Readonly<Record<string, string>> = {
+    [marks.origin]: origin,
+    [marks.name]: escaped(name),
+    [marks.logo]: logoAddress(logo) ?? "/favicon.svg",
+    [marks.accent]: accentStyle(look),
+    [marks.house]: escaped(JSON.stringify({ name, currency, digits, locale, zone })),
+  };
+  return text.replaceAll(/\{[a-z]+\}/g, (mark) => values[mark] ?? mark);
+}
+
+const isMarked = ({ type }: Page): boolean => type === "html" || type === "manifest";
+
+function madeFor(one: Page, request: Request, look: Look): Page {
+  if (!isMarked(one)) return one;
+  if (look !== madeOf) {
+    madeOf = look;
+    madeAt.clear();
+  }
   const origin = originOf(request);
-  const kept = madeFor.get(origin) ?? new Map<Page, Page>();
-  madeFor.set(origin, kept);
-  const made = kept.get(one) ?? page(one.body.replaceAll(originMark, origin), "html", revisited);
-  kept.set(one, made);
+  const kept = madeAt.get(origin) ?? new Map<Page, Page>();
+  madeAt.set(origin, kept);
+  let made = kept.get(one);
+  if (made === undefined) {
+    const fill = (text: string): string => filled(text, one.type, origin, look);
+    const inline = one.inline && { ...one.inline, style: fill(one.inline.style) };
+    made = page(fill(one.body), one.type, revisited, inline);
+    kept.set(one, made);
+  }
   return made;
 }
 
 /** The answer to GET or HEAD of a page. */
-export function servePage(one: Page, request: Request, status = 200): Response {
-  const { body, gzip, headers } = forOrigin(one, request);
+export function servePage(
+  one: Page,
+  request: Request,
+  { status = 200, look = usualLook }: { readonly status?: number; readonly look?: Look } = {},
+): Response {
+  const { body, gzip, headers } = madeFor(one, request, look);
   if (status === 200 && request.headers.get("If-None-Match") === headers["ETag"])
     return new Response(null, { status: 304, headers });
   if (takesGzip(request.headers.get("Accept-Encoding")))
@@ -173,14 +269,19 @@ const pictureHeaders = {
   "Cache-Control": "public, max-age=86400",
 };
 
-export const pageRoutes: readonly PageRoute[] = [
-  ...Array.from(pages, ([path, one]): PageRoute => ({
+/** Serves a file that is read once: to open it again takes as long as many small answers. */
+function keptFile(path: string, headers: Readonly<Record<string, string>>): PageRoute["handle"] {
+  let bytes: Promise<Uint8Array<ArrayBuffer>> | null = null;
+  return async () => new Response(await (bytes ??= Bun.file(path).bytes()), { headers });
+}
+
+export const pageRoutes = (appearance: Appearance): readonly PageRoute[] => [
+  ...Array.from([...pages, ...guidePages], ([path, one]): PageRoute => ({
     path,
-    handle: (request) => servePage(one, request),
+    handle: async (request) => servePage(one, request, { look: await appearance.now() }),
   })),
   ...pictures.map(([path, file, type]): PageRoute => ({
     path,
-    handle: () =>
-      new Response(Bun.file(file), { headers: { ...pictureHeaders, "Content-Type": type } }),
+    handle: keptFile(file, { ...pictureHeaders, "Content-Type": type }),
   })),
 ];

@@ -22,7 +22,7 @@ export class Problem extends Error {
 
   /** Nobody is logged in, or not any more. */
   get isUnauthenticated(): boolean {
-    return this.status === 401 && this.code !== "invalid_credentials";
+    return this.status === 401 && !aboutCredentials.has(this.code);
   }
 
   /** Whether the request may have been carried out all the same: no answer says that it was not. */
@@ -31,11 +31,18 @@ export class Problem extends Error {
   }
 }
 
+/** Of what somebody has typed, whether or not they are logged in. */
+const aboutCredentials: ReadonlySet<string> = new Set([
+  "invalid_credentials",
+  "second_factor_required",
+  "invalid_second_factor",
+]);
+
 export const lost = (): Problem => new Problem(0, { code: "lost" });
 
 const sentences: Readonly<Record<string, string>> = {
-  lost: "No answer from the server. Nothing is lost: try again in a moment.",
-  unavailable: "The counter is closed for a few seconds. Nothing is lost: try again.",
+  lost: "No answer from the server. Try again in a moment.",
+  unavailable: "The counter is closed for a few seconds. Try again in a moment.",
   overloaded: "A stampede at the counter. Try again in a moment.",
   internal: "Something is wrong on our side. Try again; if it stays, tell us.",
   not_found: "There is nothing here.",
@@ -54,14 +61,34 @@ const sentences: Readonly<Record<string, string>> = {
   already_purchased: "This is bought already; it is yours.",
   already_claimed: "You have claimed this coupon already.",
   coupon_not_found: "There is no coupon of this name.",
+  webhook_not_found: "There is no such webhook any more.",
+  available: "One can be had now: there is no need to wait.",
+  too_many_lines: "You wait for as much as one person may in this sale.",
+  waitlist_full: "So many wait already that no more are taken.",
+  amount_too_small: "More than that are claimed already.",
+  coupon_claimed: "Somebody has claimed it: it can be stopped, and not deleted.",
   coupon_exists: "There is a coupon of this name already.",
   invalid_credentials: "That user name and password do not go together.",
+  second_factor_required: "This account has a second factor: type its code too.",
+  invalid_second_factor: "This code is wrong, has run out, or was used before.",
+  second_factor_demanded: "Administrators need a second factor here: set one up on your own page.",
+  second_factor_on: "The second factor is on already. Reload the page.",
+  second_factor_off: "There is no second factor to use. Reload the page.",
+  key_exists: "There is a key of this name already, or there are as many as there may be.",
+  key_not_found: "This key was revoked already.",
   unauthenticated: "Log in first.",
   forbidden: "Your account may not do this.",
+  order_not_found: "There is no such order, or it is somebody else’s.",
+  already_refunded: "All of this order was taken back already. Reload the page.",
   user_exists: "This user name is taken.",
   user_mismatch: "Somebody has logged in here meanwhile. Look who it is, and try again.",
   price_changed: "The price has changed. Look at it again before you take it.",
-  not_admitted: "It is not your turn yet.",
+  not_admitted: "It is not your turn yet: wait until you are let in.",
+  no_queue: "Nobody has to wait for this sale.",
+  already_joined: "Somebody waits under this name already.",
+  queue_full: "The waiting room is full. Try again in a moment.",
+  challenge_required: "Your browser could not show that it is no robot. Try again.",
+  ticket_not_found: "This place in the line is not known.",
   product_not_found: "There is no such product in the shop.",
   rate_limited: "That was too often.",
   too_many_attempts: "That was too often.",

@@ -14,6 +14,9 @@ type User = {
   readonly id: number | string;
   readonly username: string;
   readonly role: "user" | "admin";
+  readonly second_factor?: boolean;
+  /** Administrates only once it has one. */
+  readonly second_factor_demanded?: boolean;
 };
 
 function readRemembered(): User | null {
@@ -119,10 +122,12 @@ export async function asBuyer<T>(does: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What pages have kept of an account: drafts, keys, claims. */
+/** What pages have kept of an account: drafts, keys, claims, tickets of queues. */
 function forgetAccount(): void {
   tabStorage.clear();
   storage.set("claims", null);
+  storage.set("waits", null);
+  storage.set("account-tickets", null);
 }
 
 export async function logOut(): Promise<void> {

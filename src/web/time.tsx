@@ -9,6 +9,7 @@
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { house } from "./house.ts";
 
 /** The steady clock: what `setServerTime` takes as the times of sending and receiving. */
 export const steadyNow = (): number => performance.now();
@@ -77,16 +78,46 @@ export function clockText(seconds: number): string {
   return `${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
 }
 
+/** A length of time as people say it: "an hour", "90 minutes", "2 days". */
+export function spanText(seconds: number): string {
+  const units = [
+    [86_400, "a day", "days"],
+    [3_600, "an hour", "hours"],
+    [60, "a minute", "minutes"],
+    [1, "a second", "seconds"],
+  ] as const;
+  const whole = Math.max(1, Math.round(seconds));
+  const [size, one, many] = units.find(([unit]) => whole % unit === 0) ?? units[3];
+  return whole === size ? one : `${whole / size} ${many}`;
+}
+
 export const secondsUntil = (time: number): number =>
   Math.max(0, Math.ceil((time - tick.value) / 1000));
 
 const day = { year: "numeric", month: "short", day: "numeric" } as const;
 const clock = { hour: "numeric", minute: "2-digit" } as const;
-const dayTime = new Intl.DateTimeFormat("en", { ...day, ...clock });
-const zonedTime = new Intl.DateTimeFormat("en", { ...day, ...clock, timeZoneName: "short" });
+const dayTime = new Intl.DateTimeFormat(house.locale, { ...day, ...clock });
+const zonedTime = new Intl.DateTimeFormat(house.locale, {
+  ...day,
+  ...clock,
+  timeZoneName: "short",
+});
 const hourTime = new Intl.DateTimeFormat("en", clock);
-export const hourText = (at: string | number): string => hourTime.format(new Date(at));
-/** A moment in the visitor's own time zone, which `zoned` names. */
+const weekTime = new Intl.DateTimeFormat("en", { weekday: "long", ...clock });
+const dateTime = new Intl.DateTimeFormat("en", { dateStyle: "long", timeStyle: "short" });
+/** When something comes, in the visitor's own zone: "at 3:00 PM", with the day where it is another one. */
+export function whenText(at: string | number): string {
+  const [then, now] = [new Date(at), new Date(serverNow())];
+  if (then.toDateString() === now.toDateString()) return `at ${hourTime.format(then)}`;
+  const isFar = then.getTime() - now.getTime() > 6 * 86_400_000;
+  return `on ${(isFar ? dateTime : weekTime).format(then)}`;
+}
+/** The zone of the shop's schedule, where the visitor's is another one; and a moment in it. */
+const shopZone = hourTime.resolvedOptions().timeZone === house.zone ? null : house.zone;
+const shopTime = new Intl.DateTimeFormat(house.locale, { ...clock, timeZone: house.zone });
+export const shopTimeText = (at: string | number): string | null =>
+  shopZone === null ? null : `${shopTime.format(new Date(at))} in ${shopZone}`;
+/** A moment in the visitor's own time zone, which `zoned` names; the shop's is told beside it. */
 export const Moment = ({
   at,
   short = false,
@@ -96,7 +127,9 @@ export const Moment = ({
   readonly short?: boolean;
   readonly zoned?: boolean;
 }) => (
-  <time dateTime={at}>{(short ? hourTime : zoned ? zonedTime : dayTime).format(new Date(at))}</time>
+  <time dateTime={at} title={shopTimeText(at) ?? undefined}>
+    {(short ? hourTime : zoned ? zonedTime : dayTime).format(new Date(at))}
+  </time>
 );
 
 /** The visitor's time zone as people call it, and how far it is from UTC now: "Asia/Kathmandu, GMT+5:45". */

@@ -28,14 +28,20 @@
  *
  * Prices are integers of minor units. Every string that is shown is text, never markup.
  */
+import { house } from "./house.ts";
 import { type Signal, signal } from "@preact/signals";
 import type { ComponentChildren, InputHTMLAttributes, PartialInputHTMLAttributes } from "preact";
-import { useId } from "preact/hooks";
+import { useEffect, useId, useState } from "preact/hooks";
+import { connection } from "./api.ts";
 import { Problem, sentenceOf } from "./problems.ts";
 
-const usd = new Intl.NumberFormat("en", { style: "currency", currency: "USD" });
-const counts = new Intl.NumberFormat("en");
-export const money = (cents: number): string => usd.format(cents / 100);
+const prices = new Intl.NumberFormat(house.locale, {
+  style: "currency",
+  currency: house.currency,
+});
+const counts = new Intl.NumberFormat(house.locale);
+/** @param cents minor units of the shop's currency */
+export const money = (cents: number): string => prices.format(cents / 10 ** house.digits);
 export const count = (n: number): string => counts.format(n);
 export const Money = ({ cents }: { readonly cents: number }) => (
   <span class="num">{money(cents)}</span>
@@ -317,18 +323,37 @@ export const Badge = ({
   readonly children: ComponentChildren;
 }) => <span class={`badge ${tone}`}>{children}</span>;
 
-/** An item's picture. Its name stands beside it in every use, so it is left out for screen readers. */
-export const Picture = ({ src, size }: { readonly src: string; readonly size: number }) => (
-  <img
-    class="picture"
-    src={src}
-    width={size}
-    height={size}
-    alt=""
-    loading="lazy"
-    decoding="async"
-  />
-);
+/** Empty, and no sign of something broken. */
+const noPicture = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>";
+
+/**
+ * An item's picture. Its name stands beside it in every use, so it is left out for screen readers.
+ * One that does not come, as while the connection is lost, leaves its place empty until it does.
+ */
+export function Picture({ src, size }: { readonly src: string; readonly size: number }) {
+  const [missing, setMissing] = useState<string | null>(null);
+  useEffect(() => {
+    const tryAgain = () => setMissing(null);
+    const stop = connection.subscribe((state) => state === "ok" && tryAgain());
+    addEventListener("online", tryAgain);
+    return () => {
+      stop();
+      removeEventListener("online", tryAgain);
+    };
+  }, []);
+  return (
+    <img
+      class="picture"
+      src={missing === src ? noPicture : src}
+      width={size}
+      height={size}
+      alt=""
+      loading="lazy"
+      decoding="async"
+      onError={() => setMissing(src)}
+    />
+  );
+}
 
 type Loaded<T> =
   | { readonly is: "loading" }

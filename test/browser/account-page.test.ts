@@ -13,7 +13,7 @@ describe.skipIf(noBrowser)("an account", () => {
   test("changes its password: what is wrong is said in words, and so is that it is done", async () => {
     const password = "a good password";
     const better = "a better password";
-    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    await using server = await startServer({ DATABASE_URL: await postgres.newRecords() });
     const client = new AccountClient(() => server.url);
     await client.register("anna", password);
     const { token } = await client.enter("anna", password);

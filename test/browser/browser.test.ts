@@ -7,21 +7,20 @@ import { describe, expect, test } from "bun:test";
 import type { Locator, Page } from "playwright-core";
 import { noBrowser, says, useBrowser, visit } from "../support/browser.ts";
 import { accepted, audit, reservation } from "../support/contract.ts";
-import { freePort, newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { freePort } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 
-/** A page tries again at least every 25 s. */
-const comesBackMaxMs = 40_000;
 const password = "a good password";
 
 /** The parts of the drop's page. */
 const dropOf = (page: Page) => ({
   wall: page.getByRole("application", { name: /^The wall/ }),
   picked: page.getByRole("region", { name: "The picked item" }),
-  mine: page.getByRole("region", { name: "Yours this hour" }),
+  mine: page.getByRole("region", { name: "Yours in this drop" }),
   /** What is held, and what came of the last act. */
   bar: page.getByRole("region", { name: "What you hold" }),
   any: page.getByRole("button", { name: "Surprise me" }),
@@ -87,7 +86,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
 
   test("a reservation that runs out is said to have, and the item is there to be had again", async () => {
     await using server = await startServer({
-      STAMPEDE_DATA: newDataFolder(),
+      DATABASE_URL: await postgres.newRecords(),
       RESERVATION_TTL_MS: "5000",
     });
     await using anna = await visit(server.url);
@@ -125,7 +124,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
 
   test("whoever was quicker after a reservation ran out has it, and the page says so", async () => {
     await using server = await startServer({
-      STAMPEDE_DATA: newDataFolder(),
+      DATABASE_URL: await postgres.newRecords(),
       RESERVATION_TTL_MS: "2000",
     });
     await using anna = await visit(server.url, { refusals: [410] });
@@ -147,7 +146,10 @@ describe.skipIf(noBrowser)("in front of a page", () => {
   });
 
   test("of two who want the only one at once, one gets it, and the other is told", async () => {
-    await using server = await startServer({ STAMPEDE_DATA: newDataFolder(), SALE_ITEMS: "1" });
+    await using server = await startServer({
+      DATABASE_URL: await postgres.newRecords(),
+      SALE_ITEMS: "1",
+    });
     await using anna = await visit(server.url, { refusals: [409] });
     await using berta = await visit(server.url, { refusals: [409] });
     const [annas, bertas] = [dropOf(anna.page), dropOf(berta.page)];
@@ -177,7 +179,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
   });
 
   test("a sale goes from the administrator's form to the buyer's history", async () => {
-    const env = { STAMPEDE_DATA: newDataFolder() };
+    const env = { DATABASE_URL: await postgres.newRecords() };
     await using server = await startServer(env);
     const made = await runProgram(["user", "create", "root", "--role", "admin"], env, password);
     expect(made).toMatchObject({ exitCode: 0 });
@@ -193,7 +195,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
     await office.getByRole("button", { name: "New product" }).click();
     const sheet = office.getByRole("dialog");
     await sheet.getByLabel("Name").fill("Tin giraffe");
-    await sheet.getByLabel("Regular price, in dollars").fill("25");
+    await sheet.getByLabel("Regular price, in USD").fill("25");
     await sheet.getByLabel("Description").fill("Walks when it is wound up.");
     await sheet.getByRole("button", { name: "Create" }).click();
     await says(office.getByRole("table"), "Tin giraffe");
@@ -258,7 +260,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
   ])(
     "a page outlives its server, behind $behind: it says so, comes back, and sells again",
     async ({ behind, refused }) => {
-      const env = { STAMPEDE_DATA: newDataFolder(), PORT: String(freePort()) };
+      const env = { DATABASE_URL: await postgres.newRecords(), PORT: String(freePort()) };
       let serving = await startServer(env);
       const killed = serving;
       await using anna = await visit(killed.url, { refusals: [502] });
@@ -294,7 +296,7 @@ describe.skipIf(noBrowser)("in front of a page", () => {
       serving = server;
       // Before the page is back: it must find out by itself.
       await server.client.reserveAndBuy("berta", 4);
-      await says(drop.line, "Live", comesBackMaxMs);
+      await says(drop.line, "Live");
       await drop.lost.waitFor({ state: "hidden" });
       await says(drop.mine, "1 reserved, 1 bought");
       await pick(anna.page, drop, 4);

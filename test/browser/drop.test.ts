@@ -5,11 +5,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { newPage, noBrowser, says as saysAt, useBrowser } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 const items = 40;
 
 let server: TestServer;
@@ -25,13 +25,14 @@ async function pickLast(page: Page): Promise<void> {
   await says(page, ".inspector", `No. ${items}`);
 }
 
+const ofAnother = (url: URL) => url.pathname.startsWith("/sales/9/");
 const answersTo = (what: string) => (url: URL) => url.pathname.endsWith(what);
 
 describe.skipIf(noBrowser)("the wall", () => {
   useBrowser();
   beforeAll(async () => {
     const settings = { SALE_ITEMS: String(items), SALE_PER_USER_LIMIT: "100" };
-    server = await startServer({ ...settings, STAMPEDE_DATA: newDataFolder() });
+    server = await startServer({ ...settings, DATABASE_URL: await postgres.newRecords() });
   });
 
   test("is read by one request for what never changes and one for what is free", async () => {
@@ -44,7 +45,14 @@ describe.skipIf(noBrowser)("the wall", () => {
     });
     await page.goto(server.url);
     await pickLast(page);
-    expect(asked).toEqual(["/sale", "/sales/1/catalogue", "/sales/1/availability"]);
+    const once = ["/sale", "/sales/1/catalogue", "/sales/1/availability"];
+    expect(asked).toEqual(once);
+    // And not again for what events say, as long as none is missing.
+    const { code } = await server.client.reserve("somebody", items);
+    await says(page, ".inspector", "taken");
+    await server.client.release(code);
+    await says(page, ".inspector", "free");
+    expect(asked).toEqual(once);
   });
 
   test.each(["catalogue", "availability"])(
@@ -76,6 +84,38 @@ describe.skipIf(noBrowser)("the wall", () => {
     },
   );
 
+  test("offers a few that are free as soon as some are, though none was, and again in another sale", async () => {
+    const settings = { SALE_ITEMS: "2", DATABASE_URL: await postgres.newRecords() };
+    await using small = await startServer(settings);
+    const { code } = await small.client.reserve("somebody", 1);
+    await small.client.reserve("somebody", 2);
+    await using visited = await newPage();
+    const { page } = visited;
+    await page.goto(small.url);
+    await says(page, ".picks", "None is free at the moment.");
+    await small.client.release(code);
+    await says(page, ".picks", "Reserve $");
+
+    // The hour turns: another sale, of the same items.
+    await page.route(answersTo("/sale"), async (route) => {
+      const body = await (await route.fetch()).text();
+      await route.fulfill({
+        contentType: "application/json",
+        body: body.replace('"id":1', '"id":9'),
+      });
+    });
+    await page.route(ofAnother, async (route) => {
+      const body = await (
+        await fetch(route.request().url().replace("/sales/9/", "/sales/1/"))
+      ).text();
+      await route.fulfill({ contentType: "application/json", body });
+    });
+    // It asks now and then.
+    await page.waitForResponse((answer) => ofAnother(new URL(answer.url())), { timeout: 30_000 });
+    await says(page, ".legend-coming", "Lay out");
+    await says(page, ".picks", "Reserve $");
+  });
+
   test("asks again when the stream could be opened only later", async () => {
     await using visited = await newPage();
     const { page } = visited;
@@ -93,7 +133,7 @@ describe.skipIf(noBrowser)("the wall", () => {
     );
     isRefused = false;
     // Sooner than by asking now and then, which it does without a stream.
-    await says(page, ".inspector", "taken", 10_000);
+    await says(page, ".inspector", "taken");
     await server.client.release(code);
     await says(page, ".inspector", "free");
   });

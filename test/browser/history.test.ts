@@ -1,7 +1,7 @@
 /** One history: all that an account has, on every device; a guest's in its browser; nothing at logout. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { noBrowser, says, useBrowser, visit } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
   logIn,
@@ -13,7 +13,7 @@ import {
   visitAs,
 } from "../support/visitors.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 
 const code = /[0-9a-f]{8}-[0-9a-f-]{27}/;
 
@@ -22,7 +22,7 @@ describe.skipIf(noBrowser)("the history", () => {
   let server: TestServer;
   let admin: Member;
   beforeAll(async () => {
-    const env = { STAMPEDE_DATA: newDataFolder() };
+    const env = { DATABASE_URL: await postgres.newRecords() };
     server = await startServer(env);
     admin = await makeAdmin(server, env);
   });

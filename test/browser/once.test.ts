@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { narrow, noBrowser, says, useBrowser, visit } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
   figuresOf,
@@ -18,7 +18,7 @@ import {
 } from "../support/visitors.ts";
 import { until } from "../support/wait.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 
 let server: TestServer;
 let admin: Member;
@@ -49,7 +49,7 @@ const focused = (page: Page) =>
 describe.skipIf(noBrowser)("once", () => {
   useBrowser();
   beforeAll(async () => {
-    const env = { STAMPEDE_DATA: newDataFolder(), SALE_ITEMS: "2500" };
+    const env = { DATABASE_URL: await postgres.newRecords(), SALE_ITEMS: "2500" };
     server = await startServer(env);
     admin = await makeAdmin(server, env);
   });

@@ -3,11 +3,11 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { z } from "zod";
 import { narrow, noBrowser, says, useBrowser, visit, wide } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 
 const freeFoxes = 3;
 const catalogueShape = z.object({ names: z.array(z.string()), price_cents: z.array(z.int()) });
@@ -26,7 +26,7 @@ describe.skipIf(noBrowser)("the search", () => {
   useBrowser();
   beforeAll(async () => {
     server = await startServer({
-      STAMPEDE_DATA: newDataFolder(),
+      DATABASE_URL: await postgres.newRecords(),
       SALE_ITEMS: "1500",
       SALE_PER_USER_LIMIT: "1500",
       RESERVATION_TTL_MS: "3600000",

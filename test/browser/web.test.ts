@@ -12,11 +12,11 @@ import {
   visit as visitUrl,
   wide,
 } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
-useLeftovers();
+const postgres = usePostgres();
 /** Half of what is called good: https://web.dev/articles/cls */
 const shiftMax = 0.05;
 
@@ -57,7 +57,7 @@ async function isAtRest(): Promise<boolean> {
 describe.skipIf(noBrowser)("the pages", () => {
   useBrowser();
   beforeAll(async () => {
-    server = await startServer({ ...env, STAMPEDE_DATA: newDataFolder() });
+    server = await startServer({ ...env, DATABASE_URL: await postgres.newRecords() });
   });
 
   const htmls = [...pages]

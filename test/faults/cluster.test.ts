@@ -18,7 +18,7 @@ import { newDataFolder } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { Clock, openShop, type Shop } from "../support/shop.ts";
-import { EventStream, stockNews } from "../support/sse.ts";
+import { EventStream, stockNews, type SentEvent } from "../support/sse.ts";
 import { jwtSecret } from "../support/shop.ts";
 import { newPerson, read } from "../support/storefront.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
@@ -44,7 +44,7 @@ describe("a leader and a standby", () => {
   let standby: TestServer;
 
   beforeAll(async () => {
-    database = await postgres.newDatabase();
+    database = await postgres.newRecords();
     const limits = { SALE_PER_USER_LIMIT: "3" };
     const environment = { DATABASE_URL: database, JWT_SECRET: jwtSecret, ...limits };
     leader = await startServer(environment);
@@ -110,7 +110,7 @@ describe("a leader and a standby", () => {
       return Bun.deepEquals(accepted(answer, availability).free, wanted);
     });
     expect((await standby.client.get("/sales")).json()).toEqual({
-      sales: [await leader.client.sale(id)],
+      sales: [(await leader.client.get(`/sales/${id}`)).json()],
       next_before: null,
     });
     const picture = `/sales/${id}/items/1/image.svg`;
@@ -136,14 +136,10 @@ describe("a leader and a standby", () => {
     const change = { title: "More lamps", items };
     const path = `/api/admin/flash-sales/${id}`;
     expect((await admin.ask("PATCH", path, change)).status).toBe(200);
-    await until(
-      "the standby's sale",
-      async () => {
-        const { title, stock, available } = await standby.client.sale(id);
-        return title === "More lamps" && stock === 7 && available === 7;
-      },
-      3_000,
-    );
+    await until("the standby's sale", async () => {
+      const { title, stock, available } = await standby.client.sale(id);
+      return title === "More lamps" && stock === 7 && available === 7;
+    });
     const page = accepted(await standby.client.get(`/sales/${id}/items`), itemPage);
     expect(page.items).toMatchObject([{ name: "Lamp", stock: 7, price_cents: 40 }]);
   });
@@ -161,11 +157,39 @@ describe("a leader and a standby", () => {
   });
 });
 
+/** Whether an event tells that nothing of an item is free. */
+const isOf = (item: number) => (event: SentEvent) => {
+  const { items = [] } = z
+    .object({ items: z.array(z.array(z.int())).optional() })
+    .parse(event.data);
+  return items.some(([id, free]) => id === item && free === 0);
+};
+
+test("whoever goes to another process hears there what came after the last that was told", async () => {
+  const environment = { DATABASE_URL: await postgres.newDatabase() };
+  await using leader = await startServer(environment);
+  await using standby = await startServer(environment);
+  const here = await EventStream.open(leader.url);
+  const there = await EventStream.open(standby.url);
+  // From here on changes are told.
+  await inTurn([here, there], (stream) => stream.upTo(({ event }) => event === "stock"));
+  await leader.client.reserve("ann", 3);
+  const last = (await here.upTo(isOf(3))).at(-1);
+  await there.upTo(isOf(3));
+  here.close();
+  // Told at the other before anybody comes back there.
+  await leader.client.reserve("ann", 4);
+  await there.upTo(isOf(4));
+  const again = await EventStream.open(standby.url, last?.id);
+  expect((await again.upTo(isOf(4))).length).toBeGreaterThan(0);
+  for (const stream of [there, again]) stream.close();
+});
+
 describe("a standby", () => {
   test.skipIf(process.platform !== "linux")(
     "finds a leader that listens at one address only",
     async () => {
-      const environment = { DATABASE_URL: await postgres.newDatabase(), HOST: "127.0.0.2" };
+      const environment = { DATABASE_URL: await postgres.newRecords(), HOST: "127.0.0.2" };
       await using leader = await startServer(environment);
       await using standby = await startServer(environment);
       expect((await roleOf(leader)).role).toBe("leader");
@@ -178,7 +202,7 @@ describe("a standby", () => {
     // A comment comes when nothing was said for longer than the runtime lets a connection be
     // idle, unless it is told otherwise.
     const quietMaxMs = 20_000;
-    const environment = { DATABASE_URL: await postgres.newDatabase() };
+    const environment = { DATABASE_URL: await postgres.newRecords() };
     await using leader = await startServer(environment);
     await using standby = await startServer(environment);
     const streams = await inTurn([leader, standby], ({ url }) => EventStream.open(url));
@@ -193,7 +217,7 @@ describe("a standby", () => {
 
 describe("when the leader is gone", () => {
   test("killed, the standby leads within seconds, with all that was said", async () => {
-    const environment = { DATABASE_URL: await postgres.newDatabase(), SALE_PER_USER_LIMIT: "9" };
+    const environment = { DATABASE_URL: await postgres.newRecords(), SALE_PER_USER_LIMIT: "9" };
     await using leader = await startServer(environment);
     await using standby = await startServer(environment);
     await using third = await startServer(environment);
@@ -202,17 +226,13 @@ describe("when the leader is gone", () => {
     const { id } = await leader.client.openSale();
     await leader.kill();
 
-    const heir = await until(
-      "the next leader",
-      async () => {
-        const roles = await inTurn([standby, third], async (server) => {
-          const answer = await server.client.get("/ready");
-          return answer.text.includes('"leader"') ? server : null;
-        });
-        return roles.find((server) => server !== null);
-      },
-      5_000,
-    );
+    const heir = await until("the next leader", async () => {
+      const roles = await inTurn([standby, third], async (server) => {
+        const answer = await server.client.get("/ready");
+        return answer.text.includes('"leader"') ? server : null;
+      });
+      return roles.find((server) => server !== null);
+    });
     expect(await leads(heir)).toBe(2);
     expect((await heir.client.openSale()).id).toBe(id);
     expect(await heir.client.reserve("ann", 5, { key: "k" })).toEqual(held);
@@ -228,7 +248,7 @@ describe("when the leader is gone", () => {
   });
 
   test("stopped, it hands over, and the standby opens no second sale", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await using leader = await startServer({ DATABASE_URL: url });
     await using standby = await startServer({ DATABASE_URL: url });
     const { id } = await leader.client.openSale();
@@ -306,7 +326,7 @@ describe("one hour", () => {
   });
 
   test("is the same sale for a leader that takes over in it", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const clock = new Clock(now);
     const first = await openShop(url, { clock });
     const second = await openShop(url, { clock });

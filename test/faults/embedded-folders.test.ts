@@ -96,9 +96,14 @@ describe("a refusal says what is wrong with which path", () => {
   test("data of another major version", async () => {
     const dataDir = await usedFolder();
     replaceForTheTest(join(dataDir, "pgdata/PG_VERSION"), "16\n");
-    expect(await failure(dataDir)).toMatch(
-      /pgdata was made by PostgreSQL 16; this program carries 18/,
-    );
+    const told = await failure(dataDir);
+    expect(told).toMatch(/pgdata was made by PostgreSQL 16; this program carries 18/);
+    // What to do, to be copied.
+    expect(told.split("\n").filter((line) => line.startsWith("  "))).toEqual([
+      `  STAMPEDE_DATA='${dataDir}' stampede backup stampede.backup`,
+      `  STAMPEDE_DATA='${dataDir}-18' stampede restore stampede.backup`,
+      `  STAMPEDE_DATA='${dataDir}-18' stampede verify`,
+    ]);
   });
 
   test("a folder that is a file", async () => {
@@ -194,5 +199,6 @@ describe.skipIf(!isRoot || process.platform !== "linux")("started by root", () =
     expect(statSync(join(dataDir, "password")).uid).toBe(uid);
     expect(statSync(join(dataDir, "postgres.log")).uid).toBe(uid);
     expect(statSync(join(dataDir, "lock")).uid).toBe(uid);
+    expect(statSync(join(dataDir, "users")).uid).toBe(uid);
   });
 });

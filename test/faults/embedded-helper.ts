@@ -51,7 +51,7 @@ export async function usedFolder(): Promise<string> {
   const dataDir = shared;
   if (!existsSync(dataDir)) {
     const server = await startEmbedded({ dataDir, log() {} });
-    await server.stop();
+    await server.leave();
   }
   cleanups.push(() => killServer(dataDir));
   return dataDir;
@@ -88,7 +88,7 @@ export function replaceForTheTest(path: string, content: string): void {
 export async function start(dataDir: string): Promise<{ server: EmbeddedServer; lines: string[] }> {
   const lines: string[] = [];
   const server = await startEmbedded({ dataDir, log: (line) => lines.push(line) });
-  cleanups.push(() => server.stop());
+  cleanups.push(() => server.leave());
   return { server, lines };
 }
 

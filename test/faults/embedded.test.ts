@@ -10,6 +10,7 @@ import { EmbeddedError } from "../../src/postgres/embedded.ts";
 import {
   cleanUp,
   cleanups,
+  failure,
   isRoot,
   isServer,
   killServer,
@@ -19,6 +20,7 @@ import {
   printed,
   query,
   removeShared,
+  replaceForTheTest,
   runningPid,
   start,
   startInChild,
@@ -78,7 +80,7 @@ describe("a start", () => {
     const dataDir = await usedFolder();
     const first = await start(dataDir);
     await query(first.server, "create table if not exists kept as select 42 as answer");
-    await first.server.stop();
+    await first.server.leave();
     const second = await start(dataDir);
     expect(second.lines).toEqual([]);
     expect(await query(second.server, "select answer from kept")).toEqual([[42]]);
@@ -115,16 +117,18 @@ describe("a start", () => {
     // A second process, and a second start, come to the same socket.
     const other = await start(dataDir);
     expect(other.server.connection).toEqual(server.connection);
-    await server.stop();
+    await server.leave();
+    expect(await query(other.server, "select 1")).toEqual([[1]]);
+    await other.server.leave();
     expect(existsSync(server.connection.host)).toBe(false);
-    await other.server.ensure();
-    expect(await query(server, "select 1")).toEqual([[1]]);
+    const { server: again } = await start(dataDir);
+    expect(await query(again, "select 1")).toEqual([[1]]);
   });
 
   test("moves a log aside that has grown too long", async () => {
     const dataDir = await usedFolder();
     const first = await start(dataDir);
-    await first.server.stop();
+    await first.server.leave();
     const log = join(dataDir, "postgres.log");
     writeFileSync(log, Buffer.alloc(9 * 1024 * 1024, "x"));
     await start(dataDir);
@@ -146,9 +150,9 @@ describe("a server whose parent was killed", () => {
     expect(lines).toEqual([expect.stringContaining(`(pid ${pid})`)]);
     expect(runningPid(dataDir)).toBe(pid);
     expect(await query(server, "select 1")).toEqual([[1]]);
-    await server.stop();
+    await server.leave();
     expect(isServer(pid)).toBe(false);
-    await server.stop();
+    await server.leave();
     expect(server.ensure()).rejects.toThrow(EmbeddedError);
   });
 
@@ -190,24 +194,83 @@ describe("ensure", () => {
     expect(await query(server, "select 1")).toEqual([[1]]);
   });
 
-  test("does not outlast a stop that comes meanwhile", async () => {
+  test("does not outlast its user, who leaves meanwhile", async () => {
     const dataDir = await usedFolder();
     const { server } = await start(dataDir);
     await killServer(dataDir);
-    await Promise.allSettled([server.ensure(), server.stop()]);
+    await Promise.allSettled([server.ensure(), server.leave()]);
     expect(postmasterPid(dataDir)).toBeUndefined();
   });
 
-  test("of two owners at once starts one server", async () => {
+  test("of two at once starts one server", async () => {
     const dataDir = await usedFolder();
     const { server } = await start(dataDir);
     const other = await start(dataDir);
-    const third = await start(dataDir);
-    await server.stop();
-    await Promise.all([other.server.ensure(), third.server.ensure()]);
-    expect(await query(other.server, "select 1")).toEqual([[1]]);
+    await killServer(dataDir);
+    await Promise.all([server.ensure(), other.server.ensure()]);
     const pid = runningPid(dataDir);
-    await other.server.stop();
+    expect(await query(server, "select pg_postmaster_start_time()")).toEqual(
+      await query(other.server, "select pg_postmaster_start_time()"),
+    );
+    expect(runningPid(dataDir)).toBe(pid);
+  });
+});
+
+describe("a server that several use", () => {
+  test("ends with the last of them, not with the one that started it", async () => {
+    const dataDir = await usedFolder();
+    const first = await start(dataDir);
+    const pid = runningPid(dataDir);
+    const second = await start(dataDir);
+    const third = await start(dataDir);
+    await first.server.leave();
+    await third.server.leave();
+    expect(runningPid(dataDir)).toBe(pid);
+    expect(await query(second.server, "select 1")).toEqual([[1]]);
+    await second.server.leave();
+    expect(isServer(pid)).toBe(false);
+  });
+
+  test("does not wait for one that was killed", async () => {
+    const dataDir = await usedFolder();
+    const child = startInChild(dataDir);
+    expect(await printed(child)).toBe("started");
+    const pid = runningPid(dataDir);
+    const { server } = await start(dataDir);
+    child.kill("SIGKILL");
+    await child.exited;
+    await server.leave();
+    expect(isServer(pid)).toBe(false);
+  });
+
+  test("is there for another process after the one that started it has left", async () => {
+    const dataDir = await usedFolder();
+    const { server } = await start(dataDir);
+    const pid = runningPid(dataDir);
+    const child = startInChild(dataDir);
+    expect(await printed(child)).toBe("started");
+    await server.leave();
+    expect(runningPid(dataDir)).toBe(pid);
+  });
+
+  test("is not kept by one that could not use it", async () => {
+    const dataDir = await usedFolder();
+    const { server } = await start(dataDir);
+    const pid = runningPid(dataDir);
+    replaceForTheTest(join(dataDir, "password"), "wrong");
+    expect(await failure(dataDir)).toMatch(/does not take the password/);
+    expect(runningPid(dataDir)).toBe(pid);
+    await server.leave();
+    expect(isServer(pid)).toBe(false);
+  });
+
+  test("serves whoever comes while the last one leaves", async () => {
+    const dataDir = await usedFolder();
+    const { server } = await start(dataDir);
+    const [next] = await Promise.all([start(dataDir), server.leave()]);
+    expect(await query(next.server, "select 1")).toEqual([[1]]);
+    const pid = runningPid(dataDir);
+    await next.server.leave();
     expect(isServer(pid)).toBe(false);
   });
 });

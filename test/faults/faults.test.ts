@@ -7,15 +7,21 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "../support/client.ts";
-import { accepted, readiness, refused } from "../support/contract.ts";
-import { Crowd, expectSellsOut, expectSound } from "../support/crowd.ts";
+import { accepted, readiness, reservation } from "../support/contract.ts";
+import {
+  Crowd,
+  expectNothingLost,
+  expectSellsOut,
+  expectSound,
+  whileShopping,
+} from "../support/crowd.ts";
 import { freePort, newDataFolder } from "../support/leftovers.ts";
-import { lookInto, usePostgres } from "../support/postgres.ts";
+import { lookInto, useOwnPostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
-import { inTurn, until, upTo, within } from "../support/wait.ts";
+import { until, upTo } from "../support/wait.ts";
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const buyers = 24;
 const stock = 600;
 const perUserLimit = Math.ceil(stock / buyers) + 10;
@@ -37,44 +43,18 @@ async function epochOf({ client }: TestServer): Promise<number> {
   return answer.status === 200 ? accepted(answer, readiness).epoch : 0;
 }
 
-/** Everything that must hold after a storm, whatever it was. */
-async function expectNothingLost(crowd: Crowd, client: Client, url: string): Promise<void> {
-  const sql = lookInto(url);
-  expect(crowd.orders.size).toBeGreaterThan(0);
-  await crowd.expectRemembered();
-  await crowd.expectStored(sql);
-  await expectSound(sql);
-  await expectSellsOut(client, sql, buyers);
-  expect(await runProgram(["verify"], { DATABASE_URL: url })).toMatchObject({ exitCode: 0 });
-}
-
-/**
- * Lets a crowd shop while `strike` is done `rounds` times, each time after some more answers.
- * @param strike ends when whatever was struck may be struck again
- */
-async function storm(
+/** The crowd shops while `strike` is done, each time after a few answers or many. */
+const storm = (
   crowd: Crowd,
   random: Random,
   rounds: number,
   strike: (round: number) => Promise<unknown>,
-): Promise<void> {
-  const off = new AbortController();
-  const shopping = crowd.shop(buyers, off.signal);
-  try {
-    await inTurn(upTo(rounds), async (round) => {
-      await Promise.race([crowd.acknowledges(random.between(5, 60)), shopping]);
-      await strike(round);
-    });
-  } finally {
-    off.abort();
-    await shopping;
-  }
-}
+) => whileShopping({ crowd, buyers }, { rounds, answers: () => random.between(5, 60) }, strike);
 
 describe.each(seeds(1))("with seed %i,", (seed) => {
   test("kill -9, again and again", async () => {
     const random = new Random(seed);
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const environment = stormSale(url, freePort());
     let server = await startServer(environment);
     const client = new Client(() => server.url);
@@ -83,13 +63,13 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
       await server.kill();
       server = await startServer(environment);
     });
-    await expectNothingLost(crowd, client, url);
+    await expectNothingLost({ crowd, buyers }, client, url);
     expect(await server.stop()).toBe(0);
   });
 
   test("the writer's session is ended by PostgreSQL", async () => {
     const random = new Random(seed);
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await using server = await startServer(stormSale(url, 0));
     const sql = lookInto(url);
     const crowd = new Crowd(server.client, random);
@@ -101,7 +81,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
       expect(ended.length).toBe(1);
       await until("the next term", async () => (await epochOf(server)) > before);
     });
-    await expectNothingLost(crowd, server.client, url);
+    await expectNothingLost({ crowd, buyers }, server.client, url);
     const [leader] = await sql<{ epoch: number }[]>`select epoch::int from leader`;
     expect(leader?.epoch).toBe(7);
   });
@@ -110,7 +90,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
     "PostgreSQL is ended with %s and started again",
     async (signal) => {
       const random = new Random(seed);
-      const url = await postgres.newDatabase();
+      const url = await postgres.newRecords();
       await using server = await startServer(stormSale(url, 0));
       const crowd = new Crowd(server.client, random);
       await storm(crowd, random, 1, async () => {
@@ -121,7 +101,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
         await postgres.start();
         await crowd.acknowledges(20);
       });
-      await expectNothingLost(crowd, server.client, url);
+      await expectNothingLost({ crowd, buyers }, server.client, url);
       expect(await server.stop()).toBe(0);
     },
   );
@@ -150,7 +130,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
 
   test("SIGTERM: it answers what it has taken, and ends within seconds", async () => {
     const random = new Random(seed);
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await using server = await startServer(stormSale(url, 0));
     const crowd = new Crowd(server.client, random, 500);
     const off = new AbortController();
@@ -158,7 +138,8 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
     const shopping = crowd.shop(buyers, off.signal).catch(() => {});
     await crowd.acknowledges(60);
     const stopping = server.stop();
-    expect(await within("the end", 5_000, stopping)).toBe(0);
+    // A stop that hangs is ended from outside, with another code.
+    expect(await stopping).toBe(0);
     off.abort();
     await shopping;
     const sql = lookInto(url);
@@ -174,10 +155,8 @@ const asksOf = ({ client }: TestServer, user: string) =>
   Promise.all(upTo(5).map((n) => client.checkout(`${user} ${n}`, "any").catch(() => null)));
 
 describe("a leader that stops in its tracks", () => {
-  const silenceMaxMs = 9_000;
-
   test("is replaced by the standby, writes nothing when it wakes, and stands by", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const environment = stormSale(url, 0);
     await using old = await startServer(environment);
     await using standby = await startServer(environment);
@@ -185,10 +164,8 @@ describe("a leader that stops in its tracks", () => {
     const order = await old.client.buy(code);
     old.program.signal("SIGSTOP");
     const asleep = asksOf(old, "asleep");
-    await until(
-      "the standby's term",
-      async () => (await standby.client.get("/ready")).text.includes('"leader"'),
-      silenceMaxMs + 6_000,
+    await until("the standby's term", async () =>
+      (await standby.client.get("/ready")).text.includes('"leader"'),
     );
     const again = await standby.client.buy(code);
     expect(again).toMatchObject({ order_id: order.order_id, replayed: true });
@@ -215,21 +192,23 @@ describe("a leader that stops in its tracks", () => {
   });
 });
 
-test("what a standby passes on to a leader that does not answer is refused in time", async () => {
-  const environment = stormSale(await postgres.newDatabase(), 0);
+test("what a standby asks of a leader that does not answer, the next one answers", async () => {
+  const url = await postgres.newRecords();
+  const environment = stormSale(url, 0);
   await using leader = await startServer(environment);
   await using standby = await startServer(environment);
   leader.program.signal("SIGSTOP");
   for (const answer of await asksOf(standby, "passed on")) {
     if (answer === null) throw new Error("the connection was cut without an answer");
-    refused(answer, "unavailable", "retry");
+    accepted(answer, reservation);
   }
   leader.program.signal("SIGCONT");
+  await expectSound(lookInto(url));
 });
 
 describe("a stop", () => {
   test("while PostgreSQL is away ends the program all the same", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await using server = await startServer(stormSale(url, 0));
     await postgres.end("SIGQUIT");
     try {

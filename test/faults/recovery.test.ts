@@ -3,6 +3,9 @@
  * one had said. And the ground it stands on: partitions, migrations.
  */
 import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { exportRowsMax } from "../../src/store/attempt-export.ts";
 import { auditSale } from "../../src/store/audit.ts";
 import { Journal } from "../../src/store/journal.ts";
 import { lead } from "../../src/store/leadership.ts";
@@ -17,6 +20,8 @@ import {
 import { ledgerOf, pictureOf } from "../support/books.ts";
 import type { Client } from "../support/client.ts";
 import { accepted, itemPage } from "../support/contract.ts";
+import { newFolder } from "../support/leftovers.ts";
+import { alone, nowhere } from "../support/link.ts";
 import { lookInto, migrationsFolder, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { runProgram, startServer } from "../support/server.ts";
@@ -62,7 +67,7 @@ async function allToBeSeen(client: Client, codes: readonly string[]) {
 describe.each(seeds(3))("with seed %i,", (seed) => {
   test("after kill -9 the program tells what it told before", async () => {
     const random = new Random(seed);
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const environment = {
       DATABASE_URL: url,
       SALE_ITEMS: "12",
@@ -97,7 +102,7 @@ describe.each(seeds(3))("with seed %i,", (seed) => {
 
   test("the state that is read back equals the state that was there", async () => {
     const random = new Random(seed);
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const clock = new Clock(quarterPast);
     const terms = { items: 12, unitsPerItem: 2, perUserLimit: 4 };
     const schedule = { cron: "0 10 * * *", timeZone: "UTC" };
@@ -125,9 +130,9 @@ async function openWriter(url: string) {
   const leadership = await lead(
     { url },
     newestMigration(migrationsFolder),
-    { url: null, port: 0 },
+    nowhere,
     new AbortController().signal,
-    () => {},
+    alone,
   );
   if (leadership === null) throw new Error("nobody leads");
   const ledger = await ledgerOf(lookInto(url), quarterPast);
@@ -166,7 +171,9 @@ describe("the writer", () => {
     await locked.promise;
     const first = writer.submit(attempt("first"));
     await until("its being sent", async () => {
-      const waiting = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'`;
+      const waiting = await sql`
+        select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`;
       return waiting.length > 0;
     });
     const queued = upTo(queueCommandsMax).map((n) => writer.submit(attempt(`queued ${n}`)));
@@ -216,7 +223,7 @@ describe("the writer", () => {
     void writer.drain().finally(() => {
       isDrained = true;
     });
-    await until("the drain", () => isDrained, 1_000);
+    await until("the drain", () => isDrained);
     await leadership.end();
   });
 });
@@ -255,7 +262,7 @@ describe("the journal's partitions", () => {
 
   test("are made once by two who need the same", async () => {
     const url = await postgres.newRecords();
-    const makers = upTo(4).map(() => new Partitions(lookInto(url), Infinity));
+    const makers = upTo(4).map(() => new Partitions(lookInto(url), kept(Infinity)));
     const ensure = (seq: number) =>
       Promise.all(makers.map((maker) => maker.ensure(seq, Date.now(), Infinity)));
     await ensure(partitionRows * 3);
@@ -270,7 +277,7 @@ describe("the journal's partitions", () => {
     await storeAttempt(url, 1, new Date(quarterPast - 10 * dayMs));
     const sql = lookInto(url);
     const ensure = (retentionDays: number, neededSince: number) =>
-      new Partitions(sql, retentionDays * dayMs).ensure(
+      new Partitions(sql, kept(retentionDays * dayMs)).ensure(
         partitionRows + 1,
         quarterPast,
         neededSince,
@@ -284,17 +291,59 @@ describe("the journal's partitions", () => {
     expect(await partitionsOf(url)).toEqual(three.slice(1));
   });
 
+  test("are not dropped where they cannot be exported, and are once they can", async () => {
+    const url = await postgres.newRecords();
+    await storeAttempt(url, 1, new Date(quarterPast));
+    await storeAttempt(url, exportRowsMax + 1, new Date(quarterPast + 1));
+    const exportDir = newFolder();
+    const name = `attempts-1-${exportRowsMax + 1}.csv.zst`;
+    writeFileSync(join(exportDir, name), Bun.zstdCompressSync(Buffer.from("another's")));
+    const partitions = new Partitions(lookInto(url), { retentionMs: 1, exportDir });
+    const ensure = async (now: number): Promise<void> => {
+      await partitions.ensure(partitionRows + 1, now, Infinity);
+      await partitions.exporting;
+    };
+    const later = quarterPast + 86_400_000;
+    await ensure(later);
+    expect(await partitionsOf(url)).toContain("attempts_p0");
+    expect(readdirSync(exportDir)).toEqual([name]);
+    await expect(ensure(later + 1)).rejects.toThrow("is there already");
+    rmSync(join(exportDir, name));
+    await ensure(later + 2);
+    expect(await partitionsOf(url)).toContain("attempts_p0");
+    await ensure(later + 60_000);
+    expect(await partitionsOf(url)).not.toContain("attempts_p0");
+    const text = new TextDecoder().decode(
+      Bun.zstdDecompressSync(readFileSync(join(exportDir, name))),
+    );
+    // The header is there once, whatever a row is part of.
+    expect(text.match(/^seq,/gm)).toHaveLength(1);
+    expect(text.trimEnd().split("\n")).toHaveLength(3);
+  });
+
   test("may be dropped between a reservation and its purchase: the audit stays sound", async () => {
     const url = await postgres.newRecords();
     const clock = new Clock(quarterPast);
-    await storeAttempt(url, partitionRows - 1, new Date(quarterPast - 1_000));
+    // After it, that the sale has opened; and then the reservation.
+    await storeAttempt(url, partitionRows - 2, new Date(quarterPast - 1_000));
     const shop = await openShop(url, { clock });
     const order = await shop.client.reserveAndBuy("ann", 1);
     expect(Number(order.order_id)).toBe(partitionRows + 1);
     await shop.stop();
     const later = quarterPast + 100 * 86_400_000;
-    await new Partitions(lookInto(url), 86_400_000).ensure(partitionRows + 1, later, later);
+    const exportDir = newFolder();
+    const partitions = new Partitions(lookInto(url), { retentionMs: 86_400_000, exportDir });
+    await partitions.ensure(partitionRows + 1, later, later);
+    await partitions.exporting;
     expect(await partitionsOf(url)).not.toContain("attempts_p0");
+    // What is dropped was written into a file before, one line an attempt.
+    const seqs = [partitionRows - 2, partitionRows - 1, partitionRows];
+    const file = join(exportDir, `attempts-${seqs[0]}-${seqs[2]}.csv.zst`);
+    const text = new TextDecoder().decode(Bun.zstdDecompressSync(readFileSync(file)));
+    const [columns = "", ...lines] = text.trimEnd().split("\n");
+    expect(columns).toStartWith("seq,");
+    expect(lines.map((line) => Number(line.split(",")[0]))).toEqual(seqs);
+    expect(lines[2]).toContain(order.code);
     expect(await auditSale(lookInto(url), order.sale_id)).toMatchObject({ sold: 1, ok: true });
     // What was sold is kept for ever: its code gives its order again.
     clock.now = later;
@@ -303,6 +352,8 @@ describe("the journal's partitions", () => {
     await again.stop();
   });
 });
+
+const kept = (retentionMs: number) => ({ retentionMs, exportDir: null });
 
 describe("the schema", () => {
   test("of a newer program is refused by this one", async () => {

@@ -23,7 +23,7 @@ type Pair = {
 };
 
 async function openPair(access: "open" | "guarded"): Promise<Pair> {
-  const url = await postgres.newDatabase();
+  const url = await postgres.newRecords();
   const environment = { DATABASE_URL: url, ACCESS: access, USER_TOKEN_SECRET: secret };
   const leader = await startServer(environment);
   const standby = await startServer(environment);

@@ -7,15 +7,13 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { usePostgres } from "../support/postgres.ts";
 import { RawConnection, rawRequest, sendRaw } from "../support/raw.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-import { inTurn, until, upTo, within } from "../support/wait.ts";
+import { inTurn, until, upTo, waitMaxMs, within } from "../support/wait.ts";
 
 const postgres = usePostgres();
 const servers = new Map<string, TestServer>();
-/** What a request that is not whole may stay for, and some time for a slow machine. */
-const wholeWithinMs = 20_000;
 
 beforeAll(async () => {
-  const environment = { DATABASE_URL: await postgres.newDatabase() };
+  const environment = { DATABASE_URL: await postgres.newRecords() };
   servers.set("the leader", await startServer(environment));
   servers.set("a standby", await startServer(environment));
 });
@@ -73,7 +71,7 @@ describe.each(["the leader", "a standby"])("%s", (name) => {
       connection.send(
         rawRequest(`POST ${path}`, ...chunked).replace("Connection: close\r\n", "") + chunk(70_000),
       );
-      await within(`an end of ${path}`, 5_000, connection.closed);
+      await within(`an end of ${path}`, waitMaxMs, connection.closed);
       expect(expectedOf(path)).toContain(statusOf(connection.text));
     });
   });
@@ -84,7 +82,7 @@ describe.each(["the leader", "a standby"])("%s", (name) => {
       const connection = await RawConnection.open(url);
       connection.send(start);
       if (more !== undefined) connection.trickle(more, 1_000);
-      await within(`an end of ${JSON.stringify(start)}`, wholeWithinMs, connection.closed);
+      await within(`an end of ${JSON.stringify(start)}`, waitMaxMs, connection.closed);
     };
     const attacks = [
       open(""),
@@ -104,7 +102,7 @@ describe.each(["the leader", "a standby"])("%s", (name) => {
     connection.send(
       rawRequest("POST /checkout?user_id=idle&id=any").replace("Connection: close\r\n", ""),
     );
-    await within("its end", wholeWithinMs, connection.closed);
+    await within("its end", waitMaxMs, connection.closed);
     expect(connection.text).toContain("\r\n\r\n{");
   });
 
@@ -163,7 +161,7 @@ describe("when descriptors run out", () => {
     ["slow", "POST /api/coupons HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"],
     ["streaming", "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"],
   ])("those that are %s give way to whoever buys", async (_, request) => {
-    const environment = { DATABASE_URL: await postgres.newDatabase() };
+    const environment = { DATABASE_URL: await postgres.newRecords() };
     const server = await startServer(environment, { descriptors });
     const connections = await Promise.all(
       upTo(2 * descriptors).map(async () => {
@@ -174,7 +172,7 @@ describe("when descriptors run out", () => {
     );
     await inTurn(upTo(20), async (i) => {
       const bought = server.client.reserve(`buyer${i}`);
-      await within("a buyer's answer", 3_000, bought);
+      await within("a buyer's answer", waitMaxMs, bought);
     });
     for (const connection of connections) connection.end();
     expect(server.program.log).toContain(`"descriptorsMax":${descriptors}`);

@@ -6,27 +6,25 @@
 import { beforeAll, expect, test } from "bun:test";
 import { z } from "zod";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { idleRoutes } from "../../src/program.ts";
+import { idleRoutes } from "../../src/idle.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { RawConnection } from "../support/raw.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-import { upTo, within } from "../support/wait.ts";
+import { upTo, waitMaxMs, within } from "../support/wait.ts";
 import { drawRequest } from "./fuzz.ts";
 
 const postgres = usePostgres();
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? "10");
 const requestsPerSeed = 20;
 const atOnce = 16;
-/** A request that is not whole ends after 15 s at most; hashing passwords waits its turn. */
-const endsWithinMs = 30_000;
 
 /** What has no end is not waited for. */
 const routes = idleRoutes("", new LedgerClock()).filter(({ path }) => path !== "/events");
 let servers: readonly TestServer[];
 
 beforeAll(async () => {
-  const environment = { DATABASE_URL: await postgres.newDatabase() };
+  const environment = { DATABASE_URL: await postgres.newRecords() };
   servers = [await startServer(environment), await startServer(environment)];
 });
 
@@ -45,7 +43,7 @@ async function sendOne(dice: Random, seed: number): Promise<void> {
   const connection = await RawConnection.open(url);
   connection.send(bytes);
   if (isCut) connection.finish();
-  await within(`SEED=${seed}, an end of ${said}`, endsWithinMs, connection.closed);
+  await within(`SEED=${seed}, an end of ${said}`, waitMaxMs, connection.closed);
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(connection.text)?.[1] ?? 0);
   if (status >= 500 && status !== 503) {
     throw new Error(`SEED=${seed}: ${said}\n is answered\n${connection.text.slice(0, 800)}`);

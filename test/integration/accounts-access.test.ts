@@ -130,6 +130,7 @@ describe("an administrator", () => {
           username: z.string(),
           role: z.enum(["user", "admin"]),
           disabled: z.boolean(),
+          second_factor: z.boolean(),
           created_at: z.iso.datetime(),
         }),
       ),

@@ -1,6 +1,7 @@
 /** Accounts by their HTTP contract: registering, logging in and out, who may, and who sends. */
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { SignJWT } from "jose";
+import { cacheAgeMaxMs } from "../../src/access/cache.ts";
 import { tokenLifeMs } from "../../src/access/tokens.ts";
 import { allowances } from "../../src/access/limits.ts";
 import { migrate } from "../../src/store/migrations.ts";
@@ -24,6 +25,7 @@ const clock = new Clock(noon);
 const hashing = new CountedHashing();
 const password = "a good password";
 
+let database: string;
 let shop: AccountShop;
 let client: AccountClient;
 let count = 0;
@@ -31,7 +33,8 @@ let count = 0;
 const newName = (): string => `user.${(count += 1)}`;
 
 beforeAll(async () => {
-  shop = await openAccountShop(await postgres.newRecords(), { clock, hashing });
+  database = await postgres.newRecords();
+  shop = await openAccountShop(database, { clock, hashing });
   ({ client } = shop);
 });
 
@@ -59,7 +62,13 @@ describe("registering", () => {
     const name = newName();
     const answer = await client.register(name, password);
     expect(answer.status).toBe(201);
-    expect(answer.json()).toEqual({ id: expect.any(Number), username: name, role: "user" });
+    expect(answer.json()).toEqual({
+      id: expect.any(Number),
+      username: name,
+      role: "user",
+      second_factor: false,
+      second_factor_demanded: false,
+    });
     expect((await client.enter(name, password)).user).toEqual(answer.json() as never);
   });
 
@@ -349,47 +358,44 @@ describe("changing one's password", () => {
     expectRefusal(fromElsewhere, 403, "cross_site");
     await client.enter(name, password);
   });
-
-  test("by a leader that was deposed changes nothing", async () => {
-    const name = await newUser();
-    const { headers } = await client.enter(name, password);
-    await shop.beginTerm("others");
-    expectRefusal(await change(headers), 503, "unavailable");
-    await shop.beginTerm("us");
-    await client.enter(name, password);
-  });
 });
 
-describe("a change of leader", () => {
-  test("drops what was known of sessions", async () => {
-    const { headers, user } = await client.enter(await newUser(), password);
-    expect((await client.me(headers)).status).toBe(200);
-    await shop.sql`update users set role = 'admin' where id = ${user.id}`;
-    expect((await client.me(headers)).json()).toMatchObject({ role: "user" });
-    await shop.beginTerm("us");
-    expect((await client.me(headers)).json()).toMatchObject({ role: "admin" });
+/** What was read of a session counts for so long. */
+const forget = (): void => void (clock.now += cacheAgeMaxMs);
+
+describe("what another process changes", () => {
+  let other: AccountShop;
+
+  beforeAll(async () => {
+    other = await openAccountShop(database, { clock });
   });
 
-  test("keeps a deposed leader from ending sessions that the new one has in memory", async () => {
+  test("counts here within a second: a role, a logout, a disabling, another password", async () => {
     const admin = await newAdmin();
     const { headers, user } = await client.enter(await newUser(), password);
-    await shop.beginTerm("others");
-    const change = { disabled: true };
+    expect((await other.client.me(headers)).json()).toMatchObject({ role: "user" });
     const path = `/api/admin/users/${user.id}`;
-    expectRefusal(await client.send("PATCH", path, change, admin), 503, "unavailable");
-    const out = await client.ask("POST", "/api/auth/logout", { headers });
-    expectRefusal(out, 503, "unavailable");
-    await shop.beginTerm("us");
-    expect((await client.me(headers)).status).toBe(200);
-    expect((await client.send("PATCH", path, change, admin)).status).toBe(200);
+    expect((await client.send("PATCH", path, { role: "admin" }, admin)).status).toBe(200);
+    forget();
+    expect((await other.client.me(headers)).json()).toMatchObject({ role: "admin" });
+    expect((await client.ask("POST", "/api/auth/logout", { headers })).status).toBe(204);
+    forget();
+    expectRefusal(await other.client.me(headers), 401, "unauthenticated");
+    const again = await other.client.enter(user.username, password);
+    expect((await client.me(again.headers)).status).toBe(200);
+    expect((await client.send("PATCH", path, { disabled: true }, admin)).status).toBe(200);
+    forget();
+    expectRefusal(await other.client.me(again.headers), 401, "unauthenticated");
   });
 
-  test("leaves nobody to ask where this process does not lead", async () => {
-    const { headers } = await client.enter(await newUser(), password);
-    shop.standDown();
-    expectRefusal(await client.me(headers), 503, "unavailable");
-    expectRefusal(await client.login("somebody", password), 503, "unavailable");
-    await shop.beginTerm("us");
-    expect((await client.me(headers)).status).toBe(200);
+  test("and so do failed logins: guessing at both gives no more tries than at one", async () => {
+    const name = await newUser();
+    const { times } = allowances.loginOfAccountFromAddress;
+    for (let i = 0; i < times; i += 1) {
+      const at = i % 2 === 0 ? client : other.client;
+      expectRefusal(await at.login(name, "a guess"), 401, "invalid_credentials");
+    }
+    expectRefusal(await other.client.login(name, password), 429, "too_many_attempts");
+    expectRefusal(await client.login(name, password), 429, "too_many_attempts");
   });
 });

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Sql } from "postgres";
-import { streamOf } from "../../src/http/admin/records.ts";
+import { streamOf } from "../../src/http/streams.ts";
 import { connect } from "../../src/postgres/client.ts";
 import { attemptsCsv, searchRowsMax } from "../../src/store/exports.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
@@ -19,7 +19,8 @@ const postgres = usePostgres();
 const attemptsMade = 1_200_000;
 const unitsSold = 25_000;
 const nasty = '=1+1"\r\n,x';
-const exportGrowthMaxMb = 96;
+/** Garbage waits where the machine is busy; whoever kept it all would have twice its size and more. */
+const exportGrowthMaxMb = 150;
 
 let url: string;
 let server: TestServer;
@@ -41,6 +42,7 @@ async function fill(): Promise<void> {
            'checkout', 'item_sold_out', 1, 1, 'guest',
            case n when 2 then 'needle' when 3 then ${nasty} else 'somebody-' || n end
     from generate_series(1, ${attemptsMade}::int) as n`;
+  await sql`alter table purchases disable trigger purchases_reserved`;
   await sql`
     insert into purchases (sale_id, item_id, unit, item_stock, buyer, user_id, user_ordinal, user_limit,
                            code, seq, purchased_at)
@@ -96,6 +98,7 @@ describe("CSV", () => {
     expect(bytes / 1024 ** 2).toBeGreaterThan(80);
     expect(most - before).toBeLessThan(exportGrowthMaxMb);
     const [columns = "", first = ""] = head.split("\r\n");
+    // Decoding has taken the byte order mark away that spreadsheets need.
     expect(columns).toBe(
       "seq,at,kind,outcome,sale_id,item_id,user_id,code,idempotency_key,quantity,buyer",
     );
@@ -143,7 +146,9 @@ describe("CSV", () => {
     ]);
     expect(scans).toHaveLength(1);
     const answer = await admin.get(`/api/admin/sales/${id}/attempts.csv`);
-    expect(answer.text).toBe(lines.join("\r\n"));
+    expect(`\ufeff${answer.text}`).toBe(lines.join("\r\n"));
+    const bytes = await (await download(`/api/admin/sales/${id}/attempts.csv`)).bytes();
+    expect([...bytes.subarray(0, 3)]).toEqual([0xef, 0xbb, 0xbf]);
   });
 
   test("of every unit sold", async () => {
@@ -151,7 +156,8 @@ describe("CSV", () => {
     const text = await response.text();
     const lines = text.split("\r\n");
     expect(lines[0]).toBe(
-      "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer",
+      "sale_id,item_id,name,unit,user_id,code,order_id,purchased_at,price_cents,buyer," +
+        "refunded_at,restocked",
     );
     expect(text).toContain(`1,1,"'-Minus",1,"'=1+1""\r\n,x",`);
     expect(lines).toHaveLength(unitsSold + 3);
@@ -191,7 +197,8 @@ describe("CSV", () => {
     await until("quiet", async () => {
       const [row] = await sql<{ count: number }[]>`
         select count(*)::int as count from pg_stat_activity
-        where query like '%string_agg%' and state = 'active' and pid <> pg_backend_pid()`;
+        where datname = current_database() and query like '%string_agg%'
+          and state = 'active' and pid <> pg_backend_pid()`;
       return row?.count === 0;
     });
   });

@@ -8,7 +8,7 @@ import type { Sql } from "postgres";
 import { z } from "zod";
 import { verify } from "../../src/cli/verify.ts";
 import { connect } from "../../src/postgres/client.ts";
-import { auditSale, isSound, type SaleAudit } from "../../src/store/audit.ts";
+import { auditSale, type SaleAudit } from "../../src/store/audit.ts";
 import { withQuery } from "../support/client.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { Clock, openShop } from "../support/shop.ts";
@@ -84,13 +84,21 @@ const audited = async (sql: Sql, sale: number): Promise<SaleAudit> => {
 /** Fields that count what must not be. */
 type Fault = Exclude<
   keyof SaleAudit,
-  "sale_id" | "title" | "stock" | "sold" | "per_user_limit" | "max_units_one_user" | "ok"
+  | "sale_id"
+  | "title"
+  | "stock"
+  | "sold"
+  | "refunded"
+  | "per_user_limit"
+  | "max_units_one_user"
+  | "queue"
+  | "ok"
 >;
 
 const noNets = `
   alter table purchases drop constraint purchases_unit_in_stock,
-    drop constraint purchases_user_in_limit, drop constraint purchases_code_once,
-    drop constraint purchases_buyer_ordinal_once;`;
+    drop constraint purchases_user_in_limit, drop constraint purchases_code_once;
+  drop index purchases_buyer_ordinal_once;`;
 
 /** A unit sold with all that there has to be of it: a reservation, an attempt, a purchase. */
 function sell(item: number, unit: number, buyer: string, user: string, ordinal: number): string {
@@ -104,13 +112,34 @@ function sell(item: number, unit: number, buyer: string, user: string, ordinal: 
     bought as (
       insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code)
       select seq + 2, at, 'purchase', 'purchased', ${row}, code from last, code)
-    insert into purchases (sale_id, item_id, buyer, user_id, code, seq, purchased_at, unit,
-                           item_stock, user_ordinal, user_limit)
-    select ${row}, code, seq + 2, at, ${unit}, 1, ${ordinal}, 2 from last, code;`;
+    insert into purchases (sale_id, item_id, buyer, user_id, code, seq, reserved_seq, purchased_at,
+                           unit, item_stock, user_ordinal, user_limit)
+    select ${row}, code, seq + 2, seq + 1, at, ${unit}, 1, ${ordinal}, 2 from last, code;`;
 }
 
 const codeOf = (item: number) =>
   `(select code from purchases where sale_id = 1 and item_id = ${item})`;
+
+/** A refund of what ann or bob bought of an item, with all that there has to be of it, or not. */
+function refund(
+  item: number,
+  { attempt = true, row = true, unit = true, units = 1, order = "seq" } = {},
+): string {
+  const of = `from purchases where sale_id = 1 and item_id = ${item} and user_id <> 'eve'`;
+  const next = "(select max(seq) + 1 from attempts)";
+  const parts = [
+    row &&
+      `insert into refunds (seq, refunded_at, order_seq, sale_id, units, restocked)
+       select ${next}, purchased_at, ${order}, 1, ${units}, true ${of};`,
+    unit &&
+      `update purchases set refunded_seq = ${next}, freed_seq = ${next}
+       where code = (select code ${of});`,
+    attempt &&
+      `insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id, quantity)
+       select ${next}, purchased_at, 'refund', 'refunded', 1, ${item}, buyer, user_id, ${units} ${of};`,
+  ];
+  return parts.filter((part) => part !== false).join("\n");
+}
 
 describe("the records as they are", () => {
   test("are sound, whatever way was bought and by whom", async () => {
@@ -121,6 +150,8 @@ describe("the records as they are", () => {
     }));
     expect(faults).toEqual({ isSound: true, said: faults.said });
     expect(hour).toMatchObject({ sold: 5, stock: 8, max_units_one_user: 2, ok: true });
+    const back = await tampered(refund(5), async (sql) => await audited(sql, hourly));
+    expect(back).toMatchObject({ sold: 4, refunded: 1, ok: true });
     expect(product).toMatchObject({ sold: 6, stock: 15, max_units_one_user: 6, ok: true });
   });
 });
@@ -172,14 +203,40 @@ describe("one thing that is off in the hour's sale", () => {
       "duplicate_codes",
     ],
     [
+      "a unit that was sold again before it was taken back",
+      `alter table purchases drop constraint purchases_unit_once;
+       ${sell(5, 1, "guest", "eve", 1)} ${refund(5)}`,
+      "units_owned_twice",
+    ],
+    ["a refund that nobody asked for", refund(5, { attempt: false }), "refunds_without_attempt"],
+    [
+      "a refund that was told and is gone",
+      refund(5, { row: false, unit: false }),
+      "attempts_without_refund",
+    ],
+    ["a refund of nothing", refund(5, { unit: false }), "refunds_miscounted"],
+    ["a refund of more units than it says", refund(5, { units: 2 }), "refunds_miscounted"],
+    ["a refund of another order", refund(5, { order: "seq - 1" }), "refunds_miscounted"],
+    [
+      "a unit that is said to be taken back",
+      refund(5, { attempt: false, row: false }),
+      "refunds_miscounted",
+    ],
+    [
       "an extension that nobody asked for",
-      "update extensions set seq = seq - 1",
+      `insert into extensions (seq, sale_id, reservation_ttl_ms, code, extended_at, due)
+       select seq - 1, sale_id, reservation_ttl_ms, code, extended_at, due from extensions`,
       "extensions_without_attempt",
     ],
     [
       "an extension of another code",
       "update extensions set code = gen_random_uuid()",
       "extensions_without_attempt",
+    ],
+    [
+      "an extension that was told and is gone",
+      "delete from extensions",
+      "attempts_without_extension",
     ],
     [
       "an extension of what was bought before",
@@ -221,10 +278,12 @@ function countsOf(audit: SaleAudit): Record<string, number> {
   const {
     sale_id: _,
     title: _title,
+    refunded: _refunded,
     stock: _stock,
     sold: _sold,
     per_user_limit: _limit,
     max_units_one_user: _most,
+    queue: _queue,
     ok: _ok,
     ...counts
   } = audit;
@@ -339,11 +398,6 @@ describe("what no count shows, the ledger notices that is rebuilt from it:", () 
 });
 
 describe("the journal as a whole", () => {
-  test("has of every extension how long it was for", async () => {
-    const all = await tampered("delete from extensions", report);
-    expect(all).toEqual({ isSound: false, said: expect.stringContaining("1 extensions LOST") });
-  });
-
   test("has no gap", async () => {
     const all = await tampered("delete from attempts where outcome = 'released'", report);
     expect(all).toEqual({ isSound: false, said: expect.stringContaining("1 MISSING") });
@@ -356,49 +410,5 @@ describe("the journal as a whole", () => {
       isSound: true,
       said: expect.stringContaining("a clock was set back once"),
     });
-  });
-});
-
-describe("the verdict is no", () => {
-  const rows: Omit<SaleAudit, "ok"> = {
-    sale_id: 1,
-    title: "A sale",
-    stock: 10,
-    sold: 10,
-    per_user_limit: 2,
-    max_units_one_user: 2,
-    oversold_items: 0,
-    users_over_limit: 0,
-    purchases_without_attempt: 0,
-    purchases_without_reservation: 0,
-    purchases_outside_window: 0,
-    attempts_without_purchase: 0,
-    duplicate_codes: 0,
-    extensions_without_attempt: 0,
-    extensions_beyond_bounds: 0,
-  };
-  const alone: readonly Partial<SaleAudit>[] = [
-    { sold: 11 },
-    { max_units_one_user: 3 },
-    { oversold_items: 1 },
-    { users_over_limit: 1 },
-    { purchases_without_attempt: 1 },
-    { purchases_without_reservation: 1 },
-    { purchases_outside_window: 1 },
-    { attempts_without_purchase: 1 },
-    { duplicate_codes: 1 },
-    { extensions_without_attempt: 1 },
-    { extensions_beyond_bounds: 1 },
-  ];
-
-  test.each(alone)("for %j alone", (off) => {
-    expect(isSound(rows)).toBe(true);
-    expect(isSound({ ...rows, ...off })).toBe(false);
-  });
-
-  test("for every figure that there is", () => {
-    const known = ["sale_id", "title", "stock", "per_user_limit"];
-    const named = alone.flatMap((off) => Object.keys(off));
-    expect([...known, ...named].toSorted()).toEqual(Object.keys(rows).toSorted());
   });
 });

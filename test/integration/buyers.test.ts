@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import { z } from "zod";
+import { reservationsPerPageMax } from "../../src/http/schemas.ts";
 import type { Client } from "../support/client.ts";
 import { withQuery } from "../support/client.ts";
 import { accepted, audit, order, refused, reservation } from "../support/contract.ts";
@@ -271,6 +272,36 @@ describe("what one holds", () => {
     expect(accepted(await purchase(dora, laptop.code), order).user_id).toBe(dora.name);
     expect(accepted(await dora.get("/reservations"), list).reservations).toHaveLength(1);
     expect(accepted(await bob.get("/reservations"), list).reservations).toEqual([]);
+  });
+
+  test("is on one page of all that is held, in every sale, oldest first", async () => {
+    const person = await newcomer();
+    const sales = [await openSale([3], 3), await openSale([3], 3)] as const;
+    const codes = await inTurn(
+      [sales[0], sales[1], sales[0], sales[1], sales[0]],
+      async ({ id }) =>
+        read(await person.reserve(id, "any", crypto.randomUUID()), shopReservation).code,
+    );
+    const list = z.object({
+      reservations: z.array(z.object({ code: z.string() })),
+      next_after: z.int().nullable(),
+    });
+    const page = async (query: string) => {
+      const answer = await person.get(`/reservations${query}`);
+      const { reservations: shown, next_after: after } = accepted(answer, list);
+      return { shown: shown.map(({ code }) => code), after };
+    };
+    expect(await page("")).toEqual({ shown: codes, after: null });
+    const first = await page("?limit=2");
+    expect(first.shown).toEqual(codes.slice(0, 2));
+    const second = await page(`?limit=2&after=${first.after}`);
+    expect(second.shown).toEqual(codes.slice(2, 4));
+    const last = await page(`?limit=2&after=${second.after}`);
+    expect(last).toEqual({ shown: codes.slice(4), after: null });
+    expect(await page("?limit=5")).toEqual({ shown: codes, after: null });
+    for (const query of ["limit=0", `limit=${reservationsPerPageMax + 1}`, "after=-1"]) {
+      refused(await person.get(`/reservations?${query}`), "invalid_request");
+    }
   });
 
   test("is not told to a guest of the same name, nor to a guest at all", async () => {

@@ -3,15 +3,16 @@
  * names the variable, what it got and what it takes; a database that cannot be had is told in
  * a sentence, too, and one that is only late is waited for.
  */
+import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
 import packageJson from "../../package.json" with { type: "json" };
 import { ConfigError, readConfig } from "../../src/config.ts";
 import { atEnd, freePort } from "../support/leftovers.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { useOwnPostgres } from "../support/postgres.ts";
 import { Program, runProgram, startServer } from "../support/server.ts";
 import { inTurn, until } from "../support/wait.ts";
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 
 const aStack = /^\s+at .+[:(]/m;
 
@@ -39,6 +40,8 @@ describe("without anything set", () => {
         reservationTtlMs: 120_000,
       },
       retentionMs: Infinity,
+      exportDir: null,
+      tracing: null,
       couponSoldOutStatus: 409,
       logLevel: "info",
     });
@@ -55,7 +58,13 @@ describe("a value", () => {
   const whole = ["0", "-1", "1.5", "1e3", " 5", "five", "0x10", "9".repeat(40), "١"];
   const bad: Readonly<Record<string, readonly string[]>> = {
     PORT: ["-1", "65536", "http", "80 ", "8080;"],
-    DATABASE_URL: ["localhost", "mysql://a:b@c/d", "http://a/b", "postgres://u:p@h:99999/d"],
+    DATABASE_URL: [
+      "localhost",
+      "mysql://a:b@c/d",
+      "http://a/b",
+      "postgres://u:p@h:99999/d",
+      "postgres://a,b/d?target_session_attrs=standby",
+    ],
     SALE_SCHEDULE: ["junk", "60 * * * *", "0 0 30 2 *", "0 0 * * * *", "* * * *", "@never"],
     SALE_TIMEZONE: ["Mars/Olympus", "Europe", "utc+1"],
     SALE_ITEMS: [...whole, "100001"],
@@ -64,6 +73,8 @@ describe("a value", () => {
     RESERVATION_TTL_MS: [...whole, "86400001"],
     ATTEMPTS_RETENTION_DAYS: [...whole, "36501"],
     COUPON_SOLD_OUT_STATUS: ["404", "200", "4e2", "four"],
+    FRONTS: ["7", "-1", "1.5", "all", "AUTO"],
+    ADMIN_SECOND_FACTOR: ["yes", "Demanded"],
     LOG_LEVEL: ["loud", "INFO", "1"],
   };
 
@@ -112,17 +123,46 @@ describe("a command line", () => {
       const { exitCode, output, log } = await runProgram([flag]);
       expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
       const words = ["serve", "migrate", "verify", "--sale", "PORT", "HOST", "DATABASE_URL"];
-      const more = ["STAMPEDE_DATA", "SALE_SCHEDULE", "SALE_TIMEZONE", "SALE_ITEMS", "LOG_LEVEL"];
+      const more = [
+        "STAMPEDE_DATA",
+        "SALE_SCHEDULE",
+        "SALE_TIMEZONE",
+        "SALE_ITEMS",
+        "LOG_LEVEL",
+        "FRONTS",
+      ];
       const most = ["SALE_UNITS_PER_ITEM", "SALE_PER_USER_LIMIT", "RESERVATION_TTL_MS"];
-      for (const word of [...words, ...more, ...most, "COUPON_SOLD_OUT_STATUS"]) {
+      for (const word of [
+        ...words,
+        ...more,
+        ...most,
+        "COUPON_SOLD_OUT_STATUS",
+        "ADMIN_SECOND_FACTOR",
+      ]) {
         expect(output).toContain(word);
       }
     });
   });
 
-  test("--version tells the version", async () => {
-    const { exitCode, output } = await runProgram(["--version"]);
-    expect({ exitCode, output }).toEqual({ exitCode: 0, output: `${packageJson.version}\n` });
+  test("licenses tells what it is made of, and under which licences", async () => {
+    // From source, for they are collected from what lies about it.
+    const source = join(import.meta.dir, "../../src/main.ts");
+    const { exitCode, output, log } = await runProgram(["licenses"], {}, undefined, source);
+    expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
+    expect(output).toMatch(/^PostgreSQL \d+\.\d+ \(PostgreSQL\)$/m);
+    expect(output).toMatch(/^Bun [\d.]+ \(MIT AND LGPL/m);
+  });
+
+  test("--version tells the version, and of which commit it is", async () => {
+    // From source, for git is asked about what lies there.
+    const source = join(import.meta.dir, "../../src/main.ts");
+    const { exitCode, output } = await runProgram(["--version"], {}, undefined, source);
+    const git = Bun.spawnSync(["git", "rev-parse", "HEAD"], { cwd: import.meta.dir });
+    const head = git.stdout.toString().slice(0, 12);
+    expect(head).toMatch(/^[0-9a-f]{12}$/);
+    const version = `${packageJson.version}+${head}`;
+    expect([`${version}\n`, `${version}.changed\n`]).toContain(output);
+    expect(exitCode).toBe(0);
   });
 
   test.each([
@@ -142,7 +182,7 @@ describe("a command line", () => {
 
 describe("an address to listen on", () => {
   test("that another program has is told in a sentence", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await using server = await startServer({ DATABASE_URL: url });
     const { exitCode, output, log } = await runProgram(["serve"], {
       DATABASE_URL: url,
@@ -154,8 +194,19 @@ describe("an address to listen on", () => {
     expect((await server.client.get("/ready")).status).toBe(200);
   });
 
+  test("and its port for other processes, too", async () => {
+    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    atEnd(() => taken.stop(true));
+    const { exitCode, log } = await refusalOf({
+      DATABASE_URL: await postgres.newRecords(),
+      LINK_PORT: String(taken.port),
+    });
+    expect(exitCode).toBe(1);
+    expect(log).toMatch(new RegExp(`^stampede: .*${taken.port} is in use.*LINK_PORT`));
+  });
+
   test("that this machine does not have is told in a sentence", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await inTurn(["999.1.1.1", "nonsense.invalid", "203.0.113.1"], async (host) => {
       const { exitCode, log } = await refusalOf({ DATABASE_URL: url, HOST: host });
       expect([1, 2]).toContain(exitCode);
@@ -164,7 +215,7 @@ describe("an address to listen on", () => {
   });
 
   test("is said as it can be opened", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     await inTurn(["0.0.0.0", "127.0.0.1", "localhost", "::1", "::"], async (host) => {
       const running = new Program([], { DATABASE_URL: url, HOST: host });
       const said = await until("its address", () => / at (http\S+)$/m.exec(running.output)?.[1]);

@@ -11,7 +11,7 @@ import { openDb } from "../../src/store/db.ts";
 import { lastAttempt, recover } from "../../src/store/recovery.ts";
 import { verify } from "../../src/cli/verify.ts";
 import { openBooks } from "../support/books.ts";
-import { CouponModel, type CouponCommand } from "../unit/coupon-model.ts";
+import { CouponModel, drawChange, type CouponCommand } from "../unit/coupon-model.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { runProgram } from "../support/server.ts";
@@ -40,6 +40,11 @@ async function refusalOf(sql: Sql, query: string): Promise<string> {
 const claimed = (row: string, buyer = "guest"): string =>
   `insert into claims (buyer, user_id, coupon_name, ordinal, coupon_amount, seq, claimed_at)
    values ('${buyer}', ${row}, 3, now())`;
+
+/** A claim, by attempt 3, of a coupon that was changed by another one. */
+const changed = (set: string, by = 2): string =>
+  `update coupons set ${set}, changed_seq = ${by} where name = 'A';
+   ${claimed("'bob', 'A', 2, 2")}`;
 
 /** @param row id, name, amount, remaining */
 const making = (row: string): string =>
@@ -72,13 +77,34 @@ describe("PostgreSQL refuses", () => {
       "stored",
     ],
     ["an amount that is not the coupon's", claimed("'bob', 'A', 3, 3"), "claims_coupon_amount"],
-    ["a claim of an unknown coupon", claimed("'bob', 'C', 1, 1"), "claims_coupon_amount"],
+    ["a claim of an unknown coupon", claimed("'bob', 'C', 1, 1"), "claims_coupon"],
+    ["a claim while it is disabled", changed("disabled = true"), "claims_while_active"],
+    ["a claim before it begins", changed("starts_at = now() + '1 h'"), "claims_while_active"],
+    ["a claim after its end", changed("ends_at = now()"), "claims_while_active"],
+    [
+      "nothing of a claim in between",
+      changed("starts_at = now(), ends_at = now() + '1 h'"),
+      "stored",
+    ],
+    ["nothing of a claim before it was disabled", changed("disabled = true", 3), "stored"],
+    [
+      "an end before the beginning",
+      "update coupons set starts_at = now(), ends_at = now()",
+      "coupons_window",
+    ],
     ["less than nothing left", "update coupons set remaining_amount = -1", "coupons_remaining"],
     ["more left than there were", making("3, 'C', 2, 3"), "coupons_remaining"],
     ["more left again", "update coupons set remaining_amount = 3", "coupons_remaining"],
-    ["another amount", "update coupons set amount = 3 where id = 1", "claims_coupon_amount"],
-    ["another name", "update coupons set name = 'C' where id = 1", "claims_coupon_amount"],
-    ["the end of a claimed coupon", "delete from coupons where id = 1", "claims_coupon_amount"],
+    ["nothing of another amount", "update coupons set amount = 3 where id = 1", "stored"],
+    [
+      "an amount below what is claimed",
+      `${claimed("'bob', 'A', 2, 2")};
+       update coupons set amount = 1, remaining_amount = 0 where id = 1`,
+      "coupons_amount_claimed",
+    ],
+    ["another name", "update coupons set name = 'C' where id = 1", "claims_coupon"],
+    ["the end of a claimed coupon", "delete from coupons where id = 1", "claims_coupon"],
+    ["nothing of the end of another", "delete from coupons where id = 2", "stored"],
     ["a name twice", making("3, 'A', 1, 1"), "coupons_name_once"],
     ["an id twice", making("2, 'C', 1, 1"), "coupons_pkey"],
     ["an amount of 0", making("3, 'C', 0, 0"), "coupons_amount_positive"],
@@ -94,10 +120,18 @@ describe("PostgreSQL refuses", () => {
 
 const commandNames = ["A", "B", 'say "{NULL}"', "NULL", "券\\"];
 
-/** Random makings and claims. */
-function drawCommand(random: Random): CouponCommand {
+/** Random makings, changes and claims. */
+function drawCommand(random: Random, now: number): CouponCommand {
   const coupon = random.pick(commandNames) ?? "A";
-  if (random.chance(0.1)) return { kind: "create_coupon", coupon, amount: random.between(1, 12) };
+  if (random.chance(0.1)) {
+    const by = { kind: "key", name: "shop" } as const;
+    const amount = random.between(1, 12);
+    return { kind: "create_coupon", coupon, amount, by: random.chance(0.5) ? by : null };
+  }
+  if (random.chance(0.1)) return drawChange(random, coupon, now);
+  if (random.chance(0.05)) {
+    return { kind: "remove_coupon", coupon, by: { kind: "account", name: "boss" } };
+  }
   const userId = `user ${random.between(1, 25)}`;
   const kind = random.pick(["guest", "guest", "account", "customer"] as const) ?? "guest";
   return {
@@ -118,13 +152,16 @@ test("batches of makings and claims are stored, and recovered, as the model has 
       // As a term begins: not before what is recorded.
       now = Math.max(now, model.now);
       model.now = now;
+      model.restart();
       const books = await openBooks(url, () => now);
       await inTurn(upTo(12), async () => {
         now += random.between(-5, 20);
-        const commands = upTo(random.between(1, 30)).map(() => drawCommand(random));
+        const commands = upTo(random.between(1, 30)).map(() => drawCommand(random, now));
         await books.loadAll();
         // Submitted in one go they are one batch, made and claimed in one statement.
-        const outcomes = Promise.all(commands.map((command) => books.writer.submit(command)));
+        const outcomes = Promise.all(
+          commands.map((command) => books.writer.submit<CouponCommand>(command)),
+        );
         const wanted = commands.map((command) => model.decide(command, now).word);
         const words = (await outcomes).map(({ word }) => word);
         expect({ seed, words }).toEqual({ seed, words: wanted });
@@ -140,7 +177,7 @@ async function expectStored(url: string, model: CouponModel, now: number): Promi
   const sql = lookInto(url);
   const last = await lastAttempt(sql);
   expect([last.seq, last.at]).toEqual([model.seq, model.now]);
-  const recorded = await recover(sql, now, last);
+  const recorded = await recover(sql, last);
   const remembered = recorded.keyedClaims.map(({ key, claim }) => {
     const { coupon, buyer, ordinal, at } = claim;
     return { key, coupon: coupon.name, buyer, ordinal, at };
@@ -148,12 +185,13 @@ async function expectStored(url: string, model: CouponModel, now: number): Promi
   const ledger = await Ledger.restore(recorded, now);
   expect(ledger.check()).toEqual([]);
   const wanted = model.made.map((made) => {
-    const { id, name, amount, at: createdAt } = made;
-    return { id, name, amount, createdAt, remaining: model.remainingOf(made) };
+    const { id, name, amount, at: createdAt, from: startsAt, until: endsAt, disabled } = made;
+    const remaining = model.remainingOf(made);
+    return { id, name, amount, createdAt, remaining, startsAt, endsAt, disabled };
   });
   const view = ledger.view(now);
-  expect(model.made.map(({ name }) => view.coupon(name))).toMatchObject(wanted);
-  expect((await listCoupons(openDb(sql), 0, 100)).length).toBe(wanted.length);
+  expect(model.made.map(({ name }) => view.coupon(name))).toEqual(wanted);
+  expect(await listCoupons(openDb(sql), 0, 100)).toEqual(wanted.toSorted((a, b) => a.id - b.id));
   await inTurn(model.made, async ({ name }) => {
     const claims = model.claimsOf(name).map(({ buyer, at }) => [buyerId(buyer), at]);
     expect(Array.from(await loadClaims(sql, name))).toEqual(claims as [string, number][]);
@@ -178,7 +216,7 @@ test("a key older than a day is not recovered, a younger one is", async () => {
   await books.claim("bob", "A", "young");
   now += 86_400_000 - 1;
   await books.claim("eve", "A");
-  const { keyedClaims } = await recover(books.sql, now, await lastAttempt(books.sql));
+  const { keyedClaims } = await recover(books.sql, await lastAttempt(books.sql));
   expect(keyedClaims.map(({ key, claim }) => [claim.buyer.userId, key])).toEqual([
     ["bob", "young"],
   ]);
@@ -213,7 +251,8 @@ describe("the audit notices", () => {
 
   const withoutNets = `
     alter table claims drop constraint claims_in_amount, drop constraint claims_one_a_buyer,
-      drop constraint claims_coupon_amount, drop constraint claims_coupon_name_ordinal_pk;
+      drop constraint claims_coupon_name_ordinal_pk;
+    drop trigger claims_allowed on claims;
     alter table coupons drop constraint coupons_remaining;`;
   const tampers: [what: string, query: string, said: RegExp][] = [
     [
@@ -282,6 +321,11 @@ describe("the audit notices", () => {
       `${withoutNets}
        update claims set ordinal = 4 - ordinal where coupon_name = 'A'`,
       /claims out of order/,
+    ],
+    [
+      "a claim of what could not be claimed any more",
+      "update coupons set disabled = true, changed_seq = 1 where name = 'B'",
+      /1 claims while it could not be claimed/,
     ],
     [
       "a number that is left out, once the constraints are gone",

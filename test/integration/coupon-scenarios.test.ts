@@ -22,7 +22,7 @@ let client: CouponClient;
 let sql: Sql;
 
 beforeAll(async () => {
-  environment = { DATABASE_URL: await postgres.newDatabase(), PORT: String(freePort()) };
+  environment = { DATABASE_URL: await postgres.newRecords(), PORT: String(freePort()) };
   server = await startServer(environment);
   client = new CouponClient(() => server.url);
   sql = lookInto(environment["DATABASE_URL"] ?? "");
@@ -207,7 +207,7 @@ describe("coupons over kill -9", () => {
 });
 
 /** Every fifth coupon has more than enough; the others sell out. */
-const amountOf = (coupon: number): number => (coupon % 5 === 0 ? 6_000 : 3_000 + coupon);
+const amountOf = (coupon: number): number => (coupon % 5 === 0 ? 1_200 : 600 + coupon);
 
 /** Every claim that was tried is an attempt in the journal, the refused ones too. */
 async function expectTried(prefix: string, total: number, winners: number): Promise<void> {
@@ -219,10 +219,10 @@ async function expectTried(prefix: string, total: number, winners: number): Prom
   expect([...counts.values()].reduce((sum, n) => sum + n, 0)).toBe(total);
 }
 
-describe("100,000 claims on 20 coupons from 200 connections", () => {
+describe("20,000 claims on 20 coupons from 200 connections", () => {
   const connections = 200;
   const coupons = 20;
-  const claimsEach = 5_000;
+  const claimsEach = 1_000;
 
   type Wish = { readonly user: string; readonly coupon: number };
 
@@ -257,7 +257,6 @@ describe("100,000 claims on 20 coupons from 200 connections", () => {
       const claimed = new Map(upTo(coupons).map((n) => [n, new Set<string>()]));
       const refused: Record<string, number> = {};
       let answered = 0;
-      const startedAt = performance.now();
       const connection = async (): Promise<void> => {
         for (let wish = left.pop(); wish !== undefined; wish = left.pop()) {
           const { user, coupon } = wish;
@@ -283,9 +282,6 @@ describe("100,000 claims on 20 coupons from 200 connections", () => {
         await crash();
       });
       await all;
-      const ms = performance.now() - startedAt;
-      process.stderr.write(`${total} claims, ${crashes} crashes: ${Math.round(ms)} ms\n`);
-
       const won = upTo(coupons).map((n) => claimed.get(n)?.size);
       expect({ seed, won }).toEqual({ seed, won: upTo(coupons).map(winnersOf) });
       const winners = upTo(coupons).reduce((sum, n) => sum + winnersOf(n), 0);

@@ -159,7 +159,7 @@ describe("claiming a coupon", () => {
   });
 
   test("COUPON_SOLD_OUT_STATUS=400 gives that status, and nothing else another", async () => {
-    const env = { DATABASE_URL: await postgres.newDatabase(), COUPON_SOLD_OUT_STATUS: "400" };
+    const env = { DATABASE_URL: await postgres.newRecords(), COUPON_SOLD_OUT_STATUS: "400" };
     await using other = await startServer(env);
     const its = new CouponClient(() => other.url);
     await its.make("FLASH", 1);

@@ -13,9 +13,10 @@ test("The client stays as it is: it takes dates and gives dates, and so does dri
   const sql = lookInto(await postgres.newRecords());
   const db = openDb(sql);
   const since = new Date("2030-01-31T12:00:00.123Z");
-  await db.insert(leader).values({ epoch: 3, url: "http://here", since });
+  const record = { epoch: 3, url: "http://here", since, instance: null, link: null };
+  await db.insert(leader).values(record);
   expect(await db.select().from(leader).where(eq(leader.since, since))).toEqual([
-    { id: 1, epoch: 3, url: "http://here", since },
+    { id: 1, ...record },
   ]);
   const rows =
     await sql`select since, ${sql.json({ a: 1 })} as json from leader where since = ${since}`;

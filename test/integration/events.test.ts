@@ -53,7 +53,7 @@ const numberOf = ({ id }: SentEvent): number => Number(id.split("-")[1]);
 
 describe("events", () => {
   test("begin with the sale and its figures, and go on with what changes", async () => {
-    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    await using server = await startServer({ DATABASE_URL: await postgres.newRecords() });
     const { client, url } = server;
     const { id, stock } = await client.openSale();
     const stream = await EventStream.open(url);
@@ -74,7 +74,7 @@ describe("events", () => {
   });
 
   test("resume after the last one seen, and miss nothing", async () => {
-    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    await using server = await startServer({ DATABASE_URL: await postgres.newRecords() });
     const { client, url } = server;
     const watcher = await EventStream.open(url);
     const seen = (await watcher.upTo(isStock)).at(-1);
@@ -98,7 +98,7 @@ describe("events", () => {
 
   test("come at most four times a second, whatever the flood", async () => {
     await using server = await startServer({
-      DATABASE_URL: await postgres.newDatabase(),
+      DATABASE_URL: await postgres.newRecords(),
       SALE_ITEMS: "300",
       SALE_PER_USER_LIMIT: "300",
     });
@@ -116,7 +116,7 @@ describe("events", () => {
 
   test("show an expiry by themselves, and the opening of the next sale", async () => {
     const clock = new Clock(Date.parse("2030-05-05T10:15:00Z"));
-    const shop = await openShop(await postgres.newDatabase(), { clock });
+    const shop = await openShop(await postgres.newRecords(), { clock });
     const stream = await EventStream.open(shop.url);
     const { id } = await shop.client.openSale();
     await stream.upTo(isStock);
@@ -141,7 +141,7 @@ describe("events", () => {
     // Each event is larger than what may wait for a client.
     const bounds = { publishEveryMs: 5, streamBytesMax: 64 * 1024 };
     const terms = { items: 10_000 };
-    const shop = await openShop(await postgres.newDatabase(), { clock, terms, bounds });
+    const shop = await openShop(await postgres.newRecords(), { clock, terms, bounds });
     const { events, url } = shop;
     const all = changingAll(terms.items);
     const reader = await EventStream.open(url);
@@ -170,7 +170,7 @@ describe("events", () => {
   test("are refused above the bound on streams, until one has ended", async () => {
     const clock = new Clock(noon);
     const bounds = { streamsMax: 1 };
-    const shop = await openShop(await postgres.newDatabase(), { clock, bounds });
+    const shop = await openShop(await postgres.newRecords(), { clock, bounds });
     const { client, events, url } = shop;
     const stream = await EventStream.open(url);
     const refused = await client.get("/events");
@@ -188,7 +188,7 @@ describe("events", () => {
   test("give the figures as they are to one who missed more than may wait for a client", async () => {
     const clock = new Clock(noon);
     const bounds = { streamBytesMax: 200 };
-    const shop = await openShop(await postgres.newDatabase(), { clock, bounds });
+    const shop = await openShop(await postgres.newRecords(), { clock, bounds });
     const watcher = await EventStream.open(shop.url);
     const seen = (await watcher.upTo(isStock)).at(-1);
     await shop.client.reserve("ann", 1);
@@ -207,7 +207,7 @@ describe("events", () => {
   });
 
   test("end for everybody when the program is stopped", async () => {
-    await using server = await startServer({ DATABASE_URL: await postgres.newDatabase() });
+    await using server = await startServer({ DATABASE_URL: await postgres.newRecords() });
     const stream = await EventStream.open(server.url);
     await stream.upTo(isStock);
     const ended = stream.next().catch((error: unknown) => String(error));

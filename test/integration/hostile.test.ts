@@ -18,7 +18,7 @@ let client: Client;
 let sql: Sql;
 
 beforeAll(async () => {
-  const url = await postgres.newDatabase();
+  const url = await postgres.newRecords();
   server = await startServer({ DATABASE_URL: url, SALE_ITEMS: "200" });
   ({ client } = server);
   sql = lookInto(url);

@@ -1,13 +1,16 @@
 /** What `docs/integrate.md` says, tried: the example shop end to end, and tokens made as it shows. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
+import { openMailer } from "../../docs/examples/mailer.ts";
 import { openShop } from "../../docs/examples/shop.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { idleRoutes } from "../../src/program.ts";
+import { idleRoutes } from "../../src/idle.ts";
 import { atEnd, newFolder } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
+import { Receiver } from "../support/receiver.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { textOf } from "../support/sources.ts";
+import { until } from "../support/wait.ts";
 
 const postgres = usePostgres();
 const tokenSecret = "a secret that the shop's server shares with us";
@@ -15,6 +18,7 @@ const guide = textOf("docs/integrate.md");
 let url: string;
 let stampede: TestServer;
 let shopUrl: string;
+let manager: Readonly<Record<string, string>>;
 const paid: string[] = [];
 
 const pay = (customer: string): Promise<void> => {
@@ -24,16 +28,19 @@ const pay = (customer: string): Promise<void> => {
 };
 
 beforeAll(async () => {
-  url = await postgres.newDatabase();
+  url = await postgres.newRecords();
   const environment = {
     DATABASE_URL: url,
     ACCESS: "guarded",
     USER_TOKEN_SECRET: tokenSecret,
     CORS_ORIGINS: "https://shop.example",
+    WEBHOOK_PRIVATE: "1",
   };
   stampede = await startServer(environment);
   const made = await runProgram(["key", "create", "shop server", "--scope", "sell"], environment);
   const key = made.output.trim();
+  const hooks = await runProgram(["key", "create", "hooks", "--scope", "manage"], environment);
+  manager = { Authorization: `Bearer ${hooks.output.trim()}` };
   const shop = openShop({ stampede: stampede.url, key, tokenSecret, pay }, 0);
   atEnd(() => shop.stop(true));
   shopUrl = shop.url.href;
@@ -84,9 +91,73 @@ describe("the example shop", () => {
   });
 });
 
-/** A program of the guide, by its language. */
-const programIn = (language: string): string =>
-  guide.split(`\`\`\`${language}\n`)[1]?.split("```")[0] ?? "";
+/** The programs of the guide in a language, in their order. */
+const programsIn = (language: string): string[] =>
+  guide
+    .split(`\`\`\`${language}\n`)
+    .slice(1)
+    .map((rest) => rest.split("```")[0] ?? "");
+
+/** Makes a webhook, and returns its secret. */
+async function webhook(to: string, types: readonly string[]): Promise<string> {
+  const answer = await stampede.client.ask("POST", "/api/admin/webhooks", {
+    headers: manager,
+    body: JSON.stringify({ url: to, types }),
+  });
+  return z.object({ secret: z.string() }).parse(answer.json()).secret;
+}
+
+describe("who is told", () => {
+  test("the example mailer writes once about each order, and takes nothing that is not signed", async () => {
+    const letters: string[] = [];
+    const done = new Set<string>();
+    let isDown = true;
+    const send = (customer: string, subject: string): Promise<void> => {
+      if (isDown) {
+        isDown = false;
+        return Promise.reject(new Error("the mail server is away"));
+      }
+      letters.push(`${customer}: ${subject}`);
+      return Promise.resolve();
+    };
+    const mailer = { secret: "", send, done };
+    const server = openMailer(mailer, 0);
+    atEnd(() => server.stop(true));
+    mailer.secret = await webhook(server.url.href, ["order.created", "reservation.made"]);
+    const { order_id } = z
+      .object({ order_id: z.string() })
+      .parse(await (await at("/order", "emil", { item: "9" })).json());
+    await until("the letter", () => letters.length > 0);
+    expect(letters).toEqual([`emil: Your order ${order_id}`]);
+    const forged = { method: "POST", body: "{}", headers: { "webhook-id": "evt_1" } };
+    expect((await fetch(server.url, forged)).status).toBe(401);
+    expect(letters).toHaveLength(1);
+  });
+
+  test.skipIf(Bun.which("python3") === null)(
+    "by hand in Python a signature counts, and no other",
+    async () => {
+      const receiver = new Receiver();
+      const secret = await webhook(receiver.url, ["order.created"]);
+      expect((await at("/order", "fred", { item: "10" })).status).toBe(200);
+      await until("its event", () => receiver.received.length > 0);
+      const [first] = receiver.received;
+      const program = `${programsIn("python")[1]}
+import json, sys
+given = json.load(sys.stdin)
+print([signed_by_stampede(given["headers"], body.encode()) for body in given["bodies"]])`;
+      const given = {
+        headers: Object.fromEntries(first?.headers ?? []),
+        bodies: [first?.text, `${first?.text} `],
+      };
+      const run = Bun.spawn(["python3", "-c", program], {
+        env: { STAMPEDE_WEBHOOK: secret },
+        stdin: new Blob([JSON.stringify(given)]),
+      });
+      expect(await new Response(run.stdout).text()).toBe("[True, False]\n");
+    },
+  );
+});
 
 const tools = [
   ["python", "python3", ["-c"], 'customer_id = "by-python"\n', "\nprint(token)"],
@@ -97,7 +168,7 @@ describe("a token made as the guide shows", () => {
   test.each(tools.filter(([, tool]) => Bun.which(tool) !== null).map((tool) => [tool[0], tool]))(
     "in %s counts",
     async (language, [, tool, flags, before, after]) => {
-      const program = before + programIn(language) + after;
+      const program = before + (programsIn(language)[0] ?? "") + after;
       const run = Bun.spawn([tool, ...flags, program], {
         cwd: newFolder(),
         env: { PATH: process.env["PATH"] ?? "", HOME: "/", USER_TOKEN_SECRET: tokenSecret },
@@ -108,6 +179,20 @@ describe("a token made as the guide shows", () => {
       expect(reserved.json()).toMatchObject({ user_id: `by-${language}`, buyer: "customer" });
     },
   );
+});
+
+test("every call that the guide names is one that there is", () => {
+  const there = new Set(
+    idleRoutes("", new LedgerClock()).flatMap(({ path, methods }) =>
+      Object.keys(methods).map((method) => `${method} ${path.replaceAll(/:\w+/g, "{}")}`),
+    ),
+  );
+  const named = Array.from(
+    guide.matchAll(/`((?:GET|POST|PATCH|DELETE) \/[^`?\s]*)/g),
+    ([, call = ""]) => call.replaceAll(/\{\w+\}/g, "{}"),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((call) => !there.has(call))).toEqual([]);
 });
 
 test("the guide explains what a checkout and a purchase are refused by", () => {

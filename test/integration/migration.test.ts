@@ -132,7 +132,16 @@ const tables = {
   coupons: "id",
   products: "id",
 } as const;
-const added = new Set(["buyer", "closed", "order_key", "order_request"]);
+const added = new Set([
+  "asked",
+  "instance",
+  "link",
+  "buyer",
+  "closed",
+  "order_key",
+  "order_request",
+  "reserved_seq",
+]);
 
 async function contents(sql: Sql): Promise<Record<string, Record<string, unknown>[]>> {
   const all: Record<string, Record<string, unknown>[]> = {};
@@ -160,8 +169,20 @@ test("are kept, each with the kind of its buyer", async () => {
   ];
   before["purchases"] = (before["purchases"] ?? []).map((row, index) => {
     const [idempotency_key = null, request = null] = keys[index] ?? [];
-    return Object.assign(row, { idempotency_key, request });
+    const never = { refunded_seq: null, freed_seq: null };
+    return Object.assign(row, { idempotency_key, request, ...never });
   });
+  before["products"] = (before["products"] ?? []).map((row) =>
+    Object.assign(row, { picture: null }),
+  );
+  // Everybody gets in at once.
+  const openToAll = { entry: "open", admit_per_second: null, pass_ttl_ms: null };
+  before["sales"] = (before["sales"] ?? []).map((row) => Object.assign(row, openToAll));
+  before["sales"] = (before["sales"] ?? []).map((row) =>
+    Object.assign(row, { end_by_hand: false }),
+  );
+  const whole = { starts_at: null, ends_at: null, disabled: false, changed_seq: null };
+  before["coupons"] = (before["coupons"] ?? []).map((row) => Object.assign(row, whole));
   expect(after).toEqual(before);
   const kinds = await sql<{ line: string }[]>`
     select concat_ws(' ', kind, coalesce(user_id, '-'), coalesce(buyer::text, '-')) as line
@@ -223,4 +244,18 @@ test("are sold on from: codes, keys, orders, limits and claims are what they wer
   const again = await openShop(url, { clock });
   expect(await again.client.buy(code(1))).toEqual(guest);
   await again.stop();
+});
+
+test("what was extended has the longest that its sale may hold something beside it", async () => {
+  const url = await postgres.newDatabase();
+  await migrate({ url }, earlierMigrations(8));
+  const sql = lookInto(url);
+  await fill(sql);
+  await sql`
+    insert into extensions (seq, sale_id, code, extended_at, due)
+    values (1, 1, ${code(1)}, ${minute(0)}, ${minute(15)})`;
+  await migrate({ url }, migrationsFolder);
+  expect([...(await sql`select seq::int, sale_id, reservation_ttl_ms from extensions`)]).toEqual([
+    { seq: 1, sale_id: 1, reservation_ttl_ms: 120_000 },
+  ]);
 });

@@ -9,18 +9,21 @@ import packageJson from "../../package.json" with { type: "json" };
 import { createAccount } from "../../src/access/accounts.ts";
 import { Passwords } from "../../src/access/passwords.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { idleDocument, idleRoutes } from "../../src/program.ts";
+import { idleDocument, idleRoutes } from "../../src/idle.ts";
 import { refusalCodes } from "../../src/http/openapi/document.ts";
 import { operationsOf, serve, type Route } from "../../src/http/server.ts";
-import { OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
+import { OutcomeUnknownError, OverloadedError, UnavailableError } from "../../src/engine/writer.ts";
 import { openDb } from "../../src/store/db.ts";
-import { idleEngine } from "../support/accounts.ts";
+import { codeOf } from "../support/authenticator.ts";
 import { type Ask, Client } from "../support/client.ts";
 import { type Call, DocumentedApi } from "../support/document.ts";
 import { atEnd } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { quietLog } from "../support/shop.ts";
+import { succeedInCoupons, succeedInWebhooks } from "../support/coupon-calls.ts";
+import { succeedInPictures } from "../support/picture-calls.ts";
+import { succeedInQueue } from "../support/queue-calls.ts";
 import { inTurn } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -40,8 +43,8 @@ let admin: NonNullable<Ask["headers"]>;
 let merchant: NonNullable<Ask["headers"]>;
 
 beforeAll(async () => {
-  const url = await postgres.newDatabase();
-  server = await startServer({ DATABASE_URL: url });
+  const url = await postgres.newRecords();
+  server = await startServer({ DATABASE_URL: url, CHALLENGE: "join" });
   document = (await server.client.get("/openapi.json")).json();
   api = new DocumentedApi(server.client, document);
   const password = "a good password";
@@ -120,28 +123,35 @@ describe("the document", () => {
 const inFuture = (hours: number): string => new Date(Date.now() + hours * hourMs).toISOString();
 const fresh = () => ({ "Idempotency-Key": crypto.randomUUID() });
 
+const isOfQueue = ({ path }: { path: string }): boolean => /queue|draw|waitlist/.test(path);
+
 /** What is different from the examples, for operations that need something that is there. */
 async function succeedInAll(): Promise<void> {
   const product = await api.succeed("postApiAdminProducts", withId, { headers: admin });
   const other = await api.succeed("postApiAdminProducts", withId, { headers: admin });
   const items = [{ product_id: product.id, stock: 10, price_cents: 100 }];
   const times = { starts_at: inFuture(-0.001), ends_at: inFuture(1) };
-  const open = { ...times, per_user_limit: 5, items };
+  const toAll = { entry: "open", admit_per_second: undefined, pass_ttl_ms: undefined };
+  const open = { ...times, per_user_limit: 5, items, ...toAll };
   const sale = await api.succeed("postApiAdminFlashSales", withId, { headers: admin, body: open });
   const coming = { starts_at: inFuture(2), ends_at: inFuture(3), items };
-  const next = await api.succeed("postApiAdminFlashSales", withId, {
-    headers: admin,
-    body: coming,
-  });
+  const announce = () =>
+    api.succeed("postApiAdminFlashSales", withId, { headers: admin, body: coming });
+  const ofNext = { headers: admin, path: { id: (await announce()).id } };
   const path = { id: sale.id };
   await api.succeed("patchApiAdminFlashSalesId", any, {
-    headers: admin,
-    path: { id: next.id },
+    ...ofNext,
     body: { ...coming, ends_at: inFuture(4) },
   });
+  await api.succeed("postApiAdminFlashSalesIdOpen", any, ofNext);
+  const ofThird = { headers: admin, path: { id: (await announce()).id } };
+  await api.succeed("deleteApiAdminFlashSalesId", any, ofThird);
   await api.succeed("patchApiAdminProductsId", any, { headers: admin, path: { id: other.id } });
   await api.succeed("deleteApiAdminProductsId", any, { headers: admin, path: { id: other.id } });
   await api.succeed("patchApiAdminUsersId", any, { headers: admin, path: { id: userId } });
+  // The example has taken a second factor away, which ends the sessions.
+  user = await enter({});
+  await succeedInSecondFactor();
   await api.succeed("getApiFlashSalesId", any, { path });
 
   // The price of the examples is another one.
@@ -158,10 +168,20 @@ async function succeedInAll(): Promise<void> {
   await api.succeed("postApiPurchases", any, { headers: user, body: kept });
   const body = { flash_sale_id: sale.id, product_id: product.id, quantity: 2 };
   const atOnce = JSON.stringify(body);
-  await api.succeed("postApiPurchases", any, { headers: user, text: atOnce });
+  const order = await api.succeed("postApiPurchases", z.object({ order_id: z.string() }), {
+    headers: user,
+    text: atOnce,
+  });
+  await api.succeed("getApiAdminOrdersOrderId", any, { headers: admin, path: order });
+  await api.succeed("getApiOrdersOrderId", any, { headers: user, path: order, query: noCode });
+  const taken = { headers: admin, path: order, body: { units: 1 } };
+  await api.succeed("postApiAdminOrdersOrderIdRefund", any, taken);
   const ofProduct = { path: { product: product.id }, headers: user };
   await api.succeed("getApiPurchasesCheckProductProduct", any, ofProduct);
   await api.succeed("getApiProductsId", any, { path: product });
+  await succeedInPictures(api, admin, product);
+  const more = { item_id: 1, units: 1 };
+  await api.succeed("postApiAdminFlashSalesIdRestock", any, { headers: admin, path, body: more });
   await api.succeed("postApiAdminFlashSalesIdClose", any, { headers: admin, path });
 
   const current = await api.succeed("getSale", z.object({ current: withId }));
@@ -173,13 +193,35 @@ async function succeedInAll(): Promise<void> {
   const held = { path: { code: second.code }, headers: merchant };
   await api.succeed("postReservationsCodeExtend", any, held);
   await api.succeed("postPurchase", any, { query: { code: second.code, ...whateverItCosts } });
-  const ofSale = api.operations.filter((one) => one.path.startsWith("/sales/"));
+  await succeedInQueue(
+    api,
+    { admin, user },
+    { ...times, per_user_limit: 5, items, entry: "queue" },
+  );
+  const ofSale = api.operations.filter((one) => one.path.startsWith("/sales/") && !isOfQueue(one));
   await inTurn(ofSale, ({ operationId }) => api.succeed(operationId, any, { path: hourly }));
 
-  await api.succeed("postApiCoupons", any);
-  await api.succeed("postApiCoupons", any, { body: { name: "claim" } });
-  await api.succeed("postApiCouponsClaim", any);
+  await succeedInWebhooks(api, admin);
+  await succeedInCoupons(api, admin);
+  await api.succeed("getApiCouponsNameClaimsCsv", any, { headers: admin });
 }
+
+async function succeedInSecondFactor(): Promise<void> {
+  const withSecret = z.object({ secret: z.string() });
+  const { secret } = await api.succeed("postApiAuthSecondFactor", withSecret, { headers: user });
+  let otp: string | undefined = codeOf(secret, Date.now());
+  const withCodes = z.object({ recovery_codes: z.array(z.string()) });
+  for (const step of ["Confirm", "RecoveryCodes"]) {
+    const call: Call = { headers: user, body: { otp } };
+    // oxlint-disable-next-line no-await-in-loop
+    const answer = await api.succeed(`postApiAuthSecondFactor${step}`, withCodes, call);
+    [otp] = answer.recovery_codes;
+  }
+  await api.succeed("postApiAuthSecondFactorDisable", any, { headers: user, body: { otp } });
+}
+
+/** The owner needs none. */
+const noCode = { code: undefined };
 
 const isSeen = (id: string): boolean => [...api.seen].some((one) => one.startsWith(`${id} 2`));
 
@@ -214,7 +256,8 @@ async function expectRefusal(id: string, call: Call, status: number, code: strin
 /** As whoever may call an operation: there is one that no role may. */
 const allowed = (id: string, more: Call): Call => {
   const headers = id === "postReservationsCodeExtend" ? merchant : admin;
-  return { ...more, headers: { ...headers, ...more.headers } };
+  const query = /Queue|Waitlist/.test(id) ? { user_id: undefined, altcha: undefined } : {};
+  return { ...more, headers: { ...headers, ...more.headers }, query: { ...query, ...more.query } };
 };
 
 describe("refusals are as the document says", () => {
@@ -234,12 +277,16 @@ describe("refusals are as the document says", () => {
   });
 
   test("of bodies that are no JSON, too large, or of another type", async () => {
-    const withBody = api.operations.filter(({ requestBody }) => requestBody !== undefined);
+    const withBody = api.operations.filter(
+      ({ requestBody }) => requestBody !== undefined && "application/json" in requestBody.content,
+    );
     expect(withBody.length).toBeGreaterThan(8);
     await inTurn(withBody, async ({ operationId }) => {
       const [broken, empty] = ["{", "{}"].map((text) => allowed(operationId, { text }));
       await expectRefusal(operationId, broken ?? {}, 400, "invalid_request");
-      await expectRefusal(operationId, empty ?? {}, 400, "invalid_request");
+      // A refund's body may say nothing.
+      const mayBeEmpty = operationId === "postApiAdminOrdersOrderIdRefund";
+      if (!mayBeEmpty) await expectRefusal(operationId, empty ?? {}, 400, "invalid_request");
       const large = allowed(operationId, { text: `"${"x".repeat(70_000)}"` });
       await expectRefusal(operationId, large, 413, "payload_too_large");
       const typed = allowed(operationId, { headers: { "Content-Type": "text/plain" } });
@@ -248,7 +295,9 @@ describe("refusals are as the document says", () => {
   });
 
   test("of what is not there", async () => {
-    const gone = { sale_id: 999_999, id: 999_999, product: 999_999, name: "nothing of the kind" };
+    const number = 999_999;
+    const name = "nothing of the kind";
+    const gone = { sale_id: number, id: number, order_id: number, product: number, name };
     const ofOne = api.operations.filter(({ path }) => path.includes("{"));
     expect(ofOne.length).toBeGreaterThan(15);
     await inTurn(ofOne, async ({ operationId }) => {
@@ -280,6 +329,7 @@ describe("refusals are as the document says", () => {
       ["getApiCouponsName", { query: { claims_after: -1 } }, 400, "invalid_request"],
       ["postApiCoupons", {}, 409, "coupon_exists"],
       ["postApiCoupons", { body: { amount: 0 } }, 400, "invalid_request"],
+      ["deleteApiCouponsName", { headers: admin }, 409, "coupon_claimed"],
       ["postApiCouponsClaim", keyless, 409, "already_claimed"],
       ["postApiCouponsClaim", { body: { coupon_name: "none" } }, 422, "idempotency_key_reused"],
       ["postApiAuthRegister", {}, 409, "user_exists"],
@@ -298,19 +348,15 @@ describe("refusals are as the document says", () => {
 
 /** The program's table in this process, which leads nothing and has no PostgreSQL. */
 function serveIdle(change: (route: Route) => Route): DocumentedApi {
-  const nowhere = "postgres://nobody@127.0.0.1:1/nothing";
-  const engine = idleEngine(lookInto(nowhere), nowhere);
   const routes = idleRoutes(version, new LedgerClock()).map(change);
-  const idle = serve({ routes, engine, host: "127.0.0.1", port: 0, log: quietLog });
+  const idle = serve({ routes, host: "127.0.0.1", port: 0, log: quietLog });
   atEnd(() => idle.stop(true));
   const client = new Client(() => `http://127.0.0.1:${idle.port}`);
   return new DocumentedApi(client, document);
 }
 
-/** A token that says it is of a login; who asks about it needs the leader. */
-const loginLike = `Bearer ${[{ alg: "HS256" }, { iss: "stampede" }, {}]
-  .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
-  .join(".")}`;
+/** As a key looks: whether there is one PostgreSQL alone can tell. */
+const keyLike = `Bearer sk_${"k".repeat(43)}`;
 
 describe("answers of 500 and above are as the document says", () => {
   test("where nobody leads and PostgreSQL is away", async () => {
@@ -318,15 +364,24 @@ describe("answers of 500 and above are as the document says", () => {
     const answered: string[] = [];
     await inTurn(idle.operations, async ({ operationId, path }) => {
       if (path === "/events") return;
-      const { status } = await idle.call(operationId, { headers: { Authorization: loginLike } });
+      const { status } = await idle.call(operationId, { headers: { Authorization: keyLike } });
       if (status !== 503) answered.push(path);
     });
-    expect(answered).toEqual(["/health", "/metrics", "/openapi.json"]);
+    // A key is no session that could end.
+    expect(answered).toEqual([
+      "/challenge",
+      "/api/auth/logout",
+      "/api/logo",
+      "/health",
+      "/metrics",
+      "/openapi.json",
+    ]);
   });
 
   test.each([
     ["unavailable", 503, new UnavailableError("test")],
     ["overloaded", 503, new OverloadedError("test")],
+    ["outcome_unknown", 503, new OutcomeUnknownError("test")],
     ["internal", 500, new Error("test")],
   ] as const)("%s, of every operation that may be", async (code, status, error) => {
     const handle = (): Promise<Response> => Promise.reject(error);
@@ -349,7 +404,7 @@ describe("answers of 500 and above are as the document says", () => {
 });
 
 test("a coupon that is sold out is refused by the status that was configured", async () => {
-  const settings = { DATABASE_URL: await postgres.newDatabase(), COUPON_SOLD_OUT_STATUS: "400" };
+  const settings = { DATABASE_URL: await postgres.newRecords(), COUPON_SOLD_OUT_STATUS: "400" };
   await using other = await startServer(settings);
   const said = (await other.client.get("/openapi.json")).json();
   const theirs = new DocumentedApi(other.client, said);

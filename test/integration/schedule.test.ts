@@ -85,15 +85,18 @@ describe("the window of a moment", () => {
 /** A shop at 10:40 whose sale opened at 10:00. */
 async function openAt1040(terms: Parameters<typeof openShop>[1]["terms"] = {}) {
   const clock = new Clock(at("2030-05-05T10:40:00Z"));
-  const url = await postgres.newDatabase();
+  const url = await postgres.newRecords();
   const shop = await openShop(url, { clock, terms });
   return { clock, url, shop, client: shop.client };
 }
 
-const seenFrom = ({ client }: Shop, startsAt: string) =>
+/** Once it sells: it may be seen in the records a moment before the ledger knows it. */
+const seenFrom = ({ client, writer }: Shop, startsAt: string) =>
   until(`the sale of ${startsAt}`, async () => {
     const { current } = accepted(await client.get("/sale"), currentSale);
-    return current?.starts_at === `${startsAt}:00.000Z` && current;
+    if (current?.starts_at !== `${startsAt}:00.000Z`) return null;
+    const isKnown = await writer().read((view) => view.sale(current.id) !== null);
+    return isKnown ? current : null;
   });
 
 describe("an hourly sale", () => {
@@ -208,7 +211,7 @@ describe("an hourly sale", () => {
   });
 
   test("keeps its attempts when nobody led at its end", async () => {
-    const url = await postgres.newDatabase();
+    const url = await postgres.newRecords();
     const clock = new Clock(at("2030-05-05T10:40:00Z"));
     const shop = await openShop(url, { clock });
     await shop.client.reserveAndBuy("ann", 1);
@@ -223,7 +226,7 @@ describe("an hourly sale", () => {
   test("may be as short as a minute", async () => {
     const schedule = { cron: "* * * * *", timeZone: "UTC" };
     const clock = new Clock(at("2030-05-05T10:40:20Z"));
-    const shop = await openShop(await postgres.newDatabase(), { clock, schedule });
+    const shop = await openShop(await postgres.newRecords(), { clock, schedule });
     await inTurn(["10:40", "10:41", "10:42", "10:43"], async (minute) => {
       clock.now = Math.max(clock.now, at(`2030-05-05T${minute}:00Z`));
       await seenFrom(shop, `2030-05-05T${minute}`);
@@ -291,6 +294,80 @@ describe("a reservation that runs out", () => {
     await inTurn(["ann", "late", "later"], (user) => client.reserveAndBuy(user));
     refused(await client.checkout("last", "any"), "sold_out");
     expect(await client.openSale()).toMatchObject({ sold: 3, reserved: 0, available: 0 });
+    await shop.stop();
+  });
+});
+
+const everyFive: Schedule = { cron: "*/5 * * * *", timeZone: "UTC" };
+const hourly: Schedule = { cron: "0 * * * *", timeZone: "UTC" };
+const daily: Schedule = { cron: "0 0 * * *", timeZone: "UTC" };
+
+/** Sells by one schedule at a time, and then by another. */
+async function restarted(from: Schedule, time: string, to: Schedule) {
+  const clock = new Clock(at(time));
+  const url = await postgres.newRecords();
+  const before = await openShop(url, { clock, schedule: from });
+  const { id } = await before.client.openSale();
+  await before.stop();
+  const shop = await openShop(url, { clock, schedule: to });
+  return { clock, shop, client: shop.client, id };
+}
+
+/** Hourly sales that are open now. */
+const openIn = async ({ sql }: Shop, now: number) => {
+  const rows = await sql<{ id: number }[]>`
+    select id from sales where kind = 'hourly' and not closed
+      and starts_at <= ${new Date(now)} and ends_at > ${new Date(now)}`;
+  return rows.map(({ id }) => id);
+};
+
+describe("another schedule", () => {
+  test("that is denser ends the open sale when the next one opens", async () => {
+    const time = "2030-05-05T08:02:00Z";
+    const { clock, shop, client, id } = await restarted(hourly, time, everyFive);
+    expect(await client.sale(id)).toMatchObject({ ends_at: "2030-05-05T08:05:00.000Z" });
+    clock.now = at("2030-05-05T08:05:00Z");
+    const next = await seenFrom(shop, "2030-05-05T08:05");
+    expect(next.id).not.toBe(id);
+    expect(await openIn(shop, clock.now)).toEqual([next.id]);
+    expect(await client.reserve("ann", 1)).toMatchObject({ sale_id: next.id });
+    await shop.stop();
+  });
+
+  test("that is sparser has the open sale last until the next one opens", async () => {
+    const time = "2030-05-05T08:02:00Z";
+    const { shop, client, clock, id } = await restarted(everyFive, time, hourly);
+    expect(await client.sale(id)).toMatchObject({ ends_at: "2030-05-05T09:00:00.000Z" });
+    clock.now = at("2030-05-05T08:30:00Z");
+    expect(await client.reserve("ann", 1)).toMatchObject({ sale_id: id });
+    await shop.stop();
+  });
+
+  test("after a daily one has the day's sale end with the hour", async () => {
+    const time = "2030-05-05T10:40:00Z";
+    const { shop, client, clock, id } = await restarted(daily, time, hourly);
+    expect(await client.sale(id)).toMatchObject({ ends_at: "2030-05-05T11:00:00.000Z" });
+    expect(await openIn(shop, clock.now)).toEqual([id]);
+    clock.now = at("2030-05-05T11:00:00Z");
+    const next = await seenFrom(shop, "2030-05-05T11:00");
+    expect(await openIn(shop, clock.now)).toEqual([next.id]);
+    await shop.stop();
+  });
+
+  test("withdraws what was announced and should not be", async () => {
+    const clock = new Clock(at("2030-05-05T10:55:00Z"));
+    const url = await postgres.newRecords();
+    const before = await openShop(url, { clock, schedule: hourly });
+    const { id } = await before.client.openSale();
+    const announced = await until("the next sale's making", async () => {
+      const answer = await before.client.get(`/sales/${id + 1}`);
+      return answer.status === 200 && (await before.client.sale(id + 1));
+    });
+    await before.stop();
+    const halves: Schedule = { cron: "30 * * * *", timeZone: "UTC" };
+    const shop = await openShop(url, { clock, schedule: halves });
+    refused(await shop.client.get(`/sales/${announced.id}`), "sale_not_found");
+    expect(await shop.client.sale(id)).toMatchObject({ ends_at: "2030-05-05T11:30:00.000Z" });
     await shop.stop();
   });
 });

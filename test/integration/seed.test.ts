@@ -74,7 +74,7 @@ describe("the demo", () => {
   });
 
   test("is made through the server that runs, which sells it at once", async () => {
-    const env = { DATABASE_URL: await postgres.newDatabase() };
+    const env = { DATABASE_URL: await postgres.newRecords() };
     await using server = await startServer(env);
     const { client } = server;
     expect(read(await client.get("/api/meta"), demo).demo).toBe(false);
@@ -142,7 +142,7 @@ describe("the demo", () => {
   });
 
   test("is refused in production", async () => {
-    const env = { DATABASE_URL: await postgres.newDatabase() };
+    const env = { DATABASE_URL: await postgres.newRecords() };
     const refused = await runProgram(["seed", "--demo"], { ...env, NODE_ENV: "production" });
     expect(refused.exitCode).toBe(1);
     expect(refused.log).toContain("NODE_ENV is production");

@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 
+import { pageItemsMax } from "../../src/http/shop/shop.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 import { Clock } from "../support/shop.ts";
@@ -172,12 +173,12 @@ describe("sales", () => {
     expect(told(await nobody.get(`/api/flash-sales/${id}`))).toBe("404 sale_not_found");
     expect(told(await ann.reserve(id, 1))).toBe("404 sale_not_found");
     expect(told(await ann.buy(id, 1))).toBe("404 sale_not_found");
+    // Administrators change it all the same, but do not withdraw it.
     expect(told(await admin.ask("PATCH", `/api/admin/flash-sales/${id}`, { title: "Mine" }))).toBe(
-      "404 sale_not_found",
+      "200",
     );
-    expect(told(await admin.post(`/api/admin/flash-sales/${id}/close`, {}))).toBe(
-      "404 sale_not_found",
-    );
+    expect((await front.client.openSale()).title).toBe("Mine");
+    expect(told(await admin.ask("DELETE", `/api/admin/flash-sales/${id}`))).toStartWith("4");
   });
 });
 
@@ -221,4 +222,26 @@ test("what an account has bought", async () => {
   expect(told(await eve.get(path(999_999)))).toBe("404 product_not_found");
   expect(told(await nobody.get(path(first)))).toBe("401 unauthenticated");
   expect(told(await nobody.get("/api/purchases/my-purchases"))).toBe("401 unauthenticated");
+});
+
+test("a page of sales ends early where they have many items, and the next one goes on", async () => {
+  const products = await front.sql<{ id: number }[]>`
+    insert into products (name, picture_seed, price_cents)
+    select 'One of many', n::text, 100 from generate_series(1, ${pageItemsMax}::int) n
+    returning id`;
+  const items = products.map(({ id }) => ({ product: id, stock: 1 }));
+  const window = { startsAt: clock.now + minuteMs, endsAt: clock.now + 2 * minuteMs };
+  const whole = await newSale(admin, { ...window, items });
+  const half = await newSale(admin, { ...window, items: items.slice(pageItemsMax / 2) });
+  const page = z.object({
+    flash_sales: z.array(flashSaleShape),
+    next_after: z.int().nullable(),
+  });
+  const ask = async (query: string) =>
+    read(await nobody.get(`/api/flash-sales?status=upcoming&${query}`), page);
+  const first = await ask("limit=50");
+  expect(first.flash_sales.map(({ id }) => id)).toEqual([half.id]);
+  expect(first.next_after).toBe(half.id);
+  const second = await ask(`limit=50&after=${first.next_after}`);
+  expect(second.flash_sales[0]?.id).toBe(whole.id);
 });

@@ -3,19 +3,18 @@
  * upon them. It may be killed, stopped and started again; nothing of a killed one does anything more.
  */
 import { LedgerClock } from "../../src/engine/clock.ts";
+import type { AnnouncedQueue } from "../../src/sales/draws.ts";
+import { ProductSaleChanges } from "../../src/sales/product-sale-changes.ts";
 import type { SaleEngine } from "../../src/sales/selling.ts";
 import { sellingParts } from "../../src/program.ts";
 import type { Random } from "../support/random.ts";
 import type { Auditor } from "./auditor.ts";
+import { codeFrom } from "./draws.ts";
+import { SimulatedLink } from "./link.ts";
 import type { Loop } from "./loop.ts";
-import {
-  ConstraintError,
-  CutError,
-  Session,
-  type Asked,
-  type Line,
-  type MemoryRecords,
-} from "./records.ts";
+import { ConstraintError } from "./constraints.ts";
+import { CutError, Session, type Asked, type Line } from "./line.ts";
+import type { MemoryRecords } from "./records.ts";
 
 /** What befalls the next thing that is asked of the records. */
 export type Mishap = {
@@ -30,10 +29,14 @@ export type Mishap = {
 };
 
 /** PostgreSQL ends the session of a leader that is silent for so long. */
-const silenceMaxMs = 9_000;
+const silenceMaxMs = 5_000;
+/** A program that stops goes on answering for so long. */
+const graceMs = 400;
 const mishapMark = "mishap:";
 /** How the program words what a mishap, or an end by order, made it do. */
 const expected = [
+  // A term that ended while it brought its own sales up to date, with the records away for long.
+  "nobody can tell what was decided",
   "was written while the records were read",
   mishapMark,
   "there already",
@@ -43,6 +46,8 @@ const expected = [
   "the program is stopping",
   "too many",
   "this process does not lead",
+  // A clock that was set back, or a link that was cut.
+  "is on sale again",
 ];
 
 export type WorldSettings = {
@@ -52,6 +57,7 @@ export type WorldSettings = {
     readonly unitsPerItem: number;
     readonly perUserLimit: number;
     readonly reservationTtlMs: number;
+    readonly queue?: AnnouncedQueue | undefined;
   };
 };
 
@@ -65,10 +71,17 @@ export type MachineOptions = {
   /** ms since the Unix epoch when the world began. */
   readonly begunAt: number;
   readonly latencyMs: number;
+  /** All machines of the world. */
+  readonly peers: () => readonly Machine[];
 };
 
 /** The program, from its start to its end. */
-type Run = Life & { readonly engine: SaleEngine; readonly clock: LedgerClock };
+type Run = Life & {
+  readonly engine: SaleEngine;
+  readonly productSales: ProductSaleChanges;
+  readonly clock: LedgerClock;
+  readonly link: SimulatedLink;
+};
 
 type Life = {
   isAlive: boolean;
@@ -129,19 +142,33 @@ export class Machine {
   }
 
   start(): void {
-    const { loop, records, settings, name, random, auditor } = this.#options;
+    const { loop, records, settings, name, random, auditor, latencyMs, peers } = this.#options;
     const bootedAt = loop.now - random.between(0, 100_000);
     const clock = new LedgerClock({ wall: () => this.wall, monotonic: () => loop.now - bootedAt });
+    const instance = Array.from({ length: 8 }, () => random.between(0, 15).toString(16)).join("");
     const run: Life = { isAlive: true, session: null };
+    const link = new SimulatedLink({
+      loop,
+      random,
+      auditor,
+      latencyMs,
+      instance,
+      isAlive: () => run.isAlive,
+      peerAt: (at) => peers().find((peer) => peer.name === at)?.run?.link ?? null,
+      mishapMark,
+    });
     const after = (ms: number, what: () => void): void => {
       loop.after(ms, () => {
         if (run.isAlive) what();
       });
     };
-    const { engine } = sellingParts(records.over(this.#line(run)), settings, {
+    const { engine, catalogue } = sellingParts(records.over(this.#line(run)), settings, {
       ensure: () => Promise.resolve(),
-      announce: () => ({ url: name, port: 0 }),
+      announce: () => ({ url: name, port: 0, instance, link: name }),
+      instance,
+      link,
       clock,
+      newSeed: () => Uint8Array.from({ length: 32 }, () => random.between(0, 255)).toHex(),
       timers: {
         sleep: (ms) => {
           const { promise, resolve } = Promise.withResolvers<void>();
@@ -150,14 +177,19 @@ export class Machine {
           return promise;
         },
         nextTurn: (turn) => after(0, turn),
+        monotonic: () => loop.now - bootedAt,
+        newCode: () => codeFrom(random),
       },
       log: {
-        info: () => {},
+        info: (fields) => {
+          if ("from" in fields) auditor.count(`taken over: with ${String(fields.from)}`);
+        },
         warn: (fields, message) => this.#heard(run, fields, message),
         error: (fields, message) => this.#heard(run, fields, message),
       },
     });
-    this.#run = Object.assign(run, { engine, clock });
+    const productSales = new ProductSaleChanges(engine.writer, catalogue);
+    this.#run = Object.assign(run, { engine, productSales, clock, link });
     auditor.count("start");
     engine.start();
   }
@@ -184,16 +216,24 @@ export class Machine {
     });
   }
 
-  /** Stops it in order. */
+  /** Stops it in order: whoever follows leads, and is asked what still comes. */
   stop(): void {
     const run = this.#run;
     if (run === null) return;
-    void run.engine.stop().then(() => this.#end(run));
+    const { loop } = this.#options;
+    const stopped = async (): Promise<void> => {
+      await run.engine.depart();
+      await loop.sleep(graceMs);
+      await run.engine.stop();
+      this.#end(run);
+    };
+    void stopped();
   }
 
   #end(run: Run): void {
     if (!run.isAlive) return;
     run.isAlive = false;
+    run.link.cutAll("its process is gone");
     this.#run = null;
     for (const tell of this.#onKill) tell();
     this.#onKill.clear();

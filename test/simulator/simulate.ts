@@ -16,7 +16,8 @@ import {
   type Arbitrary,
 } from "fast-check";
 import type { Auditor } from "./auditor.ts";
-import { stepWeights, World, type Step, type StepKind } from "./world.ts";
+import { stepWeights, type Step, type StepKind } from "./steps.ts";
+import { World } from "./world.ts";
 
 /** Steps of a world at most. */
 const stepsMax = 400;

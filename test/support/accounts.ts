@@ -1,6 +1,6 @@
 /**
- * Accounts over HTTP inside the test, with a clock that the test turns, a term of leadership
- * that it ends, and hashing that costs nothing and is counted.
+ * Accounts over HTTP inside the test, with a clock that the test turns, and hashing that costs
+ * nothing and is counted. Of one database there may be more than one.
  */
 import { expect } from "bun:test";
 import { BlockList } from "node:net";
@@ -9,11 +9,13 @@ import { z } from "zod";
 import { Accounts } from "../../src/access/accounts.ts";
 import { Clients } from "../../src/access/clients.ts";
 import { Passwords, type Hashing } from "../../src/access/passwords.ts";
-import { LedgerClock, systemTime, type TimeSource } from "../../src/engine/clock.ts";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { systemTime, type TimeSource } from "../../src/engine/machine-time.ts";
 import { systemTimers } from "../../src/engine/engine.ts";
 import { keyRoutes } from "../../src/http/admin/keys.ts";
 import { Gate } from "../../src/http/gate.ts";
 import { accountRoutes } from "../../src/http/shop/accounts.ts";
+import { secondFactorRoutes } from "../../src/http/shop/second-factor.ts";
 import { serve } from "../../src/http/server.ts";
 import { userRoutes } from "../../src/http/admin/users.ts";
 import { openPool } from "../../src/postgres/client.ts";
@@ -24,6 +26,7 @@ import { databaseRecords } from "../../src/store/database-records.ts";
 import { insertUser } from "../../src/store/users.ts";
 import { type Answer, type Ask, Client } from "./client.ts";
 import { atEnd } from "./leftovers.ts";
+import { noLink, nowhere } from "./link.ts";
 import { type Clock, hourly, quietLog, smallSale } from "./shop.ts";
 
 export const tokenSecret = "a secret of the tests, long enough for it";
@@ -51,7 +54,13 @@ export class CountedHashing implements Hashing {
 
 const token = z.object({
   token: z.string().min(1),
-  user: z.object({ id: z.int().min(1), username: z.string(), role: z.enum(["user", "admin"]) }),
+  user: z.object({
+    id: z.int().min(1),
+    username: z.string(),
+    role: z.enum(["user", "admin"]),
+    second_factor: z.boolean(),
+    second_factor_demanded: z.boolean(),
+  }),
 });
 
 /** A client's own calls of the accounts' contract. */
@@ -91,13 +100,21 @@ export function expectRefusal(answer: Answer, status: number, code: string): voi
 }
 
 /** An engine that is never started: it leads nothing, and passes nothing on. */
-export function idleEngine(sql: Sql, url: string, clock: TimeSource = systemTime): SaleEngine {
+export function idleEngine(sql: Sql, url: string, clock: TimeSource = systemTime()): SaleEngine {
   const connection = { url };
-  const records = databaseRecords({ connection, sql, schema: 0, retentionMs: Infinity });
+  const records = databaseRecords({
+    connection,
+    sql,
+    schema: 0,
+    retentionMs: Infinity,
+    exportDir: null,
+  });
   const settings = { schedule: hourly, hourlySale: smallSale };
   const { engine } = sellingParts(records, settings, {
     ensure: () => Promise.resolve(),
-    announce: () => ({ url: null, port: 0 }),
+    announce: () => nowhere,
+    instance: "",
+    link: noLink,
     clock: new LedgerClock(clock),
     timers: systemTimers,
     log: quietLog,
@@ -109,49 +126,39 @@ export type AccountShopOptions = {
   readonly clock: Clock;
   readonly proxies?: BlockList;
   readonly hashing?: Hashing;
+  readonly demandsFactor?: boolean;
 };
 
-/** @param url a database with the schema, in which nobody leads */
+/** @param url a database with the schema */
 export async function openAccountShop(url: string, options: AccountShopOptions) {
   const { clock, proxies = new BlockList(), hashing = new CountedHashing() } = options;
   const sql = openPool({ url });
   atEnd(() => sql.end({ timeout: 0 }));
   const db = openDb(sql);
-  const engine = idleEngine(sql, url, clock);
-  let epoch: number | null = 0;
-  /** As `leadership.ts` begins a term, in this process or in another. */
-  const beginTerm = async (by: "us" | "others"): Promise<void> => {
-    const [row] = await sql<{ epoch: number }[]>`
-      insert into leader (id, epoch, url, since) values (1, 1, 'http://nowhere', now())
-      on conflict (id) do update set epoch = leader.epoch + 1
-      returning epoch::float8 as epoch`;
-    if (row === undefined) throw new Error("no term has begun");
-    if (by === "us") ({ epoch } = row);
-  };
-  await beginTerm("us");
-  const clients = new Clients({ sealKey: "seal", trustedProxies: proxies, clock: clock.read });
+  const clients = new Clients({ trustedProxies: proxies });
   const accounts = new Accounts({
     db,
     tokenSecret,
-    epoch: () => epoch,
+    factorSecret: "another secret of the tests, long enough",
+    demandsFactor: options.demandsFactor ?? false,
     clients,
     passwords: new Passwords(hashing),
     clock: clock.read,
   });
-  const routes = [...accountRoutes(accounts), ...userRoutes(accounts), ...keyRoutes(accounts)];
+  const routes = [
+    ...accountRoutes(accounts),
+    ...secondFactorRoutes(accounts),
+    ...userRoutes(accounts),
+    ...keyRoutes(accounts),
+  ];
   const gate = new Gate({ accounts, clients, rates: null, corsOrigins: new Set() });
   const where = { host: "127.0.0.1", port: 0 };
-  const server = serve({ routes, engine, ...where, log: quietLog, clients, gate });
+  const server = serve({ routes, ...where, log: quietLog, gate });
   atEnd(() => server.stop(true));
   const origin = `http://127.0.0.1:${server.port}`;
   return {
     sql,
     client: new AccountClient(() => origin),
-    beginTerm,
-    /** This process leads no more, and knows it. */
-    standDown: (): void => {
-      epoch = null;
-    },
     /** An administrator, made as the command does, without its hashing. */
     makeAdmin: (username: string, password: string) =>
       insertUser(db, { username, passwordHash: cheapHash(password), role: "admin" }),

@@ -43,7 +43,7 @@ export type Books = {
 
 /** The ledger that a term which began at `now` (ms) would have. */
 export async function ledgerOf(sql: Sql, now: number): Promise<Ledger> {
-  return await Ledger.restore(await recover(sql, now, await lastAttempt(sql)), now);
+  return await Ledger.restore(await recover(sql, await lastAttempt(sql)), now);
 }
 
 /** Recovers what is stored, and is ready to write more. */
@@ -61,7 +61,13 @@ export async function openBooks(url: string, clock: () => number): Promise<Books
     await journal.commit(batch);
   };
   const writer = new BatchWriter(ledger, commit, clock);
-  const stored = databaseRecords({ connection: { url }, sql, schema: 0, retentionMs: Infinity });
+  const stored = databaseRecords({
+    connection: { url },
+    sql,
+    schema: 0,
+    retentionMs: Infinity,
+    exportDir: null,
+  });
   let loads = 0;
   const records: Records = {
     ...stored,
@@ -84,7 +90,7 @@ export async function openBooks(url: string, clock: () => number): Promise<Books
     },
     claim: (userId, coupon, key) => {
       const buyer = { kind: "guest", userId } as const;
-      return lookups.claim({ kind: "claim", coupon, buyer, key: key ?? null });
+      return lookups.decide({ kind: "claim", coupon, buyer, key: key ?? null });
     },
     loadAll: async () => {
       const coupons = await listCoupons(openDb(sql), 0, couponsMax);

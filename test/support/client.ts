@@ -10,7 +10,7 @@ export type Answer = {
 
 export type Ask = {
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
   readonly signal?: AbortSignal;
 };
 

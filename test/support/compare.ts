@@ -4,6 +4,7 @@
  */
 import { buyerId } from "../../src/ledger/buyers.ts";
 import type { Outcome, SoldUnit, Unit } from "../../src/ledger/commands.ts";
+import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import {
   expiresAt,
@@ -15,11 +16,15 @@ import {
 
 type Facts = Readonly<Record<string, unknown>>;
 
+/** When a sale begins and ends, by the model. */
+type Planned = Pick<Sale, "startsAt" | "endsAt" | "closed">;
+
 /** Every word about a sale; total, so that a new one cannot be left out. */
 export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
   reserved: true,
   reserved_again: true,
   item_reserved: true,
+  not_admitted: true,
   sale_not_open: true,
   sale_not_found: true,
   item_not_found: true,
@@ -40,6 +45,7 @@ export const saleWords: Readonly<Record<SaleOutcome["word"], true>> = {
   extended: true,
   sale_changed: true,
   end_not_later: true,
+  sale_opened: true,
 };
 
 /** Whether an answer is one that a command about a sale can get. */
@@ -61,6 +67,10 @@ export function factsOf(outcome: SaleOutcome): Facts {
     const of = outcome.word === "purchased" ? soldFacts(outcome.of) : unitFacts(outcome.of);
     if (outcome.word !== "extended") return { word, ...of };
     return { word, ...of, expiresAt: outcome.of.expiresAt, due: outcome.due };
+  }
+  if (outcome.word === "sale_changed") {
+    const { saleId, startsAt, endsAt, closed } = outcome;
+    return { word, saleId, startsAt, endsAt, closed };
   }
   // When it was said, the time of the decision is.
   const { retryAt, at: _at, ...told } = { retryAt: null, at: 0, ...outcome };
@@ -94,7 +104,7 @@ function soldEntryFacts(entry: Entry): Facts {
   };
 }
 
-function verdictFacts(wanted: Verdict, endsAt: number | undefined, closed: boolean): Facts {
+function verdictFacts(wanted: Verdict, plan: Planned | undefined): Facts {
   const { word, of, units, saleId } = wanted;
   if (units !== null) return { word, units: units.map(soldEntryFacts) };
   if (of !== null) {
@@ -106,7 +116,10 @@ function verdictFacts(wanted: Verdict, endsAt: number | undefined, closed: boole
   }
   if (word === "code_not_found") return { word };
   if (word === "user_limit_reached") return { word, saleId, retryAt: wanted.retryAt };
-  if (word === "sale_changed") return { word, saleId, endsAt, closed };
+  if (word === "sale_changed" && plan !== undefined) {
+    const { startsAt, endsAt, closed } = plan;
+    return { word, saleId, startsAt, endsAt, closed };
+  }
   return { word, saleId, opensAt: wanted.opensAt };
 }
 
@@ -114,13 +127,10 @@ function verdictFacts(wanted: Verdict, endsAt: number | undefined, closed: boole
 export function disagreement(
   outcome: SaleOutcome,
   wanted: Verdict,
-  plan: { readonly endsAt: number; readonly closed: boolean } | undefined,
+  plan: Planned | undefined,
 ): string | null {
   const facts = { opensAt: null, ...factsOf(outcome) };
-  const wantedFacts = {
-    opensAt: null,
-    ...verdictFacts(wanted, plan?.endsAt, plan?.closed ?? false),
-  };
+  const wantedFacts = { opensAt: null, ...verdictFacts(wanted, plan) };
   if (!Bun.deepEquals(facts, wantedFacts)) return differ("answered", facts, wantedFacts);
   if (outcome.word !== "item_reserved" || wanted.retry === null) return null;
   const { soonest, latest } = wanted.retry;

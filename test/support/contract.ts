@@ -10,7 +10,9 @@ import type { Answer } from "./client.ts";
 const time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const count = z.int().min(0);
 /** Of an item of the hour, or of a product. */
-const imageUrl = z.string().regex(/^\/(?:sales\/\d+\/items\/\d+|api\/products\/\d+)\/image\.svg$/);
+const imageUrl = z
+  .string()
+  .regex(/^\/(?:sales\/\d+\/items\/\d+\/image\.svg|api\/products\/\d+\/image)$/);
 
 const soldItem = z.object({
   id: z.int().min(1),
@@ -102,6 +104,7 @@ export const audit = z.object({
   purchases_without_attempt: count,
   duplicate_codes: count,
   extensions_without_attempt: count,
+  attempts_without_extension: count,
   extensions_beyond_bounds: count,
   ok: z.boolean(),
 });
@@ -109,6 +112,7 @@ export const audit = z.object({
 export const readiness = z.object({
   role: z.enum(["leader", "standby"]),
   epoch: z.int().min(1),
+  process: z.string().nullable(),
   database: z.string(),
 });
 
@@ -122,6 +126,11 @@ const problem = z.object({
 });
 
 export const statusOf = {
+  not_admitted: 409,
+  already_joined: 409,
+  no_queue: 404,
+  ticket_not_found: 404,
+  challenge_required: 403,
   invalid_request: 400,
   not_found: 404,
   method_not_allowed: 405,
@@ -141,6 +150,7 @@ export const statusOf = {
   price_changed: 409,
   unauthenticated: 401,
   user_mismatch: 403,
+  outcome_unknown: 503,
   unavailable: 503,
   overloaded: 503,
 } as const;

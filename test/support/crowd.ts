@@ -9,8 +9,10 @@ import type { Sql } from "postgres";
 import { poll } from "../../src/postgres/poll.ts";
 import type { Answer, Client } from "./client.ts";
 import { accepted, audit, order, reservation } from "./contract.ts";
+import { lookInto } from "./postgres.ts";
 import { Random } from "./random.ts";
-import { inTurn, until, upTo } from "./wait.ts";
+import { runProgram } from "./server.ts";
+import { inTurn, until, upTo, waitMaxMs } from "./wait.ts";
 
 const refusal = z.object({ code: z.string(), retry_after_ms: z.int().optional() });
 /** A buyer who is told to wait does not wait longer than this. */
@@ -33,7 +35,7 @@ export class Crowd {
   readonly #crowdMs: number;
 
   /** @param crowdMs bound on one buyer's wait for an answer that counts */
-  constructor(client: Client, random: Random, crowdMs = 30_000) {
+  constructor(client: Client, random: Random, crowdMs = waitMaxMs) {
     this.#client = client;
     this.#random = random;
     this.#crowdMs = crowdMs;
@@ -89,31 +91,29 @@ export class Crowd {
   }
 
   /** Resolves once somebody was told something new, or when a buyer's patience ends. */
-  async #changed(waitMaxMs: number): Promise<void> {
+  async #changed(patienceMs: number): Promise<void> {
     const told = (): number => this.acknowledged + this.released.size;
     const before = told();
-    await poll({ everyMs: retryMs, waitMaxMs }, () => told() !== before || undefined);
+    await poll({ everyMs: retryMs, waitMaxMs: patienceMs }, () => told() !== before || undefined);
   }
 
   /** Asks until there is an answer that counts. */
   async #answered(ask: () => Promise<Answer>): Promise<Answer> {
-    return await until(
-      "an answer",
-      async () => {
-        const answer = await ask().catch(() => null);
-        if (answer !== null && answer.status !== 503) return answer;
-        this.retries += 1;
-        return null;
-      },
-      this.#crowdMs,
-      retryMs,
-    );
+    const bounds = { everyMs: retryMs, waitMaxMs: this.#crowdMs };
+    const answered = await poll(bounds, async () => {
+      const answer = await ask().catch(() => null);
+      if (answer !== null && answer.status !== 503) return answer;
+      this.retries += 1;
+      return undefined;
+    });
+    if (answered === undefined) throw new Error(`an answer: not within ${this.#crowdMs} ms`);
+    return answered;
   }
 
   /** Resolves once so many more answers have been acknowledged. */
   async acknowledges(more: number): Promise<void> {
     const wanted = this.acknowledged + more;
-    await until(`${more} more answers`, () => this.acknowledged >= wanted, this.#crowdMs);
+    await until(`${more} more answers`, () => this.acknowledged >= wanted);
   }
 
   /** Asks again for everything that was told: nothing may be forgotten, nothing different. */
@@ -187,4 +187,42 @@ export async function expectSellsOut(client: Client, sql: Sql, buyers: number): 
     return answer.sold === stock && answer;
   });
   expect(proof.ok).toBe(true);
+}
+
+/**
+ * Lets a crowd shop while `strike` is done `rounds` times, each time after some more answers.
+ * @param strike ends when whatever was struck may be struck again
+ */
+export async function whileShopping(
+  { crowd, buyers }: { readonly crowd: Crowd; readonly buyers: number },
+  { rounds, answers }: { readonly rounds: number; readonly answers: () => number },
+  strike: (round: number) => Promise<unknown>,
+): Promise<void> {
+  const off = new AbortController();
+  const shopping = crowd.shop(buyers, off.signal);
+  try {
+    await inTurn(upTo(rounds), async (round) => {
+      await Promise.race([crowd.acknowledges(answers()), shopping]);
+      await strike(round);
+    });
+    await Promise.race([crowd.acknowledges(answers()), shopping]);
+  } finally {
+    off.abort();
+    await shopping;
+  }
+}
+
+/** Everything that must hold after whatever befell a sale. */
+export async function expectNothingLost(
+  { crowd, buyers }: { readonly crowd: Crowd; readonly buyers: number },
+  client: Client,
+  url: string,
+): Promise<void> {
+  const sql = lookInto(url);
+  expect(crowd.orders.size).toBeGreaterThan(0);
+  await crowd.expectRemembered();
+  await crowd.expectStored(sql);
+  await expectSound(sql);
+  await expectSellsOut(client, sql, buyers);
+  expect(await runProgram(["verify"], { DATABASE_URL: url })).toMatchObject({ exitCode: 0 });
 }

@@ -112,7 +112,10 @@ export class Draw {
     const access = kind === "product" && random.chance(0.6) ? "proven" : "everyone";
     const window = { startsAt, endsAt, closed: false };
     const terms = { perUserLimit: limit, reservationTtlMs: ttlMs, stock, priceCents };
-    return { do: "add", sale: { id: this.#sales, kind, access, ...window, ...terms } };
+    return {
+      do: "add",
+      sale: { id: this.#sales, kind, access, entry: { kind: "open" }, ...window, ...terms },
+    };
   }
 
   /** Mostly now or soon; often exactly when something changes; sometimes earlier than now. */
@@ -196,14 +199,17 @@ export class Draw {
     return { kind: "extend", code, ms, lookup: null };
   }
 
-  /** Later by some, seldom not later, and seldom at once. */
+  /** Later by some, sometimes earlier, and seldom at once; or opened. */
   #changeSale(): ChangeSale {
     const random = this.#random;
     const saleId = random.chance(0.05) ? unknownSale : this.#openSale();
     const plan = this.#run.model.books.find((book) => book.plan.id === saleId)?.plan;
     const by = random.chance(0.4) ? random.between(-20, 0) : random.between(1, this.#shop.hourMs);
-    const endsAt = random.chance(0.2) ? "now" : (plan?.endsAt ?? epoch.now) + by;
-    return { kind: "change_sale", saleId, endsAt };
+    const early = random.chance(0.3) ? this.#run.model.now : null;
+    const later = early ?? (plan?.endsAt ?? epoch.now) + by;
+    const opens = random.chance(0.2);
+    const endsAt = opens ? null : random.chance(0.2) ? "now" : later;
+    return { kind: "change_sale", saleId, opens, endsAt, title: null, by: null };
   }
 
   /** What was asked lately, asked again. */

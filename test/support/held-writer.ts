@@ -2,7 +2,7 @@
 import type { Sale } from "../../src/ledger/sale.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import type { Batch } from "../../src/store/records.ts";
-import { BatchWriter } from "../../src/engine/writer.ts";
+import { BatchWriter, type WriterOptions } from "../../src/engine/writer.ts";
 import { nothingRecorded } from "./naive-records.ts";
 import { until } from "./wait.ts";
 
@@ -27,7 +27,7 @@ export class HeldJournal {
 }
 
 /** @param terms a sale that is there from the beginning */
-export async function openWriter(terms?: Sale, seq = 0) {
+export async function openWriter(terms?: Sale, seq = 0, options: WriterOptions = {}) {
   const journal = new HeldJournal();
   const ledger = await Ledger.restore(nothingRecorded(seq), 0);
   if (terms !== undefined) ledger.addSale(terms, 0);
@@ -36,6 +36,7 @@ export async function openWriter(terms?: Sale, seq = 0) {
     ledger,
     (batch) => journal.commit(batch),
     () => time.now,
+    options,
   );
   return { journal, ledger, writer, time };
 }

@@ -6,8 +6,9 @@
  * left out.
  */
 import { buyerId, type Buyer } from "../../src/ledger/buyers.ts";
-import type { CodeLookup, Outcome } from "../../src/ledger/commands.ts";
-import { Ledger } from "../../src/ledger/ledger.ts";
+import { effectsOf, GapError, type LedgerChange } from "../../src/ledger/changes.ts";
+import type { Buy, Checkout, CodeLookup, KeyLookup, Outcome } from "../../src/ledger/commands.ts";
+import { Ledger, Replica } from "../../src/ledger/ledger.ts";
 import type { Sale } from "../../src/ledger/sale.ts";
 import type { LedgerView } from "../../src/ledger/view.ts";
 import { Model } from "../unit/model.ts";
@@ -56,14 +57,24 @@ export class Run {
   readonly #buyers = new Map<string, Buyer>();
   /** What was read of a code when it was last looked up. */
   readonly #read = new Map<string, CodeLookup>();
+  /** Told of all that happens, and one that reads of it in the records, now and then. */
+  #fed: Replica;
+  #reading: Replica;
+  /** What happened since the term began. */
+  #changes: LedgerChange[] = [];
+  readonly #readKeys = new Map<string, KeyLookup>();
 
-  private constructor(ledger: Ledger) {
+  private constructor(ledger: Ledger, fed: Replica, reading: Replica) {
     this.ledger = ledger;
+    this.#fed = fed;
+    this.#reading = reading;
   }
 
   static async begin(): Promise<Run> {
     const { seq, now } = epoch;
-    return new Run(await Ledger.restore(nothingRecorded(seq, now), now));
+    const nothing = nothingRecorded(seq, now);
+    const replicas = [await Replica.restore(nothing), await Replica.restore(nothing)] as const;
+    return new Run(await Ledger.restore(nothing, now), ...replicas);
   }
 
   /** Takes one step; returns what is wrong after it, or null. */
@@ -80,7 +91,7 @@ export class Run {
       case "checkpoint":
         this.#tick(step.at);
         this.records.saveCheckpoint(step.saleId, this.ledger.view(step.at));
-        return this.#audit();
+        return this.#join();
       case "crash":
         return this.#crash(step.at);
       default:
@@ -92,8 +103,14 @@ export class Run {
     const terms: Sale = { ...plan, stock: Int32Array.from(plan.stock) };
     this.model.addSale(plan);
     this.records.addSale(terms);
-    this.ledger.addSale(terms, 0);
+    this.#tell(this.ledger.addSale(terms, 0));
     return null;
+  }
+
+  #tell(change: LedgerChange | null): void {
+    if (change === null) return;
+    this.#changes.push(change);
+    this.#fed.apply(change);
   }
 
   /** Of a sale that is over; with steps left out it may not be. */
@@ -102,7 +119,8 @@ export class Run {
       return null;
     }
     this.model.settleSale(saleId);
-    this.ledger.settleSale(saleId);
+    this.records.settleSale(saleId);
+    this.#tell(this.ledger.settleSale(saleId));
     return this.#audit();
   }
 
@@ -121,6 +139,10 @@ export class Run {
     const { now } = this.ledger.view(0);
     if (now !== this.model.now) return differ("now", now, this.model.now);
     this.records.note(command, outcome, this.ledger.seq, now);
+    const effects = effectsOf(this.ledger.seq, now, [command], [outcome]);
+    const attempts = this.ledger.attemptsSince();
+    const { seq: firstSeq } = this.ledger;
+    this.#tell({ kind: "batch", firstSeq, seq: firstSeq, at: now, effects, attempts });
     this.#count(outcome.word);
     if (outcome.word === "purchased" && command.kind === "purchase" && !wasLive) {
       this.#count("late purchase");
@@ -136,21 +158,38 @@ export class Run {
 
   /** Asks, and when the ledger wants to be told what the records say, tells it and asks again. */
   #ask(command: SaleCommand, at: number, stale: boolean): SaleOutcome | string {
-    if (command.kind !== "purchase" && command.kind !== "release" && command.kind !== "extend") {
-      return saleOutcome(this.ledger.decide(command, at));
-    }
-    const { code } = command;
-    const before = stale ? (this.#read.get(code) ?? null) : null;
     const { seq } = this.ledger;
-    const first = this.ledger.decide({ ...command, lookup: before }, at);
-    if (first.word !== "look_up") {
-      if (before !== null) this.#count("stale lookup");
-      return saleOutcome(first);
-    }
+    const first = this.ledger.decide(stale ? this.#withStale(command) : command, at);
+    if (first.word !== "look_up") return saleOutcome(first);
     if (this.ledger.seq !== seq) return "asking for the records took a number";
-    const lookup = this.#readCode(code);
     this.#count("look_up");
-    return saleOutcome(this.ledger.decide({ ...command, lookup }, at));
+    return saleOutcome(this.ledger.decide(this.#withLookup(command), at));
+  }
+
+  /** With what was read of it at some time before. */
+  #withStale(command: SaleCommand): SaleCommand {
+    if (command.kind === "change_sale") return command;
+    if (command.kind === "checkout" || command.kind === "buy") {
+      const lookup = this.#readKeys.get(keyNameOf(command));
+      if (lookup === undefined) return command;
+      this.#count("stale key");
+      return { ...command, lookup };
+    }
+    const lookup = this.#read.get(command.code) ?? null;
+    if (lookup !== null) this.#count("stale lookup");
+    return { ...command, lookup };
+  }
+
+  #withLookup(command: SaleCommand): SaleCommand {
+    if (command.kind === "change_sale") return command;
+    if (command.kind === "checkout" || command.kind === "buy") {
+      const found = this.records.findKey(command.buyer, command.key ?? "");
+      const lookup = { upTo: this.ledger.seq, found };
+      this.#readKeys.set(keyNameOf(command), lookup);
+      this.#count(found === null ? "unknown key" : "settled key");
+      return { ...command, lookup };
+    }
+    return { ...command, lookup: this.#readCode(command.code) };
   }
 
   #readCode(code: string): CodeLookup {
@@ -186,7 +225,36 @@ export class Run {
 
   #audit(): string | null {
     const complaints = this.ledger.check();
-    return complaints.length === 0 ? null : complaints.join("; ");
+    return complaints.length === 0 ? this.#compareReplica(this.#fed) : complaints.join("; ");
+  }
+
+  #compareReplica(replica: Replica): string | null {
+    const { now } = this.ledger.view(0);
+    const says = dumpOf(replica.view(now));
+    const wanted = dumpOf(this.ledger.view(0));
+    return Bun.deepEquals(says, wanted) ? null : differ("a replica", says, wanted);
+  }
+
+  /** Another replica begins in the middle of a term, and one catches up by what is recorded. */
+  async #join(): Promise<string | null> {
+    const joining = await Replica.restore(this.records.recorded());
+    this.#count("replica joined");
+    for (const change of this.#changes) joining.apply(change);
+    this.#reading = await this.#catchUp(this.#reading);
+    // Some is compared long before it takes over.
+    this.#fed.compare(this.records.purchases(this.#fed.upTo.comparedSeq), this.ledger.seq);
+    return this.#compareReplica(joining) ?? this.#compareReplica(this.#reading) ?? this.#audit();
+  }
+
+  async #catchUp(replica: Replica): Promise<Replica> {
+    try {
+      await replica.catchUp(this.records.recordedSince(replica.upTo));
+      this.#count("replica caught up");
+      return replica;
+    } catch (error) {
+      if (!(error instanceof GapError)) throw error;
+      return await Replica.restore(this.records.recorded());
+    }
   }
 
   #look(at: number): string | null {
@@ -208,15 +276,28 @@ export class Run {
     this.ledger.moveOn(at);
   }
 
-  /** With and without checkpoints the same must come out, and what the model says. */
+  /**
+   * With and without checkpoints the same must come out, and what the model says; and from a
+   * replica that takes over. One of them goes on, in turns.
+   */
   async #crash(at: number): Promise<string | null> {
     const settledBefore = at - settleAfterMs;
     this.model.restart(at, settledBefore);
+    this.records.settleBefore(settledBefore);
+    const fed = await this.#catchUp(this.#fed);
     this.records.beginTerm(at);
-    this.ledger = await Ledger.restore(this.records.recorded(settledBefore), at);
-    const whole = await Ledger.restore(this.records.recorded(settledBefore, false), at);
-    const dumps = [dumpOf(this.ledger.view(at)), dumpOf(whole.view(at))] as const;
-    if (!Bun.deepEquals(dumps[0], dumps[1])) return differ("recovered", ...dumps);
+    const restored = await Ledger.restore(this.records.recorded(), at);
+    const whole = await Ledger.restore(this.records.recorded(false), at);
+    const promoted = fed.promote(at);
+    this.#reading = await this.#catchUp(this.#reading);
+    const dumps = [restored, whole, promoted, this.#reading].map((one) => dumpOf(one.view(at)));
+    for (const dump of dumps) {
+      if (!Bun.deepEquals(dump, dumps[0])) return differ("recovered", dump, dumps[0]);
+    }
+    this.ledger = this.ledger.seq % 2 === 0 ? restored : promoted;
+    this.#fed = this.#reading;
+    this.#reading = await Replica.restore(this.records.recorded());
+    this.#changes = [];
     return this.#look(at);
   }
 }
@@ -224,6 +305,8 @@ export class Run {
 function saleOutcome(outcome: Outcome): SaleOutcome | string {
   return isSaleOutcome(outcome) ? outcome : `${outcome.word} is no answer of a sale`;
 }
+
+const keyNameOf = ({ buyer, key }: Checkout | Buy): string => `${buyerId(buyer)} ${key}`;
 
 const reservationsOf = (view: LedgerView, buyer: Buyer) =>
   view.reservationsOf(buyer).map(({ code, expiresAt }) => ({ code, expiresAt }));

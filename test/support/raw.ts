@@ -1,5 +1,5 @@
 /** Sends bytes as they are, which a proper HTTP client would not, and returns what came back. */
-import { within } from "./wait.ts";
+import { waitMaxMs, within } from "./wait.ts";
 
 export type RawAnswer = { readonly status: number; readonly text: string };
 
@@ -20,7 +20,7 @@ export async function sendRaw(url: string, request: string | Uint8Array): Promis
     },
   });
   socket.write(request);
-  await within("an answer", 10_000, closed.promise);
+  await within("an answer", waitMaxMs, closed.promise);
   const text = Buffer.concat(parts).toString();
   return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), text };
 }

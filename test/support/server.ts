@@ -2,15 +2,23 @@
  * The program itself, as a process: started as a user starts it, watched by what it says,
  * ended by a signal to its own pid.
  */
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { Client } from "./client.ts";
 import { atEnd, newFolder } from "./leftovers.ts";
 import { runFolder } from "./runs.ts";
 import { until, within } from "./wait.ts";
 
-const program = join(import.meta.dir, "../../src/main.ts");
-const startMaxMs = 30_000;
-const exitMaxMs = 15_000;
+const root = join(import.meta.dir, "../..");
+/** `npm test` has made one file of it. */
+const program = process.env["TEST_PROGRAM"] ?? join(root, "src/main.ts");
+/** Of a machine that is busy with something else, as the bounds of all that is waited for. */
+const startMaxMs = 90_000;
+const exitMaxMs = 45_000;
+
+/** What a shell calls the program by. */
+export const programCommand = (): string => `'${process.execPath}' '${program}'`;
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -31,12 +39,19 @@ const defaults = (): Environment => ({
   ...surroundings(),
   HOST: "127.0.0.1",
   PORT: "0",
+  FRONTS: "0",
   SALE_SCHEDULE: lastingSchedule(),
   SALE_ITEMS: "20",
 });
 
-/** What the system allows it. */
-export type Limits = { readonly descriptors?: number };
+/** What the system allows it, and what it is. */
+export type Limits = {
+  readonly descriptors?: number;
+  /** A command that runs the one after it. */
+  readonly within?: readonly string[];
+  /** Another program than this one. */
+  readonly main?: string;
+};
 
 /** A process of the program, with everything that it says. */
 export class Program {
@@ -46,11 +61,17 @@ export class Program {
   log = "";
 
   /** @param input what it finds on its standard input; nothing without */
-  constructor(args: readonly string[], env: Environment, input?: string, limits: Limits = {}) {
-    const { descriptors } = limits;
+  constructor(
+    args: readonly string[],
+    env: Environment,
+    input?: string,
+    limits: Limits = {},
+    main = program,
+  ) {
+    const { descriptors, within: around = [] } = limits;
     const limited =
       descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`];
-    this.#process = Bun.spawn([...limited, process.execPath, program, ...args], {
+    this.#process = Bun.spawn([...around, ...limited, process.execPath, main, ...args], {
       cwd: newFolder(),
       env: { ...defaults(), ...env },
       stdio: [input === undefined ? "ignore" : new Blob([input]), "pipe", "pipe"],
@@ -101,10 +122,55 @@ async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) 
   for await (const bytes of stream) take(decoder.decode(bytes, { stream: true }));
 }
 
-/** Runs a command of the program to its end. */
-export async function runProgram(args: readonly string[], env: Environment = {}, input?: string) {
-  const running = new Program(args, env, input);
-  const exitCode = await running.exited(30_000);
+/**
+ * The program of a version to come: this one under another number, which speaks the next version of
+ * the link.
+ * @param statements of one more migration, as SQL; without them the schema is as it is now
+ */
+export function newerProgram(statements: string | null): string {
+  const folder = newFolder();
+  const parts = ["src", "docs", "drizzle", "CONTRIBUTING.md", "package.json", "tsconfig.json"];
+  for (const name of parts) {
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  replaceIn(join(folder, "package.json"), /"version": "[^"]+"/, `"version": "${newerVersion}"`);
+  replaceIn(join(folder, "src/link/frames.ts"), /(?<=protocolVersion = )\d+/, (of) => `${+of + 1}`);
+  if (statements !== null) migrateIn(folder, statements);
+  return join(folder, "src/main.ts");
+}
+
+const newerVersion = "99.0.0";
+
+function replaceIn(path: string, what: RegExp, by: string | ((found: string) => string)): void {
+  const text = readFileSync(path, "utf8");
+  const changed = text.replace(what, (found) => (typeof by === "string" ? by : by(found)));
+  if (changed === text) throw new Error(`${path} has nothing like ${what}`);
+  writeFileSync(path, changed);
+}
+
+function migrateIn(folder: string, statements: string): void {
+  const path = join(folder, "drizzle/meta/_journal.json");
+  const journal = journalShape.parse(JSON.parse(readFileSync(path, "utf8")));
+  const { idx, when, ...entry } = journal.entries.at(-1) ?? { idx: 0, when: 0 };
+  const next = { ...entry, idx: idx + 1, when: when + 1, tag: "newer" };
+  writeFileSync(path, JSON.stringify({ ...journal, entries: [...journal.entries, next] }));
+  writeFileSync(join(folder, "drizzle/newer.sql"), statements);
+}
+
+const journalShape = z.looseObject({
+  entries: z.array(z.looseObject({ idx: z.int(), when: z.int() })),
+});
+
+/** Runs a command of the program, or of another one, to its end. */
+export async function runProgram(
+  args: readonly string[],
+  env: Environment = {},
+  input?: string,
+  main = program,
+) {
+  const running = new Program(args, env, input, {}, main);
+  const exitCode = await running.exited(startMaxMs);
   return { exitCode, output: running.output, log: running.log };
 }
 
@@ -141,7 +207,7 @@ export class TestServer {
 
 /** Starts the program and waits until it says where it sells. */
 export async function startServer(env: Environment, limits: Limits = {}): Promise<TestServer> {
-  const running = new Program(["serve"], env, undefined, limits);
+  const running = new Program(["serve"], env, undefined, limits, limits.main);
   const url = await until(
     "the program's start",
     () => {
@@ -155,3 +221,19 @@ export async function startServer(env: Environment, limits: Limits = {}): Promis
   });
   return new TestServer(running, url.replace("localhost", "127.0.0.1"));
 }
+
+/** What the kernel says of a process; empty for one that is gone. */
+export function readProc(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The fronts of a program that run now, by what the kernel says. */
+export const frontsOf = ({ program: { pid } }: TestServer): number[] =>
+  readProc(`/proc/${pid}/task/${pid}/children`)
+    .split(" ")
+    .filter((child) => readProc(`/proc/${child}/cmdline`).split("\0").includes("front"))
+    .map(Number);

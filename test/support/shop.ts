@@ -2,9 +2,11 @@
  * The program inside the test, joined as it joins itself, with a clock that the test turns. For
  * everything that depends on time: expiry, openings, ends, clocks that are set.
  */
+import { join } from "node:path";
 import { readConfig } from "../../src/config.ts";
-import { LedgerClock, type TimeSource } from "../../src/engine/clock.ts";
+import { LedgerClock } from "../../src/engine/clock.ts";
 import type { Log } from "../../src/engine/engine.ts";
+import type { TimeSource } from "../../src/engine/machine-time.ts";
 import { UnavailableError, type Writer } from "../../src/engine/writer.ts";
 import type { EventBounds, Events } from "../../src/http/sale/events.ts";
 import type { Database } from "../../src/postgres/client.ts";
@@ -66,6 +68,7 @@ export type ShopOptions = {
   readonly terms?: Partial<HourlySaleTerms>;
   readonly bounds?: Partial<EventBounds>;
   readonly log?: Log;
+  readonly environment?: Readonly<Record<string, string>>;
 };
 
 export const hourly: Schedule = { cron: "0 * * * *", timeZone: "UTC" };
@@ -82,9 +85,10 @@ const nothing = (): Promise<void> => Promise.resolve();
 /** A database that is there, whoever sees to that. */
 export const databaseAt = (url: string): Database => ({
   connection: { url },
+  reading: { url },
   description: "the test's",
   ensure: nothing,
-  stop: nothing,
+  startArchive: () => {},
   leave: nothing,
 });
 
@@ -105,24 +109,32 @@ export type Shop = {
 
 /** Opens a shop on a database, and waits until it leads or stands by. */
 export async function openShop(url: string, options: ShopOptions): Promise<Shop> {
-  const { clock, schedule = hourly, bounds, log = quietLog } = options;
+  const { clock, schedule = hourly, bounds, log = quietLog, environment = {} } = options;
   await migrate({ url }, migrationsFolder);
   const program = await Program.open({
     config: {
-      ...readConfig({ HOST: "127.0.0.1", PORT: "0", JWT_SECRET: jwtSecret }),
+      ...readConfig({
+        HOST: "127.0.0.1",
+        PORT: "0",
+        JWT_SECRET: jwtSecret,
+        STOP_GRACE_MS: "0",
+        ...environment,
+      }),
       schedule,
       hourlySale: { ...smallSale, ...options.terms },
     },
     database: databaseAt(url),
     schema: newestMigration(migrationsFolder),
     announce: (port) => ({ url: null, port }),
-    pages: [],
+    pages: () => ({}),
+    photoCommand: [process.execPath, join(import.meta.dir, "photo.ts")],
     ...(bounds === undefined ? {} : { eventBounds: bounds }),
     clock: new LedgerClock(clock),
     log,
     version: "0.0.0",
   });
-  const { engine, events, sql, server } = program;
+  const server = program.listen();
+  const { engine, events, sql } = program;
   let isOpen = true;
   const stop = async (): Promise<void> => {
     if (!isOpen) return;

@@ -21,6 +21,7 @@ export function openTerms(stock: readonly number[], terms: Partial<Sale> = {}): 
     id: 1,
     kind: "hourly",
     access: "everyone",
+    entry: { kind: "open" },
     startsAt: 0,
     endsAt: 1_000_000_000,
     closed: false,

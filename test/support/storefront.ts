@@ -83,8 +83,12 @@ export async function newPerson(
 }
 
 /** The platform inside the test; it leads when this resolves. */
-export async function openStorefront(url: string, clock: Clock) {
-  const shop = await openShop(url, { clock, terms: { items: 5 } });
+export async function openStorefront(
+  url: string,
+  clock: Clock,
+  environment: Readonly<Record<string, string>> = {},
+) {
+  const shop = await openShop(url, { clock, terms: { items: 5 }, environment });
   return { ...shop, person: newPerson.bind(null, shop.sql, shop.client) };
 }
 

@@ -42,6 +42,7 @@ export function sale(
     id,
     kind,
     access,
+    entry: { kind: "open" },
     ...window,
     perUserLimit: limit,
     reservationTtlMs,
@@ -136,7 +137,10 @@ export const hold = (code: string, ms: number): Extend => ({
 export const endAt = (saleId: number, endsAt: number | "now"): ChangeSale => ({
   kind: "change_sale",
   saleId,
+  opens: false,
   endsAt,
+  title: null,
+  by: null,
 });
 
 type Word = SaleOutcome["word"];

@@ -85,6 +85,8 @@ export type SaleWish = {
   readonly endsIn?: number;
   readonly limit?: number;
   readonly stock?: number;
+  /** People are let in one after another. */
+  readonly queue?: { readonly admit_per_second: number; readonly pass_ttl_ms: number };
 };
 
 /** A sale of one product for $12.50, which is open unless it is wished otherwise. */
@@ -95,6 +97,7 @@ export async function newSale(
 ): Promise<number> {
   const { title = "The hour", startsIn = 0, endsIn = 3_600_000, limit = 5, stock = 20 } = wish;
   const answer = await admin.ask("POST", "/api/admin/flash-sales", {
+    ...(wish.queue && { entry: "queue", ...wish.queue }),
     title,
     starts_at: new Date(Date.now() + startsIn).toISOString(),
     ends_at: new Date(Date.now() + endsIn).toISOString(),

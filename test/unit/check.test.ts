@@ -1,7 +1,6 @@
 /**
- * The auditor of the state, invariant by invariant: each test breaks one thing in a sound state,
- * and the auditor must say that and nothing else, so that none of its checks can be left out
- * unseen.
+ * The auditor of the state, invariant by invariant: each test breaks one thing in a sound state, and
+ * the auditor must say that and nothing else, so that none of its checks can be left out unseen.
  */
 import { describe, expect, test } from "bun:test";
 import { check } from "../../src/ledger/check.ts";
@@ -52,8 +51,9 @@ function scene(): Scene {
   ] as const;
   sold.forEach((unit, index) => sell(unit, 8 + index, lapsesAt));
   state.seq = 10;
+  const life = { startsAt: null, endsAt: null, disabled: false };
   const figures = { id: 1, name: "A", amount: 3, createdAt: 0, remaining: 2, usedAt: 0 };
-  const coupon: Coupon = { ...figures, claims: new Map([["guest:ann", 0]]) };
+  const coupon: Coupon = { ...figures, life, claims: new Map([["guest:ann", 0]]) };
   addCoupon(state, coupon);
   state.claimsHeld = 1;
   return { state, sale, live, lapsed, sold, coupon };
@@ -102,7 +102,7 @@ const breaks: readonly Break[] = [
     "a key leads to what has ended",
     ({ state, sale }) => {
       const gone = reserved({ state, sale }, 11, "eve");
-      end(state, gone, true);
+      end(state, gone, 1);
       state.keys.set(keyOf(gone.buyer, "k"), { request: "", of: gone, next: null });
     },
     ["an idempotency key leads to what its buyer does not have"],
@@ -126,7 +126,7 @@ const breaks: readonly Break[] = [
   [
     "what ended is filed under another code",
     ({ state, sale }) => {
-      end(state, reserved({ state, sale }, 11, "eve"), true);
+      end(state, reserved({ state, sale }, 11, "eve"), 1);
       const of = state.ended.get("c11");
       if (of === undefined) throw new Error("it has not ended");
       state.ended.delete("c11");
@@ -137,7 +137,7 @@ const breaks: readonly Break[] = [
   [
     "what ended is on the books",
     ({ state, sale, live }) => {
-      end(state, reserved({ state, sale }, 11, "eve"), true);
+      end(state, reserved({ state, sale }, 11, "eve"), 1);
       state.codes.set("c11", live[0]);
       state.codes.delete("c3");
       force(live[0], { code: "c11" });
@@ -161,8 +161,8 @@ const breaks: readonly Break[] = [
       add(sale.free, 1, 1);
     },
     [
-      "sale 1: item 1: 7 free + 1 reserved + 0 sold ≠ 9",
-      "sale 1: item 2: 9 free + 1 reserved + 0 sold ≠ 9",
+      "sale 1: item 1: 7 free + 1 reserved + 0 sold + 0 taken out ≠ 9",
+      "sale 1: item 2: 9 free + 1 reserved + 0 sold + 0 taken out ≠ 9",
     ],
   ],
   [
@@ -186,16 +186,15 @@ const breaks: readonly Break[] = [
   [
     "the whole is not the sum of its parts",
     ({ sale }) => force(sale, { stock: sale.stock + 1 }),
-    ["sale 1: 22 available + 2 reserved + 3 sold ≠ 28"],
+    ["sale 1: 22 available + 2 reserved + 3 sold + 0 taken out ≠ 28"],
   ],
   [
     "what is sold has no order",
     ({ sold }) => (sold[2].sold = null),
     [
+      "sale 1: item 3: 6 free + 0 reserved + 2 sold + 0 taken out ≠ 9",
+      "sale 1: item 3: counted 3 sold, found 2",
       "sale 1: c7 is sold and has no order",
-      // It is missing from these counts too.
-      "sale 1: a unit is sold twice",
-      "sale 1: two purchases have one number",
     ],
   ],
   [
@@ -294,7 +293,8 @@ const breaks: readonly Break[] = [
   ],
   [
     "a buyer is kept who has nothing",
-    ({ sale }) => sale.holders.account.set("eve", { bought: 0, live: 0, open: new Set() }),
+    ({ sale }) =>
+      sale.holders.account.set("eve", { bought: 0, live: 0, open: new Set(), freed: null }),
     ["sale 1: buyer account:eve has nothing"],
   ],
   [

@@ -8,16 +8,16 @@
 import { describe, expect, test } from "bun:test";
 import { buyerId, sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import { check } from "../../src/ledger/check.ts";
-import type { Claim } from "../../src/ledger/commands.ts";
+import { wholeLife, type Claim } from "../../src/ledger/commands.ts";
 import {
   addCoupon,
   checkCoupons,
   claimKeysMax,
   claimsHeldMax,
   dropIdleClaims,
-  figuresOf,
   holdClaims,
   rememberClaim,
+  storedOf,
   type Coupon,
 } from "../../src/ledger/coupons.ts";
 import { decide } from "../../src/ledger/decide.ts";
@@ -25,6 +25,7 @@ import { addSale, emptyState, type LedgerState } from "../../src/ledger/state.ts
 import {
   CouponModel,
   couponWords,
+  drawChange,
   isCouponOutcome,
   told,
   type CouponCommand,
@@ -113,16 +114,19 @@ class Pair {
   /** Begins again from what the records hold: no claims, but their keys. */
   recover(): void {
     const { model } = this;
+    model.restart();
     this.state = emptyState(model.seq, model.now);
     for (const made of model.made) {
-      const { id, name, amount, at: createdAt } = made;
+      const { id, name, amount, at: createdAt, from: startsAt, until: endsAt, disabled } = made;
       const remaining = model.remainingOf(made);
-      addCoupon(this.state, { id, name, amount, createdAt, remaining, usedAt: 0, claims: null });
+      const life = { startsAt, endsAt, disabled };
+      const figures = { id, name, amount, createdAt, remaining };
+      addCoupon(this.state, { ...figures, life, usedAt: 0, claims: null });
     }
     for (const { coupon, buyer, key, at } of model.claims) {
       if (key === null) continue;
       const before = model.claimsOf(coupon).findIndex((other) => sameBuyer(other.buyer, buyer));
-      const figures = figuresOf(couponOf(this.state, coupon));
+      const figures = storedOf(couponOf(this.state, coupon));
       rememberClaim(this.state, key, { coupon: figures, buyer, ordinal: before + 1, at });
     }
   }
@@ -169,6 +173,9 @@ function step(pair: Pair, random: Random): void {
   else if (dice < 0.06) pair.drop(coupon);
   else if (dice < 0.16) {
     pair.ask({ kind: "create_coupon", coupon, amount: random.between(1, 6) });
+  } else if (dice < 0.24) pair.ask(drawChange(random, coupon, pair.now));
+  else if (dice < 0.28) {
+    pair.ask({ kind: "remove_coupon", coupon, by: { kind: "key", name: "shop" } });
   } else {
     pair.ask(claim(coupon, random.pick(users) ?? "ann", random.pick(keys) ?? null));
   }
@@ -268,6 +275,7 @@ describe("a claim", () => {
       id: 1,
       kind: "hourly",
       access: "everyone",
+      entry: { kind: "open" },
       startsAt: begin,
       endsAt: begin + 100_000,
       closed: false,
@@ -301,7 +309,7 @@ describe("memory", () => {
     const { state } = ledgerWith("A", 1);
     const made = answer(state, claim("A", "u0", "k"));
     if (made.word !== "claimed") throw new Error(made.word);
-    const coupon = figuresOf(couponOf(state, "A"));
+    const coupon = storedOf(couponOf(state, "A"));
     for (const number of upTo(claimKeysMax - 1)) {
       const by = { coupon, buyer: guest(`u${number}`), ordinal: 1, at: begin };
       rememberClaim(state, "k", by);
@@ -321,7 +329,8 @@ describe("memory", () => {
     const state = emptyState(0, begin);
     const hold = (name: string, size: number, id: number): Coupon => {
       const created = { id, name, amount: size, createdAt: begin };
-      const coupon: Coupon = { ...created, remaining: 0, usedAt: 0, claims: null };
+      const left = { remaining: 0, life: wholeLife, usedAt: 0, claims: null };
+      const coupon: Coupon = { ...created, ...left };
       addCoupon(state, coupon);
       holdClaims(state, name, new Map(upTo(size).map((number) => [`guest:u${number}`, begin])));
       return coupon;
@@ -361,6 +370,7 @@ describe("memory", () => {
       amount: 5,
       createdAt: begin,
       remaining: 3,
+      life: wholeLife,
       usedAt: 0,
       claims: null,
     };
@@ -393,6 +403,7 @@ test("the check names every figure that is off", () => {
     (coupon) => coupon.claims?.set("guest:eve", begin),
     (_, state) => (state.claimsHeld += 1),
     (coupon, state) => state.coupons.set("B", coupon),
+    (coupon) => (coupon.life = { startsAt: begin, endsAt: begin, disabled: false }),
   ];
   for (const fault of faults) {
     const { state, coupon } = ledgerWith("A", 3);

@@ -5,8 +5,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
+import { parseCall } from "../../src/cli/command.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { idleRoutes } from "../../src/program.ts";
+import { idleRoutes } from "../../src/idle.ts";
 import { problems } from "../../src/http/problems.ts";
 import { filesUnder, textOf } from "../support/sources.ts";
 
@@ -32,6 +34,55 @@ describe("docs/api.md", () => {
     ).flat();
     expect(written.toSorted()).toEqual(words.toSorted());
   });
+});
+
+describe("CHANGELOG.md", () => {
+  const parts = textOf("CHANGELOG.md").split(/^## /m).slice(1);
+  const titles = parts.map((part) => part.slice(0, part.indexOf("\n")));
+
+  test("begins with what is not released, and has each release once, newest first", () => {
+    const [first, ...released] = titles;
+    expect(first).toBe("[Unreleased]");
+    const shape = /^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$/;
+    const releases = released.map((title) => {
+      const [, version = "", date = ""] = shape.exec(title) ?? [];
+      return { version, date };
+    });
+    expect(releases[0]?.version).toBe(packageJson.version);
+    for (const [index, { version, date }] of releases.entries()) {
+      expect(new Date(date).getTime()).not.toBeNaN();
+      const older = releases[index + 1];
+      if (older === undefined) continue;
+      expect(Bun.semver.order(version, older.version)).toBe(1);
+      expect(date >= older.date).toBe(true);
+    }
+  });
+
+  test("sorts what changed by its kind, each kind once", () => {
+    const kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
+    for (const part of parts) {
+      const used = Array.from(part.matchAll(/^### (.*)$/gm), ([, kind = ""]) => kind);
+      expect(used).toEqual(kinds.filter((kind) => used.includes(kind)));
+    }
+  });
+});
+
+test("commands of the program in the documents are commands that it has", () => {
+  const called = filesUnder()
+    .filter((path) => path.endsWith(".md") && path !== "CHANGELOG.md")
+    .flatMap((path) =>
+      Array.from(textOf(path).matchAll(/^```bash\n([\s\S]*?)^```/gm), ([, block = ""]) => block)
+        .join("")
+        .split("\n")
+        .map((line) => /^(?:[A-Z_]+=\S+ )*(?:npm start --|stampede) (.*)$/.exec(line)?.[1])
+        .filter((call) => call !== undefined)
+        .map((call) => ({ path, call })),
+    );
+  expect(called.length).toBeGreaterThan(10);
+  for (const { call } of called) {
+    const [words = ""] = call.split(/ +[#<>|]/);
+    expect(() => parseCall(words.replaceAll(/"[^"]*"/g, "name").split(" "))).not.toThrow();
+  }
 });
 
 test("links between the documents lead to what is there", () => {

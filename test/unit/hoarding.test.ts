@@ -47,6 +47,43 @@ test("what the guests of an address hold counts until it runs out", () => {
   expect(hoarding.waitMs("a", guest("new"), { sale: "current", item: "any" }, 101)).toBe(0);
 });
 
+test("what is held and let go through several processes counts at each", () => {
+  const [one, other] = [new Hoarding(terms), new Hoarding(terms)];
+  const share = (): void => {
+    const [news, newsThere] = [one.takeNews(), other.takeNews()];
+    other.hear(news);
+    one.hear(newsThere);
+  };
+  for (const i of upTo(5)) {
+    reserve(one, guest(`g${i}`), i, i);
+    reserve(other, guest(`h${i}`), i, i);
+  }
+  expect(one.waitMs("a", guest("new"), item(99), 50)).toBe(0);
+  share();
+  for (const hoarding of [one, other]) {
+    expect(hoarding.waitMs("a", guest("new"), item(99), 50)).toBe(51);
+  }
+  // Each is told once, of what came to the other.
+  expect([one.takeNews(), other.takeNews()]).toEqual([[], []]);
+  other.bought("g1-1-1");
+  share();
+  expect(one.waitMs("a", guest("new"), item(99), 50)).toBe(0);
+});
+
+test("what becomes of a code may be told before the code is", () => {
+  const [one, other, third] = [new Hoarding(terms), new Hoarding(terms), new Hoarding(terms)];
+  const buyer: Buyer = { kind: "customer", userId: "ann" };
+  for (const now of [0, 1, 2]) other.bought(reserve(one, buyer, 1, now));
+  for (const now of [10, 11, 12]) other.released(reserve(one, buyer, 2, now), now + 5);
+  const news = one.takeNews();
+  third.hear(other.takeNews());
+  for (const hoarding of [other, third]) {
+    hoarding.hear(news);
+    expect(hoarding.waitMs("a", buyer, item(1), 20)).toBe(0);
+    expect(hoarding.waitMs("a", buyer, item(2), 20)).toBe(12 + 5 + 100 - 20);
+  }
+});
+
 test("beyond the bound the first is no longer counted", () => {
   const hoarding = new Hoarding({ ...terms, perUserLimit: reservationsMax });
   for (const i of upTo(reservationsMax + 1)) reserve(hoarding, guest(`g${i}`), 1, 0);

@@ -188,8 +188,8 @@ describe("moving a sale's end", () => {
     [hour()],
     [
       [opens - 1, endAt(1, "now"), { word: "sale_not_open", saleId: 1 }],
-      [opens, endAt(1, ends), { word: "end_not_later", saleId: 1 }],
-      [opens, endAt(1, ends - 1), "end_not_later"],
+      [opens, endAt(1, opens), { word: "end_not_later", saleId: 1 }],
+      [opens, endAt(1, opens - 1), "end_not_later"],
       [opens, endAt(99, "now"), { word: "sale_not_found", saleId: 99 }],
       [ends, endAt(1, ends + 1), "sale_ended"],
       [ends, take("A", "ann", 1, { sale: 1 }), "sale_not_open"],

@@ -31,7 +31,12 @@ describe("a buyer", () => {
       [opens, buyNow("B", "customer:ann", 1, { sale: 3 }), "purchased"],
       [ends, take("A", "ann", 1, { sale: 3 }), "unauthenticated"],
       ["settle", 3],
-      [ends, take("A", "ann", 1, { sale: 3 }), "sale_not_open"],
+      [ends, take("A", "ann", 9, { sale: 3 }), { word: "unauthenticated", saleId: 3 }],
+      [ends, buyNow("A", "ann", 1, { sale: 3 }), "unauthenticated"],
+      [ends, take("A", "account:ann", 1, { sale: 3 }), "sale_not_open"],
+      ["crash", ends + 500],
+      [ends + 500, take("A", "ann", 1, { sale: 3 }), "unauthenticated"],
+      [ends + 500, buyNow("A", "account:ann", 1, { sale: 3 }), "sale_not_open"],
     ],
   );
 });

@@ -176,7 +176,7 @@ describe("what was extended, after a restart,", () => {
     told.decide(take("A", "ann", 1), day);
     told.decide(hold("A", 60_000), day);
     told.records.beginTerm(0);
-    const restored = await Ledger.restore(told.records.recorded(-1), 0);
+    const restored = await Ledger.restore(told.records.recorded(), 0);
     const ann = { kind: "guest", userId: "ann" } as const;
     const [unit] = restored.view(0).reservationsOf(ann);
     expect([unit?.code, unit?.expiresAt]).toEqual([codeOf("A"), quarterOfAnHour]);
@@ -187,14 +187,14 @@ describe("what was extended, after a restart,", () => {
     let told = await ToldLedger.with(openTerms([2]));
     told.decide(take("A", "ann", 1), 0);
     told.records.beginTerm(1);
-    told = told.goingOnWith(await Ledger.restore(told.records.recorded(-1), 1));
+    told = told.goingOnWith(await Ledger.restore(told.records.recorded(), 1));
     told.decide(take("B", "bob", 1), 2);
     told.decide(hold("B", quarterOfAnHour), 5_000);
     told.decide(hold("A", quarterOfAnHour), 10_000);
     told.records.saveCheckpoint(1, told.ledger.view(0));
     told.decide(take("C", "cyd", 1), 920_000);
     const twins = await Promise.all(
-      [true, false].map((whole) => Ledger.restore(told.records.recorded(-1, whole), 920_000)),
+      [true, false].map((whole) => Ledger.restore(told.records.recorded(whole), 920_000)),
     );
     const dumps = [told.ledger, ...twins].map((ledger) => dumpOf(ledger.view(0)));
     expect(dumps[1]).toEqual(dumps[0]);
@@ -204,7 +204,7 @@ describe("what was extended, after a restart,", () => {
   test("is not sold from when the journal never gave it", async () => {
     const told = await ToldLedger.with(openTerms([1]));
     told.decide(take("A", "ann", 1), 0);
-    const recorded = told.records.recorded(-1);
+    const recorded = told.records.recorded();
     const extended = {
       seq: 2,
       at: 1,
@@ -223,10 +223,25 @@ describe("what was extended, after a restart,", () => {
   });
 });
 
-test("more than a quarter of an hour from now nothing is held, however long reservations last", async () => {
+describe("where a reservation lasts for longer than a quarter of an hour", () => {
   const hourMs = 3_600_000;
-  const { ledger } = await ToldLedger.with(openTerms([1], { reservationTtlMs: hourMs }));
-  ledger.decide(take("A", "ann", 1), 0);
-  const extended = ledger.decide(hold("A", 1), 10);
-  expect(extended).toMatchObject({ word: "extended", of: { expiresAt: quarterOfAnHour + 10 } });
+  test("extending does not shorten it, nor make it longer than a quarter from now", async () => {
+    const told = await ToldLedger.with(openTerms([1], { reservationTtlMs: hourMs }));
+    told.decide(take("A", "ann", 1), 0);
+    const words = [10, hourMs - 10].map((at) => told.decide(hold("A", quarterOfAnHour), at));
+    expect(words).toMatchObject([
+      { word: "extended", due: hourMs, of: { expiresAt: hourMs } },
+      { word: "extended", due: hourMs - 10 + quarterOfAnHour },
+    ]);
+  });
+
+  test("nor does a restart after it", async () => {
+    const told = await ToldLedger.with(openTerms([1], { reservationTtlMs: hourMs }));
+    told.decide(take("A", "ann", 1), 0);
+    told.decide(hold("A", 1), 10);
+    told.records.beginTerm(20);
+    const restored = await Ledger.restore(told.records.recorded(), 20);
+    const [unit] = restored.view(20).reservationsOf({ kind: "guest", userId: "ann" });
+    expect(unit?.expiresAt).toBe(hourMs);
+  });
 });

@@ -2,6 +2,7 @@
 import { describe } from "bun:test";
 import {
   buy,
+  buyNow,
   drop,
   ends,
   hour,
@@ -92,7 +93,38 @@ describe("an idempotency key", () => {
       [opens, buy("A"), "purchased"],
       [ends, take("B", "ann", 1, { key }), { word: "reserved_again", code: "A", saleId: 1 }],
       ["settle", 1],
-      [ends, take("C", "ann", 1, { key }), { word: "reserved", code: "C", saleId: 2 }],
+      [ends, take("C", "ann", 1, { key }), { word: "reserved_again", code: "A", saleId: 1 }],
+      ["crash", ends + 500],
+      [ends + 500, take("D", "ann", 1, { key }), { word: "reserved_again", code: "A" }],
+      [ends + 500, take("D", "bob", 1, { key }), { word: "reserved", code: "D", saleId: 2 }],
+    ],
+  );
+  tell(
+    "of a sale that is settled refuses other parameters, and remembers an order too",
+    [hour({ stock: [9, 9], limit: 9 }), nextHour(), product({ stock: [9], limit: 9 })],
+    [
+      [opens, take("A", "ann", 1, { key }), "reserved"],
+      [opens, take("B", "ann", 1, { key: "lapses" }), "reserved"],
+      [opens + 1, buy("A"), "purchased"],
+      [opens + 2, buyNow("C", "ann", 1, { sale: 3, key: "order", units: 2 }), "purchased"],
+      [ends, take("D", "ann", 1, { key }), { word: "reserved_again", code: "A" }],
+      ["settle", 1],
+      ["settle", 3],
+      [ends, take("D", "ann", 2, { key }), { word: "idempotency_key_reused", saleId: 2 }],
+      [ends, buyNow("D", "ann", 1, { sale: 3, key }), "idempotency_key_reused"],
+      [
+        ends,
+        buyNow("D", "ann", 1, { sale: 3, key: "order", units: 2 }),
+        { word: "purchased_again", code: "C", saleId: 3 },
+      ],
+      [
+        ends,
+        buyNow("D", "ann", 1, { sale: 3, key: "order" }),
+        { word: "idempotency_key_reused", saleId: 3 },
+      ],
+      [ends, take("D", "ann", 1, { key: "order", sale: 3 }), "idempotency_key_reused"],
+      [ends, take("D", "ann", 1, { key: "lapses" }), { word: "reserved", code: "D", saleId: 2 }],
+      [ends, take("E", "ann", 1, { key: "lapses" }), { word: "reserved_again", code: "D" }],
     ],
   );
   tell(

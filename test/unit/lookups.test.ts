@@ -3,16 +3,31 @@
  * may be stale, and a flood is refused.
  */
 import { describe, expect, test } from "bun:test";
-import { codeLookupsMax, Lookups } from "../../src/engine/lookups.ts";
+import {
+  codeLookupsMax,
+  keyLookupsMax,
+  keysPerLookupMax,
+  Lookups,
+  refundsWaitingMax,
+} from "../../src/engine/lookups.ts";
 import { OverloadedError, type Writer } from "../../src/engine/writer.ts";
-import type { ArchivedCode, Command, CodeLookup, Outcome } from "../../src/ledger/commands.ts";
+import type {
+  ArchivedCode,
+  ArchivedKey,
+  CodeLookup,
+  Command,
+  KeyLookup,
+  OrderLookup,
+  Outcome,
+  Refund,
+} from "../../src/ledger/commands.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { endedMax } from "../../src/ledger/state.ts";
 import type { Records } from "../../src/store/records.ts";
 import { openTerms } from "../support/state.ts";
-import { codeOf, take, who } from "../support/story.ts";
+import { buyNow, codeOf, take, who } from "../support/story.ts";
 import { ToldLedger } from "../support/told-ledger.ts";
-import { upTo } from "../support/wait.ts";
+import { until, upTo } from "../support/wait.ts";
 
 const purchase = (letter: string) =>
   ({
@@ -28,18 +43,23 @@ const release = (letter: string) =>
 
 const claim = { kind: "claim", coupon: "A", buyer: who("ann"), key: null } as const;
 
-type Asked = Pick<Records, "findCode" | "loadClaims">;
+type Asked = Pick<Records, "findCode" | "findKeys" | "findRefundable" | "loadClaims">;
 
-const nothing: Asked = { findCode: async () => null, loadClaims: async () => new Map() };
+const nothing: Asked = {
+  findCode: async () => null,
+  findKeys: async (keys) => keys.map(() => null),
+  findRefundable: async () => ({ order: null, used: null }),
+  loadClaims: async () => new Map(),
+};
 
 /** As much of a writer as is asked of one, answering as a test says; what it was asked. */
 function fakeWriter(answer: (command: Command) => Outcome) {
   const asked: Command[] = [];
   const writer = {
     committedSeq: 7,
-    submit: async (command: Command) => {
+    submit: async (command: Command, use = (outcome: Outcome): unknown => outcome) => {
       asked.push(command);
-      return answer(command);
+      return use(answer(command));
     },
     maintain: async () => {},
   };
@@ -49,8 +69,8 @@ function fakeWriter(answer: (command: Command) => Outcome) {
 const lookupsOf = (asked: Asked, writer: unknown): Lookups =>
   new Lookups(asked as Records, writer as Writer);
 
-const lookupOf = (command: Command): CodeLookup | null =>
-  "lookup" in command ? command.lookup : null;
+const lookupOf = (command: Command): CodeLookup | KeyLookup | OrderLookup | null =>
+  "lookup" in command ? (command.lookup ?? null) : null;
 
 describe("a code that the ledger does not hold", () => {
   test("is looked up by what was committed before, and told to it", async () => {
@@ -69,8 +89,8 @@ describe("a code that the ledger does not hold", () => {
     };
     const lookups = lookupsOf(records, writer);
     const words = [
-      (await lookups.purchase(purchase("A"))).word,
-      (await lookups.release(release("A"))).word,
+      (await lookups.decide(purchase("A"))).word,
+      (await lookups.decide(release("A"))).word,
     ];
     expect([words, read, asked.map((command) => lookupOf(command)?.upTo ?? null)]).toEqual([
       ["code_not_found", "code_not_found"],
@@ -79,9 +99,22 @@ describe("a code that the ledger does not hold", () => {
     ]);
   });
 
+  test("is looked up once, and not before what the ledger said is committed", async () => {
+    const [needed, steps]: [Outcome, string[]] = [{ word: "look_up" }, []];
+    const submit = async (_: Command, use = (outcome: Outcome): unknown => outcome) => {
+      const said = (steps.length > 0 ? { word: "code_not_found", of: null } : needed) as Outcome;
+      use(said);
+      steps.push(await Promise.resolve("committed"));
+      return use(said);
+    };
+    const records = { ...nothing, findCode: async () => (steps.push("read"), null) };
+    await lookupsOf(records, { submit, committedSeq: 7 }).decide(purchase("A"), ({ word }) => word);
+    expect(steps).toEqual(["committed", "read", "committed"]);
+  });
+
   test("is not looked up where it is held", async () => {
     const { asked, writer } = fakeWriter(() => ({ word: "code_not_found", of: null }));
-    await lookupsOf(nothing, writer).purchase(purchase("A"));
+    await lookupsOf(nothing, writer).decide(purchase("A"));
     expect(asked.length).toBe(1);
   });
 
@@ -91,7 +124,7 @@ describe("a code that the ledger does not hold", () => {
       const { asked, writer } = fakeWriter(() => ({ word: "look_up" }));
       const lookups = lookupsOf(nothing, writer);
       const given =
-        kind === "purchase" ? lookups.purchase(purchase("A")) : lookups.release(release("A"));
+        kind === "purchase" ? lookups.decide(purchase("A")) : lookups.decide(release("A"));
       await expect(given).rejects.toBeInstanceOf(OverloadedError);
       expect(asked.length).toBe(8);
     },
@@ -112,12 +145,12 @@ describe("a code that the ledger does not hold", () => {
       },
     };
     const lookups = lookupsOf(records, writer);
-    const flood = upTo(codeLookupsMax).map(() => lookups.purchase(purchase("A")));
-    await expect(lookups.release(release("B"))).rejects.toBeInstanceOf(OverloadedError);
+    const flood = upTo(codeLookupsMax).map(() => lookups.decide(purchase("A")));
+    await expect(lookups.decide(release("B"))).rejects.toBeInstanceOf(OverloadedError);
     expect(read).toBe(codeLookupsMax);
     held.resolve();
     await Promise.all(flood);
-    expect((await lookups.release(release("B"))).word).toBe("code_not_found");
+    expect((await lookups.decide(release("B"))).word).toBe("code_not_found");
   });
 
   test("is not one any more when the records cannot be read", async () => {
@@ -127,12 +160,159 @@ describe("a code that the ledger does not hold", () => {
       findCode: () => Promise.reject(new Error("the database is away")),
     };
     const lookups = lookupsOf(records, writer);
-    const failed = upTo(codeLookupsMax + 1).map(() => lookups.purchase(purchase("A")));
+    const failed = upTo(codeLookupsMax + 1).map(() => lookups.decide(purchase("A")));
     const reasons = (await Promise.allSettled(failed)).map((outcome) =>
       outcome.status === "rejected" ? String(outcome.reason) : "",
     );
     expect(reasons.filter((reason) => reason.includes("away")).length).toBe(codeLookupsMax);
-    await expect(lookups.purchase(purchase("A"))).rejects.toThrow("away");
+    await expect(lookups.decide(purchase("A"))).rejects.toThrow("away");
+  });
+});
+
+/** As often as it is asked with nothing looked up, the ledger wants to know. */
+const wantsKeys = (command: Command): Outcome =>
+  lookupOf(command) === null
+    ? { word: "look_up" }
+    : { word: "idempotency_key_reused", saleId: null };
+
+const keyed = (letter: string) => take(letter, "ann", 1, { key: `key ${letter}` });
+const word = ({ word: said }: Outcome): string => said;
+
+describe("a key that the ledger does not hold", () => {
+  test("is looked up in one statement with all that are asked for meanwhile", async () => {
+    const { asked, writer } = fakeWriter(wantsKeys);
+    const read: string[][] = [];
+    const first = Promise.withResolvers<void>();
+    const records: Asked = {
+      ...nothing,
+      findKeys: async (keys) => {
+        read.push(keys.map(({ buyer, key }) => `${buyer.userId} ${key}`));
+        if (read.length === 1) await first.promise;
+        // More is committed while the records are read.
+        writer.committedSeq += 1;
+        return keys.map(() => null);
+      },
+    };
+    const lookups = lookupsOf(records, writer);
+    const checkouts = ["A", "B", "C"].map((letter) => lookups.decide(keyed(letter)).then(word));
+    const bought = lookups.decide(buyNow("D", "ann", 1, { key: "key D" }));
+    const claimed = lookups.decide({ ...claim, key: "key E" });
+    await until("the first statement", () => read.length === 1);
+    first.resolve();
+    expect(await Promise.all(checkouts)).toEqual(Array(3).fill("idempotency_key_reused"));
+    expect([(await bought).word, (await claimed).word]).toEqual([
+      "idempotency_key_reused",
+      "idempotency_key_reused",
+    ]);
+    expect(read).toEqual([["ann key A"], ["ann key B", "ann key C", "ann key D", "ann key E"]]);
+    const committed = asked.flatMap((command) => lookupOf(command)?.upTo ?? []);
+    expect(committed).toEqual([7, 8, 8, 8, 8]);
+  });
+
+  test("is none of what has no key, and is not looked up where it is held", async () => {
+    const { asked, writer } = fakeWriter(() => ({ word: "sold_out", saleId: 1 }));
+    const lookups = lookupsOf(nothing, writer);
+    await lookups.decide(take("A", "ann", 1)).then(word);
+    await lookups.decide(keyed("A")).then(word);
+    expect(asked.length).toBe(2);
+  });
+
+  test("waits in a bounded line, for statements of a bounded size", async () => {
+    const { writer } = fakeWriter(wantsKeys);
+    const held = Promise.withResolvers<void>();
+    const sizes: number[] = [];
+    const records: Asked = {
+      ...nothing,
+      findKeys: async (keys) => {
+        sizes.push(keys.length);
+        await held.promise;
+        return keys.map(() => null);
+      },
+    };
+    const lookups = lookupsOf(records, writer);
+    const flood = upTo(keyLookupsMax + 1).map(() => lookups.decide(keyed("A")).then(word));
+    await until("the first statement", () => sizes.length === 1);
+    await expect(lookups.decide(keyed("B")).then(word)).rejects.toBeInstanceOf(OverloadedError);
+    held.resolve();
+    await Promise.all(flood);
+    expect(Math.max(...sizes)).toBe(keysPerLookupMax);
+    expect(await lookups.decide(keyed("B")).then(word)).toBe("idempotency_key_reused");
+  });
+
+  test("is looked up again after the records could not be read", async () => {
+    const { writer } = fakeWriter(wantsKeys);
+    let isAway = true;
+    const records: Asked = {
+      ...nothing,
+      findKeys: (keys) =>
+        isAway
+          ? Promise.reject(new Error("the database is away"))
+          : Promise.resolve(keys.map(() => null)),
+    };
+    const lookups = lookupsOf(records, writer);
+    const both = ["A", "B"].map((letter) => lookups.decide(keyed(letter)).then(word));
+    const reasons = await Promise.allSettled(both);
+    expect(reasons.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    isAway = false;
+    expect(await lookups.decide(keyed("A")).then(word)).toBe("idempotency_key_reused");
+  });
+
+  test("was read before its sale was settled: what was read is stale", async () => {
+    const { ledger } = await ToldLedger.with(openTerms([2], { endsAt: 100 }));
+    ledger.decide(keyed("A"), 1);
+    ledger.decide(purchase("A"), 2);
+    ledger.moveOn(100);
+    ledger.settleSale(1);
+    const { buyer } = keyed("A");
+    const found = { code: codeOf("A"), saleId: 1, itemId: 1, buyer, request: "id=1" };
+    const sold = { ...found, reservedAt: 1, sold: { seq: 2, at: 2, refundedBy: null } };
+    const asked = (last: number, known: ArchivedKey | null) =>
+      ledger.decide({ ...keyed("A"), lookup: { upTo: last, found: known } }, 100);
+    expect(asked(1, null).word).toBe("look_up");
+    // It would have run out 100 ms after its making, and with the sale.
+    expect(asked(2, sold)).toMatchObject({
+      word: "reserved_again",
+      reservation: { code: codeOf("A"), expiresAt: 100, sold: { seq: 2, at: 2 } },
+    });
+  });
+});
+
+const refund = (order: number): Refund => ({
+  kind: "refund",
+  order,
+  units: null,
+  restock: false,
+  reason: null,
+  by: { kind: "account", name: "ada" },
+  key: null,
+  lookup: null,
+});
+
+describe("an order", () => {
+  test("is looked up and decided before the next one is; so many wait for it", async () => {
+    const { writer } = fakeWriter((command) =>
+      lookupOf(command) === null ? { word: "look_up" } : { word: "order_not_found", saleId: null },
+    );
+    const read: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const records: Asked = {
+      ...nothing,
+      findRefundable: async ({ order }) => {
+        read.push(order);
+        await promise;
+        return { order: null, used: null };
+      },
+    };
+    const lookups = lookupsOf(records, writer);
+    const answers = upTo(refundsWaitingMax).map((order) => lookups.decide(refund(order)));
+    await until("the first to be read", () => read.length > 0);
+    expect(read).toEqual([1]);
+    await expect(lookups.decide(refund(99))).rejects.toThrow(OverloadedError);
+    resolve();
+    const words = (await Promise.all(answers)).map(word);
+    expect(words).toEqual(upTo(refundsWaitingMax).map(() => "order_not_found"));
+    expect(read).toEqual(upTo(refundsWaitingMax));
+    expect((await lookups.decide(refund(99))).word).toBe("order_not_found");
   });
 });
 
@@ -140,7 +320,10 @@ describe("claims that the ledger does not hold", () => {
   test("are read once for all who claim at once", async () => {
     let loaded = false;
     let read = 0;
-    const { writer } = fakeWriter(() => ({ word: loaded ? "coupon_not_found" : "look_up" }));
+    const { writer } = fakeWriter(() => ({
+      word: loaded ? "coupon_not_found" : "look_up",
+      what: "claims",
+    }));
     const held = Promise.withResolvers<void>();
     const records: Asked = {
       ...nothing,
@@ -152,15 +335,15 @@ describe("claims that the ledger does not hold", () => {
       },
     };
     const lookups = lookupsOf(records, writer);
-    const all = upTo(20).map(() => lookups.claim(claim));
+    const all = upTo(20).map(() => lookups.decide(claim));
     held.resolve();
-    const words = new Set((await Promise.all(all)).map(({ word }) => word));
+    const words = new Set((await Promise.all(all)).map(word));
     expect([[...words], read]).toEqual([["coupon_not_found"], 1]);
   });
 
   test("are read so often, and then given up", async () => {
-    const { asked, writer } = fakeWriter(() => ({ word: "look_up" }));
-    await expect(lookupsOf(nothing, writer).claim(claim)).rejects.toBeInstanceOf(OverloadedError);
+    const { asked, writer } = fakeWriter(() => ({ word: "look_up", what: "claims" }));
+    await expect(lookupsOf(nothing, writer).decide(claim)).rejects.toBeInstanceOf(OverloadedError);
     expect(asked.length).toBe(8);
   });
 });
@@ -204,7 +387,7 @@ describe("what the ledger remembers of what ended", () => {
 
   test("is nothing after a restart: what was read before it is stale", async () => {
     const { ledger, records } = await ended(endedMax + 1);
-    const restored = await Ledger.restore(records.recorded(0), 0);
+    const restored = await Ledger.restore(records.recorded(), 0);
     const asked = (last: number) => {
       const lookup = { upTo: last, found: null };
       return restored.decide({ ...release("B"), lookup }, 0).word;
@@ -222,7 +405,7 @@ describe("what the ledger remembers of what ended", () => {
       const lookup = { upTo: last, found: { ...archived(false), sold } };
       return ledger.decide({ ...purchase("A"), code: "c1", lookup }, 100).word;
     };
-    const words = [asked(1, null), asked(2, { seq: 2, at: 2 })];
+    const words = [asked(1, null), asked(2, { seq: 2, at: 2, refundedBy: null })];
     expect(words).toEqual(["look_up", "purchased_again"]);
   });
 

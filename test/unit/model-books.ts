@@ -142,11 +142,11 @@ const quarterOfAnHour = 900_000;
 
 /** How long it may be held from one moment on. */
 export const longestHold = ({ extended, book }: Entry): number =>
-  extended ? quarterOfAnHour : book.plan.reservationTtlMs;
+  Math.max(extended ? quarterOfAnHour : 0, book.plan.reservationTtlMs);
 
 /** Decided: where the end of its sale is moved, what was cut short by it lasts as was asked. */
 export function hold(entry: Entry, ms: number, now: number): void {
-  entry.due = Math.min(Math.max(entry.deadline, now + ms), now + quarterOfAnHour);
+  entry.due = Math.max(entry.deadline, Math.min(now + ms, now + quarterOfAnHour));
   entry.deadline = entry.due;
   entry.extended = true;
 }
@@ -214,4 +214,18 @@ function displace(entries: readonly Entry[], now: number): void {
     throw new Error("the model: nothing that lapsed makes room");
   }
   first.displaced = true;
+}
+
+/** Opens a sale, or moves its end. */
+export function changeTimes(book: Book, { opens, endsAt }: ChangeSale, now: number): Word {
+  const { plan } = book;
+  if (opens && now >= plan.startsAt) return "sale_opened";
+  const isNow = endsAt === "now";
+  if (isNow && now < plan.startsAt) return "sale_not_open";
+  const startsAt = opens ? now : plan.startsAt;
+  // What was sold in this millisecond was sold before the end.
+  const end = isNow ? now + 1 : (endsAt ?? plan.endsAt);
+  if (!isNow && end <= Math.max(now, startsAt)) return "end_not_later";
+  book.plan = { ...plan, startsAt, endsAt: end, closed: isNow };
+  return "sale_changed";
 }

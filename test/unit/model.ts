@@ -19,6 +19,7 @@ import type {
 } from "../../src/ledger/commands.ts";
 import {
   asked,
+  changeTimes,
   countedOn,
   expiresAt,
   hasItem,
@@ -58,7 +59,7 @@ export class Model {
     this.books.push({ plan, made: [], settled: false });
   }
 
-  /** From now on clients are told only what the records say; keys are not remembered. */
+  /** From now on clients are told only what the records say. */
   settleSale(id: number): void {
     const book = this.#book(id);
     if (book !== null) book.settled = true;
@@ -145,7 +146,7 @@ export class Model {
     const saleId = book?.plan.id ?? (typeof command.sale === "number" ? command.sale : null);
     if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
     // Decided: a key is looked up before anything else is refused.
-    const remembered = key === null ? null : rememberedBy(this.#held(), buyer, key, this.now);
+    const remembered = key === null ? null : rememberedBy(this.books, buyer, key, this.now);
     if (remembered !== null) {
       return remembered.asked === asked(command)
         ? { ...verdict("reserved_again"), of: remembered.of }
@@ -314,7 +315,7 @@ export class Model {
     if (saleId === "unknown") return verdict("sale_not_found");
     const book = this.#book(saleId);
     if (this.#isForOthers(book, buyer)) return { ...verdict("unauthenticated"), saleId };
-    const remembered = key === null ? null : rememberedBy(this.#held(), buyer, key, this.now);
+    const remembered = key === null ? null : rememberedBy(this.books, buyer, key, this.now);
     if (remembered !== null) {
       return remembered.asked === asked(command)
         ? { ...verdict("purchased_again"), of: remembered.of }
@@ -358,16 +359,12 @@ export class Model {
     return units;
   }
 
-  #changeSale({ saleId, endsAt }: ChangeSale): Verdict {
+  #changeSale(command: ChangeSale): Verdict {
+    const { saleId } = command;
     const book = this.#book(saleId);
     if (book === null) return { ...verdict("sale_not_found"), saleId };
     if (book.settled || this.isOver(book)) return { ...verdict("sale_ended"), saleId };
-    const isNow = endsAt === "now";
-    if (isNow && this.now < book.plan.startsAt) return { ...verdict("sale_not_open"), saleId };
-    if (!isNow && endsAt <= book.plan.endsAt) return { ...verdict("end_not_later"), saleId };
-    // What was sold in this millisecond was sold before the end.
-    book.plan = { ...book.plan, endsAt: isNow ? this.now + 1 : endsAt, closed: isNow };
-    return { ...verdict("sale_changed"), saleId };
+    return { ...verdict(changeTimes(book, command, this.now)), saleId };
   }
 
   #with(book: Book, status: Status): Entry[] {
@@ -388,7 +385,7 @@ export class Model {
   }
 
   #isForOthers(book: Book | null, buyer: Buyer): boolean {
-    return book !== null && !book.settled && book.plan.access === "proven" && !isProven(buyer);
+    return book !== null && book.plan.access === "proven" && !isProven(buyer);
   }
 
   #usable(code: string, by: Purchase["by"]): Entry | null {

@@ -73,6 +73,7 @@ function expected(url: string): CheckoutAsked | "refused" {
     item: id === "any" ? "any" : Math.min(Number(id), Number.MAX_SAFE_INTEGER),
     sale: saleId === null ? "current" : sale,
     expectedPriceCents: price === null ? null : Number(price),
+    ticket: null,
   };
 }
 
@@ -114,6 +115,7 @@ describe("a checkout's URL", () => {
       item: 7,
       sale: "current",
       expectedPriceCents: null,
+      ticket: null,
     };
     expect([
       at("id=7"),

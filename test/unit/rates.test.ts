@@ -1,11 +1,13 @@
 /** Buckets of requests: what they allow, and what they never take. */
 import { expect, test } from "bun:test";
 import { bucketsMax, parseRates, Rates, usualRates } from "../../src/access/rates.ts";
+import { bucketsPerFrameMax } from "../../src/link/counts.ts";
 import { upTo } from "../support/wait.ts";
 
-function open() {
+function open(secret = "a secret") {
   let now = 1_000;
-  const rates = new Rates(usualRates, () => now);
+  const rates = new Rates(usualRates, secret, () => now);
+  rates.isShared = true;
   return { rates, pass: (ms: number) => (now += ms) };
 }
 
@@ -28,7 +30,7 @@ test("so many fit at once, and come back evenly", () => {
 
 test("a proven buyer has a quarter of the writes, and an address ten times as many", () => {
   const { rates } = open();
-  const take = (buyer: string) => rates.takeProven("writes", "a", buyer);
+  const take = (buyer: string) => rates.takeProven("writes", "a", "account", buyer);
   const passed = upTo(16).filter(() => take("anna") === null).length;
   expect(passed).toBe(15);
   expect(take("anna")).toMatchObject({ of: "user", retryAfterMs: 200 });
@@ -37,6 +39,70 @@ test("a proven buyer has a quarter of the writes, and an address ten times as ma
   expect(take("another")).toMatchObject({ of: "address" });
   // Guests of the address have a bucket of their own.
   expect(refused(rates, 60, "a")).toBe(0);
+});
+
+test("a customer and an account of one name have a bucket each, and a key has none", () => {
+  const { rates } = open();
+  const passed = (buyer: "account" | "customer" | null) =>
+    upTo(20).filter(() => rates.takeProven("writes", "a", buyer, "anna") === null).length;
+  expect([passed("account"), passed("customer"), passed(null)]).toEqual([15, 15, 20]);
+});
+
+test("what was used at one process is taken out at the other, once", () => {
+  const [one, other] = [open(), open()];
+  expect(refused(one.rates, 60, "a")).toBe(0);
+  for (const _ of upTo(3)) one.rates.takeGuest("costly", "a");
+  other.rates.useUp(one.rates.takeUsed());
+  expect(refused(other.rates, 1, "a")).toBe(1);
+  expect(upTo(8).map(() => other.rates.takeGuest("costly", "a") !== null)).toEqual([
+    ...upTo(7).map(() => false),
+    true,
+  ]);
+  expect(refused(other.rates, 61, "b")).toBe(1);
+  // What it was told of is not its own to tell, and what was refused was not used.
+  expect(other.rates.takeUsed().map(({ ms }) => ms)).toEqual([7 * 500, 60 * 50]);
+  expect(one.rates.takeUsed()).toEqual([]);
+  other.pass(50);
+  expect(refused(other.rates, 2, "a")).toBe(1);
+  expect(other.rates.takeUsed()).toMatchObject([{ kind: 0, ms: 50 }]);
+});
+
+test("both give the whole of a bucket in the same moment: then it takes as much longer", () => {
+  const [one, other] = [open(), open()];
+  expect(refused(one.rates, 60, "a") + refused(other.rates, 60, "a")).toBe(0);
+  const [used, usedThere] = [one.rates.takeUsed(), other.rates.takeUsed()];
+  one.rates.useUp(usedThere);
+  other.rates.useUp(used);
+  for (const { rates, pass } of [one, other]) {
+    expect(rates.takeGuest("writes", "a")).toMatchObject({ retryAfterMs: 60 * 50 + 50 });
+    pass(60 * 50);
+    expect(refused(rates, 1, "a")).toBe(1);
+    pass(50);
+    expect(refused(rates, 2, "a")).toBe(1);
+  }
+});
+
+test("of many buckets the most used are told, and with another secret none is anybody's", () => {
+  const [one, other, stranger] = [open(), open(), open("another")];
+  for (const i of upTo(bucketsPerFrameMax)) one.rates.takeGuest("writes", `10.${i}`);
+  refused(one.rates, 60, "busy");
+  const used = one.rates.takeUsed();
+  expect(used).toHaveLength(bucketsPerFrameMax);
+  other.rates.useUp(used);
+  expect(refused(other.rates, 1, "busy")).toBe(1);
+  stranger.rates.useUp(used);
+  expect(refused(stranger.rates, 60, "busy")).toBe(0);
+  expect(one.rates.takeUsed()).toEqual([]);
+});
+
+test("what is used while nobody hears of it is not told later", () => {
+  const { rates } = open();
+  rates.isShared = false;
+  refused(rates, 60, "a");
+  rates.isShared = true;
+  refused(rates, 1, "b");
+  expect(rates.takeUsed()).toMatchObject([{ kind: 0, ms: 50 }]);
+  expect(refused(rates, 1, "a")).toBe(1);
 });
 
 test("a million addresses take a fixed space, and the busy one is not forgotten", () => {

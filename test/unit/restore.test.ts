@@ -5,8 +5,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import { check } from "../../src/ledger/check.ts";
-import { Ledger } from "../../src/ledger/ledger.ts";
-import type { EffectiveAttempt, Recorded, StoredPurchase } from "../../src/ledger/restore.ts";
+import { wholeLife } from "../../src/ledger/commands.ts";
+import { Ledger, Replica } from "../../src/ledger/ledger.ts";
+import type { EffectiveAttempt, RecordedTicket } from "../../src/ledger/changes.ts";
+import type { Recorded, RecordedSince, StoredPurchase } from "../../src/ledger/recorded.ts";
 import { lapse, revive } from "../../src/ledger/lapses.ts";
 import { dumpOf } from "../support/compare.ts";
 import { inPages } from "../support/naive-records.ts";
@@ -48,7 +50,7 @@ type Forged = {
 
 async function forge(recorded: Recorded, forged: Forged): Promise<Recorded> {
   const all = (await Array.fromAsync(recorded.effective)).flat();
-  const attempts = all.filter((one) => one.word !== "extended");
+  const attempts = all.filter((one): one is EffectiveAttempt => "quantity" in one);
   const sales = recorded.sales.map((sale) => ({
     ...sale,
     purchases: forged.purchases?.(sale.purchases) ?? sale.purchases,
@@ -174,20 +176,20 @@ function another(all: readonly EffectiveAttempt[], number: number): EffectiveAtt
 describe("records that contradict themselves are not sold from: those that", () => {
   test("have a coupon of which more is left than there was", async () => {
     const { records } = await aMorning(null);
-    const figures = { id: 1, name: "TEN", amount: 2, createdAt: begin, remaining: 3 };
-    const recorded = { ...records.recorded(0), coupons: inPages([figures]) };
+    const figures = { id: 1, name: "TEN", amount: 2, createdAt: begin, remaining: 3, ...wholeLife };
+    const recorded = { ...records.recorded(), coupons: inPages([figures]) };
     await expect(Ledger.restore(recorded, begin)).rejects.toThrow("does not add up");
   });
 
   test.each(forgeries)("%s", async (_, forged, complaint) => {
     const { records } = await aMorning(null);
-    const recorded = await forge(records.recorded(0), forged);
+    const recorded = await forge(records.recorded(), forged);
     await expect(Ledger.restore(recorded, begin)).rejects.toThrow(complaint);
   });
 
   test.each([1, -1])("count %d more sold at a checkpoint than are stored", async (by) => {
     const { records } = await aMorning(4);
-    const recorded = await forge(records.recorded(0), { checkpointSold: by });
+    const recorded = await forge(records.recorded(), { checkpointSold: by });
     await expect(Ledger.restore(recorded, begin)).rejects.toThrow(
       `sale 1: 3 purchases are stored, the journal says ${3 + by}`,
     );
@@ -195,15 +197,38 @@ describe("records that contradict themselves are not sold from: those that", () 
 
   test("have an attempt after the last one: somebody else writes", async () => {
     const { records } = await aMorning(null);
-    const recorded = records.recorded(0);
+    const recorded = records.recorded();
     await expect(Ledger.restore({ ...recorded, seq: recorded.seq - 1 }, begin)).rejects.toThrow(
       `attempt ${recorded.seq} was written while the records were read`,
     );
   });
 
+  test("forget what a replica has heard of: a term began with less", async () => {
+    const { records } = await aMorning(null);
+    const nothing = {
+      settled: new Map(),
+      sales: [],
+      coupons: [],
+      removedCoupons: [],
+      keyedClaims: [],
+    } as const;
+    const since = (afterSeq: number): RecordedSince => ({
+      ...nothing,
+      seq: 9,
+      at: begin,
+      terms: [{ epoch: 2, afterSeq, at: begin }],
+      effective: inPages<EffectiveAttempt>([]),
+      tickets: inPages<RecordedTicket>([]),
+      rates: [],
+    });
+    const replica = await Replica.restore(records.recorded());
+    const { seq } = replica.upTo;
+    await expect(replica.catchUp(since(seq - 1))).rejects.toThrow("does not know of attempts");
+  });
+
   test("have more on the books at a checkpoint than there is", async () => {
     const { records } = await aMorning(2);
-    const recorded = records.recorded(0);
+    const recorded = records.recorded();
     const sales = recorded.sales.map((sale) => {
       const one = firstOf(sale.checkpoint.open);
       const { itemId, reservedAt, due } = one;
@@ -226,7 +251,7 @@ describe("a ledger that is restored", () => {
     "is the same, with a checkpoint after %p attempts",
     async (after) => {
       const { ledger, records } = await aMorning(after);
-      const restored = await Ledger.restore(records.recorded(0), begin + 6);
+      const restored = await Ledger.restore(records.recorded(), begin + 6);
       expect(dumpOf(restored.view(0))).toEqual(dumpOf(ledger.view(0)));
       const keys = [
         take("Z", "ann", 1, { key: "k" }),
@@ -241,7 +266,7 @@ describe("a ledger that is restored", () => {
     "by a clock that is off by %d ms has sold the same, and what it sells adds up",
     async (off) => {
       const { ledger, records } = await aMorning(4);
-      const restored = await Ledger.restore(records.recorded(-Infinity), begin + 6 + off);
+      const restored = await Ledger.restore(records.recorded(), begin + 6 + off);
       const view = restored.view(0);
       expect([view.now, view.seq, [...(view.soldOf(1) ?? [])]]).toEqual([
         begin + 6 + off,
@@ -261,7 +286,7 @@ describe("a ledger that is restored", () => {
     const bought = told.decide(buyNow("F", "ann", 1, { units: 2 }), 5);
     const codes = "units" in bought ? bought.units.map(({ code }) => code) : [];
     expect(codes).toEqual([codeOf("B"), codeOf("C")]);
-    const restored = await Ledger.restore(told.records.recorded(0), 5);
+    const restored = await Ledger.restore(told.records.recorded(), 5);
     expect(dumpOf(restored.view(0))).toEqual(dumpOf(told.ledger.view(0)));
   });
 
@@ -271,12 +296,12 @@ describe("a ledger that is restored", () => {
     // A clock that was ahead says a day; the next term holds it for the TTL alone.
     told.decide(take("A", "ann", 1), day);
     told.records.beginTerm(0);
-    told = told.goingOnWith(await Ledger.restore(told.records.recorded(-1), 0));
+    told = told.goingOnWith(await Ledger.restore(told.records.recorded(), 0));
     told.decide(take("B", "bob", 1), second);
     expect(told.decide(take("C", "cyd", 1), minute).word).toBe("reserved");
     expect(told.decide(buyNow("D", "bob", 1), minute).word).toBe("purchased");
     expect(told.decide(endAt(1, "now"), minute).word).toBe("sale_changed");
-    const restored = await Ledger.restore(told.records.recorded(-1), minute);
+    const restored = await Ledger.restore(told.records.recorded(), minute);
     expect(restored.decide(buy("B"), minute).word).toBe("purchased_again");
     expect(restored.check()).toEqual([]);
   });
@@ -303,7 +328,7 @@ describe("a ledger that is restored", () => {
 
   test("asks the records for what ended, and takes what they said before for stale", async () => {
     const { ledger, records } = await aMorning(null);
-    const restored = await Ledger.restore(records.recorded(0), begin + 6);
+    const restored = await Ledger.restore(records.recorded(), begin + 6);
     const found = records.findCode(codeOf("B"));
     const asked = { kind: "release", code: codeOf("B"), by: buyer("account", "bob") } as const;
     const words = [ledger.seq - 1, ledger.seq].map((last) => {
@@ -348,7 +373,7 @@ test("items of several units, displaced in any order by clocks of any kind, are 
         told.records.beginTerm(now);
         // oxlint-disable-next-line no-await-in-loop
         const twins = await Promise.all(
-          [true, false].map((whole) => Ledger.restore(told.records.recorded(0, whole), now)),
+          [true, false].map((whole) => Ledger.restore(told.records.recorded(whole), now)),
         );
         const dumps = twins.map((twin) => dumpOf(twin.view(0)));
         if (!Bun.deepEquals(dumps[0], dumps[1])) return `SEED=${seed}, step ${step}: they differ`;

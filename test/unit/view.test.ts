@@ -33,6 +33,8 @@ const all = (view: LedgerView) => ({
   checkpoint: view.checkpoint(1),
 });
 
+const figures = { sold: 1, refunded: 0, takenOut: 0, attempts: 3 };
+
 describe("a view of the ledger", () => {
   test("is of its moment: what has run out by then has lapsed", async () => {
     const ledger = await aSale();
@@ -40,9 +42,9 @@ describe("a view of the ledger", () => {
     const held = [before.totals(1), before.reservationsOf(who("account:ann")).length];
     const after = ledger.view(110);
     expect([...held, after.totals(1), after.reservationsOf(who("account:ann"))]).toEqual([
-      { sold: 1, reserved: 1, available: 1, attempts: 3 },
+      { ...figures, reserved: 1, available: 1 },
       1,
-      { sold: 1, reserved: 0, available: 2, attempts: 3 },
+      { ...figures, reserved: 0, available: 2 },
       [],
     ]);
     // Time that was seen is not taken back.
@@ -139,12 +141,32 @@ describe("a view of the ledger", () => {
     expect([ending(999, 9), ending(1_000, 20), ending(1_000, 3)]).toEqual([9, 10, 3]);
   });
 
-  test("tells a buyer so many reservations at most, the youngest", () => {
+  test("tells a buyer so many reservations at most, oldest first, and those after one", () => {
     const count = reservationsToldMax + 1;
     const books = openState([count], { perUserLimit: count });
     for (let seq = 1; seq <= count; seq += 1) reserved(books, seq, "ann");
-    const told = new LedgerView(books.state).reservationsOf(who("ann"));
-    const ends = [told[0]?.code, told.at(-1)?.code, told.length];
-    expect(ends).toEqual(["c2", `c${count}`, reservationsToldMax]);
+    const view = new LedgerView(books.state);
+    const told = (after?: number, max?: number) => {
+      const codes = view.reservationsOf(who("ann"), after, max).map(({ code }) => code);
+      return [codes[0], codes.at(-1), codes.length];
+    };
+    expect(told()).toEqual(["c1", `c${reservationsToldMax}`, reservationsToldMax]);
+    expect(told(reservationsToldMax)).toEqual([`c${count}`, `c${count}`, 1]);
+    expect(told(2, 3)).toEqual(["c3", "c5", 3]);
+    expect(told(0, count)[2]).toBe(reservationsToldMax);
+  });
+
+  test("knows the sale of a code that a buyer holds, while they do", () => {
+    const books = openState([2], { reservationTtlMs: 100 });
+    reserved(books, 1, who("account:ann"));
+    const saleOf = (name: string, at: number) => {
+      books.state.now = at;
+      return new LedgerView(books.state).saleOf("c1", who(name));
+    };
+    expect([saleOf("account:ann", 99), saleOf("ann", 99), saleOf("account:ann", 100)]).toEqual([
+      1,
+      null,
+      null,
+    ]);
   });
 });

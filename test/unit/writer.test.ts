@@ -6,10 +6,12 @@ import { describe, expect, test } from "bun:test";
 import {
   batchRowsMax,
   commandsWorthSending,
+  OutcomeUnknownError,
   OverloadedError,
   queueCommandsMax,
   UnavailableError,
 } from "../../src/engine/writer.ts";
+import { NotWrittenError } from "../../src/store/records.ts";
 import { openWriter } from "../support/held-writer.ts";
 import { openTerms } from "../support/state.ts";
 import { buy, drop, take } from "../support/story.ts";
@@ -62,10 +64,23 @@ describe("the writer", () => {
     const late = writer.submit(attempt("cid"));
     const outcomes = Promise.allSettled([...answers, late]);
     commit.reject(new Error("the server closed the connection"));
-    for (const outcome of await outcomes) {
-      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(UnavailableError) });
-    }
+    const reasons = (await outcomes).map((one) => (one.status === "rejected" ? one.reason : null));
+    // Of what was not decided it is known that it was not.
+    expect(reasons).toEqual([
+      expect.any(OutcomeUnknownError),
+      expect.any(OutcomeUnknownError),
+      expect.any(UnavailableError),
+    ]);
     expect((await writer.lost).message).toBe("the server closed the connection");
+  });
+
+  test("is told to try again where it is known that nothing was written", async () => {
+    const { journal, writer } = await openWriter(openTerms([1]));
+    const asked = writer.submit(attempt("ann"));
+    const commit = await journal.sent(1);
+    commit.reject(new NotWrittenError("no space left on device"));
+    await expect(asked).rejects.toBeInstanceOf(UnavailableError);
+    expect((await writer.lost).message).toBe("no space left on device");
   });
 
   test("sends a long queue before it gives the answers of the batch before", async () => {
@@ -146,7 +161,10 @@ describe("a read", () => {
     const asked = writer.submit(take("A", "ann", 1));
     await journal.sent(1);
     const waiting = [
-      asked,
+      asked.catch((error: unknown) => {
+        expect(error).toBeInstanceOf(OutcomeUnknownError);
+        throw new UnavailableError("as told");
+      }),
       writer.read((view) => view.seq),
       writer.maintain((ledger) => ledger.shutSale(1)),
     ];

@@ -1,7 +1,8 @@
 /** What administrators see and make of API keys. A key makes no other: it could outlive itself. */
 import type { BunRequest } from "bun";
 import { z } from "zod";
-import type { Accounts } from "../../access/accounts.ts";
+import type { Account, Accounts } from "../../access/accounts.ts";
+import type { Actor } from "../../ledger/commands.ts";
 import { integerMax } from "../../store/integer.ts";
 import { scopes, type StoredKey } from "../../store/keys.ts";
 import { readBody, textField } from "../body.ts";
@@ -48,6 +49,7 @@ export function keyRoutes(accounts: Accounts): Route[] {
       methods: {
         GET: {
           handle: withAdmin(accounts, (request) => list(accounts, queryOf(request.url))),
+          cost: "records",
           summary: "A page of the API keys, the youngest first, those that were revoked too",
           auth: "admin",
           query: z.object(pageParams("key's id", keysPerPageMax)),
@@ -55,7 +57,9 @@ export function keyRoutes(accounts: Accounts): Route[] {
           refusals: ["invalid_request"],
         },
         POST: {
-          handle: withAdmin(accounts, (request) => create(accounts, request)),
+          handle: withAdmin(accounts, (request, _server, admin) =>
+            create(accounts, request, admin),
+          ),
           summary: "Make an API key, which is shown this once",
           description:
             "`sell` buys in the name of any customer, `manage` changes what there is, `read` sees " +
@@ -63,7 +67,7 @@ export function keyRoutes(accounts: Accounts): Route[] {
           auth: "admin",
           body: newKey,
           answers: { 201: madeKey },
-          refusals: ["key_exists", "cross_site"],
+          refusals: ["key_exists", "cross_site", "outcome_unknown"],
         },
       },
     },
@@ -71,12 +75,14 @@ export function keyRoutes(accounts: Accounts): Route[] {
       path: "/api/admin/keys/:id",
       methods: {
         DELETE: {
-          handle: withAdmin(accounts, (request) => revoke(accounts, request)),
+          handle: withAdmin(accounts, (request, _server, admin) =>
+            revoke(accounts, request, admin),
+          ),
           summary: "Revoke an API key: it is dead within two seconds, on every process",
           auth: "admin",
           path: idParam("The key's id"),
           answers: { 204: null },
-          refusals: ["key_not_found", "cross_site"],
+          refusals: ["key_not_found", "cross_site", "outcome_unknown"],
         },
       },
     },
@@ -100,19 +106,21 @@ async function list(accounts: Accounts, query: string): Promise<Response> {
   );
 }
 
-async function create(accounts: Accounts, request: Request): Promise<Response> {
+const asActor = ({ username }: Account): Actor => ({ kind: "account", name: username });
+
+async function create(accounts: Accounts, request: Request, admin: Account): Promise<Response> {
   const body = await readBody(request, newKey);
   if (body instanceof Response) return body;
   const { name, scopes: granted, expires_at: expires } = body;
   const expiresAt = expires == null ? null : new Date(expires);
-  const made = await accounts.keys.create({ name, scopes: granted, expiresAt });
+  const made = await accounts.keys.create({ name, scopes: granted, expiresAt }, asActor(admin));
   if (made === null) return problem("key_exists");
   return fresh(json({ ...showKey(made.key), key: made.text }, 201));
 }
 
-async function revoke(accounts: Accounts, request: BunRequest): Promise<Response> {
+async function revoke(accounts: Accounts, request: BunRequest, admin: Account): Promise<Response> {
   const id = idIn(request, "id");
-  const revoked = id === null ? null : await accounts.keys.revoke(id);
+  const revoked = id === null ? null : await accounts.keys.revoke(id, asActor(admin));
   return revoked === null ? problem("key_not_found") : new Response(null, { status: 204 });
 }
 

@@ -30,6 +30,7 @@ export function nameRoutes(accounts: Accounts, { sql }: { readonly sql: Sql }): 
             if (asked instanceof Invalid) return problem("invalid_request", asked);
             return json({ names: await namesOfItems(sql, asked) });
           }),
+          cost: "records",
           summary: "What items and their sales are called, by their numbers",
           auth: "admin",
           query: z.object({

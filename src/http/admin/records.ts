@@ -2,32 +2,35 @@
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
+import { isTooSlow } from "../../postgres/client.ts";
 import { buyerKind, outcomeWord } from "../../store/schema.ts";
 import {
   attemptsCsv,
   attemptsOfCode,
+  claimsCsv,
   purchasesCsv,
   searchAttempts,
-  TooSlowError,
   type FoundAttempt,
   type Search,
 } from "../../store/exports.ts";
 import { withScope } from "../callers.ts";
 import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
 import type { FlashSalesContext } from "../shop/flash-sales.ts";
-import { Invalid, parseCode, parseSale, parseText, queryOf, queryValue } from "../parse.ts";
+import type { Reads } from "../reads.ts";
+import { Invalid, parseCode, parseSale, parseText, pathOf, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
+import { couponParam } from "../schemas.ts";
 import type { Route } from "../server.ts";
+import { streamOf } from "../streams.ts";
 
 const attemptsPerPage = 50;
 const attemptsPerPageMax = 500;
-/** Searches and exports at a time: they share the pool with everybody's reads. */
-const searchesMax = 2;
+/** Exports at a time; each part of them is a costly read of its own. */
 const exportsMax = 2;
 /** An export whose client reads nothing for so long is ended. */
 const exportIdleSeconds = 240;
 
-const attempt = z.object({
+export const attemptShape = z.object({
   seq: z.int(),
   at: timeShape,
   kind: z.string(),
@@ -41,7 +44,7 @@ const attempt = z.object({
   quantity: z.int().nullable(),
 });
 const attemptPage = z.object({
-  attempts: z.array(attempt),
+  attempts: z.array(attemptShape),
   scanned: z
     .object({ from_seq: z.int(), to_seq: z.int() })
     .nullable()
@@ -61,11 +64,12 @@ const searchQuery = z.object({
 
 const guarded = ["unauthenticated", "forbidden", "overloaded"] as const;
 
-export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Route[] {
+export type RecordsContext = FlashSalesContext & { readonly reads: Pick<Reads, "inTurn"> };
+
+export function recordRoutes(accounts: Accounts, context: RecordsContext): Route[] {
   const records = new Records(context);
   const exported = (which: "attempts" | "purchases", summary: string): Route => ({
     path: `/api/admin/sales/:id/${which}.csv`,
-    leaderOnly: true,
     methods: {
       GET: {
         cost: "costly",
@@ -84,7 +88,6 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
   return [
     {
       path: "/api/admin/attempts",
-      leaderOnly: true,
       methods: {
         GET: {
           cost: "costly",
@@ -99,25 +102,39 @@ export function recordRoutes(accounts: Accounts, context: FlashSalesContext): Ro
         },
       },
     },
+    claimsRoute(records, accounts),
     exported("attempts", "Every attempt that named a sale, as CSV"),
     exported("purchases", "Every unit of a sale that was sold, as CSV"),
   ];
 }
 
+const claimsRoute = (records: Records, accounts: Accounts): Route => ({
+  path: "/api/coupons/:name/claims.csv",
+  methods: {
+    GET: {
+      cost: "costly",
+      handle: withScope(accounts, "manage", (request, server) => records.claims(request, server)),
+      summary: "Who has claimed a coupon, in the order of their claims, as CSV",
+      auth: "admin",
+      path: couponParam,
+      answers: { 200: z.string() },
+      mediaType: "text/csv",
+      refusals: ["invalid_request", "coupon_not_found", ...guarded],
+    },
+  },
+});
+
 class Records {
-  readonly #context: FlashSalesContext;
-  #searches = 0;
+  readonly #context: RecordsContext;
   #exports = 0;
 
-  constructor(context: FlashSalesContext) {
+  constructor(context: RecordsContext) {
     this.#context = context;
   }
 
   async search(query: string): Promise<Response> {
     const asked = searchOf(query);
     if (asked instanceof Invalid) return problem("invalid_request", asked);
-    if (this.#searches >= searchesMax) return problem("overloaded", { retryAfterMs: 1_000 });
-    this.#searches += 1;
     try {
       if (typeof asked === "string") {
         const attempts = await attemptsOfCode(this.#context.sql, asked);
@@ -130,11 +147,9 @@ class Records {
         next_after: nextBefore,
       });
     } catch (error) {
-      if (!(error instanceof TooSlowError)) throw error;
+      if (!isTooSlow(error)) throw error;
       const detail = "This took too long to look for; narrow the search, by times for instance.";
       return problem("overloaded", { detail, retryAfterMs: 1_000 });
-    } finally {
-      this.#searches -= 1;
     }
   }
 
@@ -147,9 +162,28 @@ class Records {
     const id = idIn(request, "id");
     const sale = id === null ? undefined : (await catalogue.find(id))?.stored.sale;
     if (sale === undefined) return problem("sale_not_found");
+    const parts = which === "attempts" ? attemptsCsv(sql, sale.id) : purchasesCsv(sql, sale.id);
+    return this.#stream(request, server, `sale-${sale.id}-${which}.csv`, parts);
+  }
+
+  async claims(request: BunRequest, server: Server<undefined>): Promise<Response> {
+    const name = couponIn(request.url);
+    if (name instanceof Invalid) return problem("invalid_request", name);
+    const { engine, sql } = this.#context;
+    const coupon = await engine.writer.read((view) => view.coupon(name));
+    if (coupon === null) return problem("coupon_not_found");
+    return this.#stream(request, server, `coupon-${coupon.id}-claims.csv`, claimsCsv(sql, name));
+  }
+
+  #stream(
+    request: BunRequest,
+    server: Server<undefined>,
+    name: string,
+    parts: AsyncGenerator<string, void>,
+  ): Response {
     const headers = {
       "Content-Type": "text/csv; charset=utf-8; header=present",
-      "Content-Disposition": `attachment; filename="sale-${sale.id}-${which}.csv"`,
+      "Content-Disposition": `attachment; filename="${name}"`,
       "Cache-Control": "no-store",
       "X-Content-Type-Options": "nosniff",
     };
@@ -157,51 +191,22 @@ class Records {
     if (this.#exports >= exportsMax) return problem("overloaded", { retryAfterMs: 5_000 });
     this.#exports += 1;
     server.timeout(request, exportIdleSeconds);
-    const parts = which === "attempts" ? attemptsCsv(sql, sale.id) : purchasesCsv(sql, sale.id);
-    const body = streamOf(parts, () => {
+    const { reads } = this.#context;
+    const inTurn = { next: () => reads.inTurn(() => parts.next()), return: () => parts.return() };
+    const body = streamOf(inTurn, () => {
       this.#exports -= 1;
     });
     return new Response(body, { headers });
   }
 }
 
-/**
- * A body that asks for its next part when the client has taken the last one.
- * @param ended called once, when there is no more, something failed, or the client is gone
- */
-export function streamOf(
-  parts: AsyncGenerator<string, void>,
-  ended: () => void,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  let isOver = false;
-  const end = (): void => {
-    if (!isOver) ended();
-    isOver = true;
-  };
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (stream) => {
-        try {
-          const { done, value } = await parts.next();
-          if (done !== true) stream.enqueue(encoder.encode(value));
-          else {
-            end();
-            stream.close();
-          }
-        } catch (error) {
-          end();
-          // The connection is cut: the client must not take a part for the whole.
-          stream.error(error);
-        }
-      },
-      cancel: async () => {
-        end();
-        await parts.return();
-      },
-    },
-    { highWaterMark: 1 },
-  );
+/** The coupon that a path names: its last part but one. */
+function couponIn(url: string): string | Invalid {
+  try {
+    return parseText(decodeURIComponent(pathOf(url).split("/").at(-2) ?? ""), "name");
+  } catch {
+    return new Invalid("name", "is not percent-encoded UTF-8");
+  }
 }
 
 /** A code alone, or everything else that can be searched by. */
@@ -248,7 +253,7 @@ function instantOf(query: string, name: string): number | null | Invalid {
   return new Invalid(name, parsed.error.issues[0]?.message ?? "is not a time");
 }
 
-const showAttempt = ({ at, ...attempted }: FoundAttempt) => ({
+export const showAttempt = ({ at, ...attempted }: FoundAttempt) => ({
   ...attempted,
   at: time(at.getTime()),
 });

@@ -3,7 +3,6 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { LedgerView } from "../../ledger/view.ts";
-import { leaderOf } from "../../sales/selling.ts";
 import { withScope } from "../callers.ts";
 import { ping } from "../../store/db.ts";
 import { soldOverTime, type SoldBy } from "../../store/sales.ts";
@@ -17,8 +16,8 @@ import type { Route } from "../server.ts";
 
 /** Reservations that run out within this time are about to expire. */
 const soonMs = 10_000;
-/** Reservations that are counted, a sale, and those that are told one by one. */
-const soonMax = 20_000;
+/** Reservations that are counted, a sale: a millisecond's worth; and those that are told one by one. */
+const soonMax = 2_000;
 const nextMax = 20;
 const databaseWaitMaxMs = 2_000;
 const curvePointsMax = 200;
@@ -39,7 +38,7 @@ const stats = z.object({
   reservations: z.object({
     live: count,
     expiring_within_ms: z.int(),
-    expiring: count,
+    expiring: count.describe(`At most ${soonMax} of each sale are counted`),
     next: z.array(
       z.object({
         sale_id: z.int(),
@@ -66,10 +65,10 @@ export function statsRoutes(accounts: Accounts, context: FlashSalesContext): Rou
   return [
     {
       path: "/api/admin/stats",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: withScope(accounts, "read", () => figures(context)),
+          cost: "records",
           summary: "Live figures",
           auth: "admin",
           answers: { 200: stats },
@@ -113,8 +112,7 @@ async function curveOf(
 
 async function figures(context: FlashSalesContext): Promise<Response> {
   const { engine, catalogue, clock } = context;
-  const { epoch, writer } = leaderOf(engine);
-  const { counters } = engine;
+  const { role, writer, counters } = engine;
   const database = await askDatabase(context);
   const now = clock();
   const live = await writer.read((view) => ({
@@ -122,10 +120,15 @@ async function figures(context: FlashSalesContext): Promise<Response> {
     sales: view.sales().map(({ id }) => ({ id, figures: view.totals(id) })),
     reservations: reservationsIn(view),
   }));
+  const shown: object[] = [];
+  for (const { id, figures: of } of live.sales) {
+    const sale = await catalogue.find(id);
+    if (sale !== null && of !== null) shown.push(showSale(sale, of, now));
+  }
   return json({
     now: time(now),
-    role: "leader",
-    epoch,
+    role: role.name,
+    epoch: role.epoch ?? 0,
     attempts: {
       total: live.total,
       per_second: {
@@ -135,12 +138,9 @@ async function figures(context: FlashSalesContext): Promise<Response> {
       },
       by_outcome: counters.byOutcome(),
     },
-    waiting: writer.queueLength,
+    waiting: role.name === "leader" ? role.writer.queueLength : writer.pendingCount,
     database,
-    sales: live.sales.flatMap(({ id, figures: of }) => {
-      const shown = catalogue.held(id);
-      return shown === undefined || of === null ? [] : [showSale(shown, of, now)];
-    }),
+    sales: shown,
     reservations: live.reservations,
     memory_bytes: process.memoryUsage.rss(),
   });

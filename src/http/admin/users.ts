@@ -20,19 +20,23 @@ const change = z
   .object({
     role: z.enum(["user", "admin"], "is neither user nor admin").optional(),
     disabled: z.boolean("is neither true nor false").optional(),
+    second_factor: z
+      .literal(false, "is not false: its owner alone can switch it on")
+      .optional()
+      .describe("Takes it away from somebody who has lost it, and ends their sessions"),
   })
-  .refine(({ role, disabled }) => role !== undefined || disabled !== undefined, {
-    message: "has neither role nor disabled",
+  .refine((given) => Object.values(given).some((value) => value !== undefined), {
+    message: "has neither role nor disabled nor second_factor",
   });
 
 export function userRoutes(accounts: Accounts): Route[] {
   return [
     {
       path: "/api/admin/users",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: withAdmin(accounts, (request) => list(accounts, queryOf(request.url))),
+          cost: "records",
           summary: "A page of the users, in the order of their making",
           auth: "admin",
           query: z.object({
@@ -47,13 +51,12 @@ export function userRoutes(accounts: Accounts): Route[] {
     },
     {
       path: "/api/admin/users/:id",
-      leaderOnly: true,
       methods: {
         PATCH: {
           handle: withAdmin(accounts, (request, _server, admin) =>
             changeOne(accounts, request, admin),
           ),
-          summary: "Change a user's role, or disable the account; both count at once",
+          summary: "Change a user's role, disable the account, reset its second factor: at once",
           auth: "admin",
           path: z.object({ id: z.int().describe("The user's id").meta({ example: 1 }) }),
           body: change,
@@ -97,7 +100,9 @@ async function changeOne(
   if (id === null) return problem("user_not_found");
   const body = await readBody(request, change);
   if (body instanceof Response) return body;
-  const outcome = await accounts.change(admin, id, body);
+  const { role, disabled, second_factor: factor } = body;
+  const asked = { role, disabled, resetsFactor: factor === false };
+  const outcome = await accounts.change(admin, id, asked);
   return outcome.word === "changed" ? fresh(json(showUser(outcome.user))) : problem(outcome.word);
 }
 
@@ -107,10 +112,11 @@ function idIn({ params }: { readonly params: Record<string, string> }): number |
   return id >= 1 && id <= integerMax ? id : null;
 }
 
-const showUser = ({ id, username, role, disabled, createdAt }: StoredUser) => ({
+const showUser = ({ id, username, role, disabled, hasSecondFactor, createdAt }: StoredUser) => ({
   id,
   username,
   role,
   disabled,
+  second_factor: hasSecondFactor,
   created_at: createdAt.toISOString(),
 });

@@ -1,44 +1,37 @@
-/** Coupons: made, claimed and read. Every claim and every making goes through the writer. */
+/** Coupons, as they are claimed and read. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { mayDo, type Access } from "../../access/identity.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, RecordsNeeded } from "../../ledger/commands.ts";
-import type { CouponFigures } from "../../ledger/coupons.ts";
-import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { SaleEngine } from "../../sales/selling.ts";
 import { integerMax } from "../../store/integer.ts";
 import type { Db } from "../../store/db.ts";
 import { findClaim, listClaimants, listCoupons } from "../../store/coupons.ts";
 import { readBody, textField } from "../body.ts";
-import { time, whole } from "../fields.ts";
-import { Invalid, parseIdempotencyKey, parseText, parseWhole, pathOf, queryOf } from "../parse.ts";
+import { time } from "../fields.ts";
+import { Invalid, parseIdempotencyKey, parseWhole, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
   claimantsQuery,
   claimedCoupon,
   claimShape,
   couponPage,
-  couponExample,
   couponPageQuery,
   couponParam,
-  couponShape,
   idempotencyHeader,
 } from "../schemas.ts";
 import { buyerOf, type Buyers } from "../buyers.ts";
-import { withScope } from "../callers.ts";
 import type { Operation, Route } from "../server.ts";
+import { changeMethods, createOperation } from "./making.ts";
+import { nameIn, showCoupon } from "./shown.ts";
 
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;
 /** Users listed in one answer, and as many as may be asked for; who wants more pages through them. */
 const claimantsPerPage = 1_000;
 const claimantsPerPageMax = 10_000;
-
-const createBody = z.object({
-  name: textField.meta({ example: couponExample }),
-  amount: whole(1, integerMax),
-});
 
 const claimBody = z.object({
   user_id: textField.optional().describe("Who claims; an account may leave it out"),
@@ -51,6 +44,8 @@ type Context = {
   readonly accounts: Accounts;
   readonly buyers: Buyers;
   readonly access: Access;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
   /** 409, or 400 for clients that were written for it. */
   readonly soldOutStatus: number;
 };
@@ -58,6 +53,7 @@ type Context = {
 export function couponRoutes(context: Context): Route[] {
   const reading: Operation = {
     handle: (request) => read(context, request),
+    cost: "records",
     summary: "One coupon, with who has claimed it",
     description:
       `Lists ${claimantsPerPage} names, unless \`claims_limit\` asks for more. With ` +
@@ -68,15 +64,13 @@ export function couponRoutes(context: Context): Route[] {
     answers: { 200: claimedCoupon },
     refusals: ["invalid_request", "coupon_not_found"],
   };
-  // A coupon may well be called `claim`.
-  const { path: _path, ...readingClaim } = reading;
+  const changing = changeMethods(context);
   return [
-    { path: "/api/coupons", leaderOnly: true, methods: couponMethods(context) },
+    { path: "/api/coupons", methods: couponMethods(context) },
     {
       path: "/api/coupons/claim",
-      leaderOnly: true,
       methods: {
-        GET: { ...readingClaim, summary: "The coupon of the name `claim`" },
+        ...ofTheNameClaim({ GET: reading, ...changing }),
         POST: {
           handle: (request, server) => claim(context, request, server),
           admitsItself: true,
@@ -91,60 +85,40 @@ export function couponRoutes(context: Context): Route[] {
             "user_mismatch",
             "coupon_not_found",
             "already_claimed",
+            "coupon_not_active",
             "sold_out",
             "idempotency_key_reused",
             "overloaded",
+            "outcome_unknown",
           ],
           statuses: { sold_out: context.soldOutStatus },
         },
       },
     },
-    { path: "/api/coupons/:name", leaderOnly: true, methods: { GET: reading } },
+    { path: "/api/coupons/:name", methods: { GET: reading, ...changing } },
   ];
 }
+
+/** A coupon may well be called `claim`: its path is another one's, which has no name in it. */
+const ofTheNameClaim = (methods: Route["methods"]): Route["methods"] =>
+  Object.fromEntries(
+    Object.entries(methods).map(([method, { path: _path, ...operation }]) => {
+      const summary = `${operation.summary}: the one of the name \`claim\``;
+      return [method, { ...operation, summary }];
+    }),
+  );
 
 const couponMethods = (context: Context): Route["methods"] => ({
   GET: {
     handle: (request) => list(context, queryOf(request.url)),
+    cost: "records",
     summary: "A page of coupons, without who has claimed them",
     query: couponPageQuery(couponsPerPageMax),
     answers: { 200: couponPage },
     refusals: ["invalid_request"],
   },
-  POST: {
-    handle:
-      context.access === "open"
-        ? (request) => create(context, request)
-        : withScope(context.accounts, "manage", (request) => create(context, request)),
-    summary: "Make a coupon, of which so many users may have one each",
-    description: "With `ACCESS=guarded` for administrators, and keys with the scope `manage`.",
-    body: createBody,
-    answers: { 201: couponShape },
-    sends: ["Location"],
-    refusals: [
-      "invalid_request",
-      "coupon_exists",
-      "overloaded",
-      ...(context.access === "open" ? [] : (["unauthenticated", "forbidden"] as const)),
-    ],
-  },
+  POST: createOperation(context),
 });
-
-async function create({ engine }: Context, request: Request): Promise<Response> {
-  const body = await readBody(request, createBody);
-  if (body instanceof Response) return body;
-  const { word, coupon } = await leaderOf(engine).writer.submit({
-    kind: "create_coupon",
-    coupon: body.name,
-    amount: body.amount,
-  });
-  if (word === "coupon_exists") return problem("coupon_exists");
-  const { id, name, amount, createdAt } = coupon;
-  const made = showCoupon({ id, name, amount, remaining: amount, createdAt });
-  const response = json(made, 201);
-  response.headers.set("Location", pathTo(name));
-  return response;
-}
 
 async function claim(
   context: Context,
@@ -156,16 +130,17 @@ async function claim(
   const body = await readBody(request, claimBody);
   if (body instanceof Response) return body;
   const { user_id: userId, coupon_name: coupon } = body;
-  return await context.buyers.asBuyer(request, server, userId ?? null, async ({ buyer }) => {
-    const { lookups } = leaderOf(context.engine).selling;
-    const outcome = await lookups.claim({ kind: "claim", coupon, buyer, key });
-    return renderClaim(outcome, context.soldOutStatus);
-  });
+  return await context.buyers.asBuyer(request, server, userId ?? null, ({ buyer }) =>
+    context.engine.writer.submit({ kind: "claim", coupon, buyer, key }, (outcome) =>
+      renderClaim(outcome, context.soldOutStatus, context.clock()),
+    ),
+  );
 }
 
 function renderClaim(
   outcome: Exclude<ClaimOutcome, RecordsNeeded>,
   soldOutStatus: number,
+  now: number,
 ): Response {
   switch (outcome.word) {
     case "claimed":
@@ -182,6 +157,11 @@ function renderClaim(
       return problem("already_claimed", {
         more: { claimed_at: time(outcome.claimedAt) },
       });
+    case "coupon_not_active":
+      return problem(
+        "coupon_not_active",
+        outcome.opensAt === null ? {} : { retryAfterMs: outcome.opensAt - now },
+      );
     case "coupon_sold_out":
       return problem("sold_out", {
         status: soldOutStatus,
@@ -202,8 +182,7 @@ async function read(context: Context, request: BunRequest): Promise<Response> {
   if (name instanceof Invalid) return problem("invalid_request", name);
   const page = claimsPageOf(queryOf(request.url));
   if (page instanceof Invalid) return problem("invalid_request", page);
-  const { writer } = leaderOf(engine);
-  const found = await writer.read((view) => view.coupon(name));
+  const found = await engine.writer.read((view) => view.coupon(name));
   if (found === null) return problem("coupon_not_found");
   const shown = JSON.stringify(showCoupon(found)).slice(0, -1);
   const seen = await seenBy(context, request);
@@ -269,31 +248,4 @@ async function list({ db }: Context, query: string): Promise<Response> {
     coupons: page.map(showCoupon),
     next_after: coupons.length > limit ? (page.at(-1)?.id ?? null) : null,
   });
-}
-
-const showCoupon = ({ id, name, amount, remaining, createdAt }: CouponFigures) => ({
-  id,
-  name,
-  amount,
-  remaining_amount: remaining,
-  created_at: time(createdAt),
-});
-
-/** A name of dots alone is written in full: clients take dot segments out of a path. */
-const pathTo = (name: string): string => {
-  const segment = /^\.{1,2}$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
-  return `/api/coupons/${segment}`;
-};
-
-/** The last segment of a path, decoded strictly: what is not UTF-8 names no coupon. */
-function nameIn({ url, params }: BunRequest): string | Invalid {
-  // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
-  const segment: unknown = Reflect.get(params, "name");
-  if (segment === "." || segment === "..") return segment;
-  const path = pathOf(url);
-  try {
-    return parseText(decodeURIComponent(path.slice(path.lastIndexOf("/") + 1)), "name");
-  } catch {
-    return new Invalid("name", "is not percent-encoded UTF-8");
-  }
 }

@@ -24,7 +24,8 @@ Bodies are JSON. Money is an integer of minor units, times are RFC 3339 in UTC w
 A refusal is \`application/problem+json\` (RFC 9457) with a \`code\` from a closed list. One that can
 succeed later carries \`Retry-After\` (seconds) and \`retry_after_ms\`. Every answer is sent only after
 its record is committed; \`POST /checkout\` with an \`Idempotency-Key\` and \`POST /purchase\` may be
-sent again at any time.
+sent again at any time. After 503 \`unavailable\` and \`overloaded\` nothing was done; after 503
+\`outcome_unknown\` nobody can tell, and its \`detail\` says how to find out.
 
 A sane \`X-Request-Id\` of a request comes back in its answer; an answer of 500 or above always has
 one. An unknown path answers 404 \`not_found\`, a known one that does not take the method 405
@@ -97,7 +98,7 @@ function describe(
   schemas: Schemas,
   refusals: Refusals,
 ): Schema {
-  const { summary, description, auth, body } = operation;
+  const { summary, description, auth } = operation;
   const section = sections.find(({ of }) => of.test(route.path));
   const parameters = [
     ...schemas.parameters("path", operation.path),
@@ -107,19 +108,27 @@ function describe(
   return {
     operationId: operationId(method, route.path),
     summary,
-    ...(operation.cost === undefined ? {} : { "x-cost": operation.cost }),
+    ...(operation.cost === "costly" ? { "x-cost": "costly" } : {}),
     ...(description === undefined ? {} : { description }),
     tags: [section?.name],
     security: auth === undefined ? [] : security,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: content(schemas.of(body), schemas) } }),
+    ...requestBodyOf(operation, schemas),
     responses: {
       ...answersOf(operation, schemas),
       ...refusals.of(operation, refusalCodes(route, method, operation)),
     },
   };
+}
+
+function requestBodyOf({ body, bodyTypes }: Operation, schemas: Schemas): Schema {
+  if (body !== undefined) {
+    return { requestBody: { required: true, content: content(schemas.of(body), schemas) } };
+  }
+  if (bodyTypes === undefined) return {};
+  // By 3.1, bytes are a schema that says nothing.
+  const types = bodyTypes.map((type) => [type, {}]);
+  return { requestBody: { required: true, content: Object.fromEntries(types) } };
 }
 
 /** `POST /api/flash-sales/:id/checkout` → `postApiFlashSalesIdCheckout`. */
@@ -178,14 +187,15 @@ const alone = /^\/(?:health|metrics|openapi\.json|events)$/;
 export function refusalCodes(
   { path }: Route,
   method: string,
-  { auth, body, refusals }: Operation,
+  { auth, body, bodyTypes, refusals }: Operation,
 ): ProblemCode[] {
   const codes = new Set<ProblemCode>(refusals);
   if (auth !== undefined) codes.add("unauthenticated");
-  if (method !== "GET") codes.add("cross_site");
+  codes.add(method === "GET" ? "overloaded" : "cross_site");
   codes.add("rate_limited");
   if (auth === "admin" || auth === "merchant") codes.add("forbidden");
-  if (body !== undefined) {
+  if (auth === "admin") codes.add("second_factor_demanded");
+  if ((body ?? bodyTypes) !== undefined) {
     codes.add("invalid_request").add("payload_too_large").add("unsupported_media_type");
   }
   if (!alone.test(path)) codes.add("unavailable");
@@ -212,9 +222,15 @@ class Refusals {
   }
 
   #describe(status: number, codes: readonly ProblemCode[]): Schema {
+    const isRetried = codes.every((code) => retried.has(code));
     const headers = {
       ...(codes.some((code) => retried.has(code))
-        ? { "Retry-After": { ...retryAfter, required: status === 429 || status === 503 } }
+        ? {
+            "Retry-After": {
+              ...retryAfter,
+              required: isRetried && (status === 429 || status === 503),
+            },
+          }
         : {}),
       ...(codes.includes("rate_limited")
         ? { RateLimit: rateLimit, "RateLimit-Policy": rateLimitPolicy }

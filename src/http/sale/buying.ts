@@ -3,30 +3,34 @@
  * and those of the shop do. What can be rendered in advance is: a million requests take this path
  * within seconds, and most of them are refused.
  */
+import type { Hoarding } from "../../access/hoarding.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type {
   Buy,
   BuyOutcome,
+  Checkout,
   CodeUser,
   CheckoutOutcome,
+  Decided,
   PurchaseOutcome,
-  RecordsNeeded,
   Unit,
 } from "../../ledger/commands.ts";
 import type { LiveReservation } from "../../ledger/view.ts";
 import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
-import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { SaleEngine } from "../../sales/selling.ts";
 import type { Db } from "../../store/db.ts";
 import { findOrder, type Order } from "../../store/orders.ts";
 import { itemOf, type Item } from "../../store/sales.ts";
 import { time } from "../fields.ts";
 import { json, jsonText, preparedProblem, preparedRetry, problem } from "../problems.ts";
-import { productImage, shownItem } from "../../sales/catalogue.ts";
+import { shownItem } from "../../sales/catalogue.ts";
+import { showOrder } from "../orders.ts";
 
 export type BuyingContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly db: Db;
+  readonly hoarding: Hoarding;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -47,9 +51,13 @@ const refuse = {
 const limitReached = preparedProblem("user_limit_reached");
 const limitReachedFor = preparedRetry("user_limit_reached");
 const itemReserved = preparedRetry("item_reserved");
+const notAdmitted = preparedRetry("not_admitted");
 
-type Refused = Exclude<BuyOutcome | CheckoutOutcome, { readonly word: Accepted }>;
+type Refused = Exclude<Decided<BuyOutcome | CheckoutOutcome>, { readonly word: Accepted }>;
 type Accepted = "reserved" | "reserved_again" | "purchased" | "purchased_again";
+
+/** What was sold or reserved, as it is shown. */
+type Found = { readonly shown: ShownSale; readonly item: Item };
 
 export class Buying {
   readonly #context: BuyingContext;
@@ -58,69 +66,78 @@ export class Buying {
     this.#context = context;
   }
 
-  /** The answer to a checkout. */
-  readonly renderCheckout = (outcome: CheckoutOutcome): Response => {
+  /** The answer to a checkout; of what a key stands for in a sale long over once that is found. */
+  readonly renderCheckout = (outcome: Decided<CheckoutOutcome>): Response | Promise<Response> => {
     if (!("reservation" in outcome)) return this.#refusal(outcome);
-    const { code, buyer, saleId, itemId, expiresAt } = outcome.reservation;
-    const { shown, item } = this.#held(saleId, itemId);
-    const user = JSON.stringify(buyer.userId);
-    return jsonText(
-      `{"code":"${code}","user_id":${user},"buyer":"${buyer.kind}","sale_id":${saleId},` +
-        `"item":${shown.itemJson(itemId)},"expires_at":"${time(expiresAt)}"${shopFields(saleId, item)}}`,
-    );
+    const { reservation } = outcome;
+    const { saleId, itemId } = reservation;
+    const known = this.#context.catalogue.known(saleId);
+    // Who leads holds what is sold; others may have to read it first.
+    return known === undefined
+      ? this.#find(saleId, itemId).then((found) => showReserved(reservation, found))
+      : showReserved(reservation, foundIn(known, saleId, itemId));
   };
 
-  async purchase(code: string, by: CodeUser, expectedPriceCents: number | null): Promise<Response> {
-    const { lookups } = leaderOf(this.#context.engine).selling;
-    const asked = { kind: "purchase", code, by, expectedPriceCents, lookup: null } as const;
-    return await this.#renderPurchase(await lookups.purchase(asked));
+  /** As `renderCheckout`, and counts what a network has reserved by it. */
+  counting(network: string, asked: Pick<Checkout, "sale" | "item">) {
+    const { hoarding } = this.#context;
+    return (outcome: Decided<CheckoutOutcome>): Response | Promise<Response> => {
+      if (outcome.word === "reserved") hoarding.reserved(network, outcome.reservation, asked);
+      return this.renderCheckout(outcome);
+    };
   }
 
-  async #renderPurchase(outcome: Exclude<PurchaseOutcome, RecordsNeeded>): Promise<Response> {
+  async purchase(code: string, by: CodeUser, expectedPriceCents: number | null): Promise<Response> {
+    const { writer } = this.#context.engine;
+    const asked = { kind: "purchase", code, by, expectedPriceCents, lookup: null } as const;
+    const made = await writer.submit(asked, this.#renderPurchase);
+    return made instanceof Response ? made : await this.#answerAgain(made);
+  }
+
+  /** The answer to a purchase; of what was sold before the unit, as its order is read once that is committed. */
+  readonly #renderPurchase = (
+    outcome: Decided<PurchaseOutcome>,
+  ): Response | Promise<Response> | Unit => {
     switch (outcome.word) {
       case "purchased":
-        return await this.#answerSold([outcome.of]);
+        this.#context.hoarding.bought(outcome.of.code);
+        return this.#answerSold([outcome.of]);
       case "purchased_again":
-        return await this.#answerAgain(outcome.of);
+        return outcome.of;
       default:
         return refuse[outcome.word]();
     }
-  }
+  };
 
   /** @param saleId null: whichever sale the code is of */
   async release(code: string, by: CodeUser, saleId: number | null): Promise<Response> {
-    const { lookups } = leaderOf(this.#context.engine).selling;
-    const { word } = await lookups.release({
+    const { word } = await this.#context.engine.writer.submit({
       kind: "release",
       code,
       saleId,
       by,
       lookup: null,
     });
-    return word === "released" || word === "released_again"
-      ? new Response(null, { status: 204 })
-      : refuse[word]();
+    if (word !== "released" && word !== "released_again") return refuse[word]();
+    this.#context.hoarding.released(code, this.#context.clock());
+    return new Response(null, { status: 204 });
   }
 
-  /** @param onExtended told when it ends now, ms */
-  async extend(
-    code: string,
-    ms: number,
-    onExtended: (expiresAt: number) => void,
-  ): Promise<Response> {
-    const { lookups } = leaderOf(this.#context.engine).selling;
-    const outcome = await lookups.extend({ kind: "extend", code, ms, lookup: null });
+  async extend(code: string, ms: number): Promise<Response> {
+    const { writer } = this.#context.engine;
+    const outcome = await writer.submit({ kind: "extend", code, ms, lookup: null });
     if (outcome.word !== "extended") return refuse[outcome.word]();
     const { expiresAt } = outcome.of;
-    onExtended(expiresAt);
+    this.#context.hoarding.extended(code, expiresAt);
     return json({ code, expires_at: time(expiresAt) });
   }
 
   async buy(command: Omit<Buy, "kind" | "code">): Promise<Response> {
-    const { writer } = leaderOf(this.#context.engine);
+    const { writer } = this.#context.engine;
     const outcome = await writer.submit({ kind: "buy", code: Bun.randomUUIDv7(), ...command });
     switch (outcome.word) {
       case "purchased":
+        for (const { code } of outcome.units) this.#context.hoarding.bought(code);
         return await this.#answerSold(outcome.units);
       case "purchased_again":
         return await this.#answerAgain(outcome.of);
@@ -131,20 +148,29 @@ export class Buying {
 
   /** The sale in which a buyer holds a code now; null when they do not hold it. */
   async saleOf(code: string, buyer: Buyer): Promise<number | null> {
-    const { writer } = leaderOf(this.#context.engine);
-    const live = await writer.read((view) => view.reservationsOf(buyer));
-    return live.find((reservation) => reservation.code === code)?.saleId ?? null;
+    const { writer } = this.#context.engine;
+    return await writer.read((view) => view.saleOf(code, buyer));
   }
 
-  /** What a buyer holds, in every sale. */
-  async reservations(buyer: Buyer): Promise<Response> {
-    const { writer } = leaderOf(this.#context.engine);
-    const live = await writer.read((view) => view.reservationsOf(buyer));
-    return json({ reservations: live.map((reservation) => this.#showReservation(reservation)) });
+  /** A page of what a buyer holds, in every sale, oldest first. */
+  async reservations(
+    buyer: Buyer,
+    { after, limit }: { readonly after: number; readonly limit: number },
+  ): Promise<Response> {
+    const { writer } = this.#context.engine;
+    const live = await writer.read((view) => view.reservationsOf(buyer, after, limit + 1));
+    const told = live.slice(0, limit);
+    const shown: object[] = [];
+    for (const reservation of told) shown.push(await this.#showReservation(reservation));
+    return json({
+      reservations: shown,
+      next_after: live.length > limit ? (told.at(-1)?.seq ?? null) : null,
+    });
   }
 
-  #showReservation({ code, saleId, itemId, buyer, reservedAt, expiresAt }: LiveReservation) {
-    const { item } = this.#held(saleId, itemId);
+  async #showReservation(reservation: LiveReservation): Promise<object> {
+    const { code, saleId, itemId, buyer, reservedAt, expiresAt, isOffer } = reservation;
+    const { item } = await this.#find(saleId, itemId);
     return {
       code,
       user_id: buyer.userId,
@@ -156,30 +182,19 @@ export class Buying {
         : { flash_sale_id: saleId, product_id: item.productId }),
       reserved_at: time(reservedAt),
       expires_at: time(expiresAt),
+      offered: isOffer,
     };
   }
 
   /** The order of units that have just been sold together. */
-  async #answerSold(units: readonly Unit[]): Promise<Response> {
+  #answerSold(units: readonly Unit[]): Response | Promise<Response> {
     const [first] = units;
-    if (first?.sold == null) throw new Error("a purchase sold nothing");
-    const { buyer, saleId, itemId, sold } = first;
-    const { shown, item } = await this.#find(saleId, itemId);
-    if (item.productId === undefined) return this.#answerHourly(first, shown, false);
-    const order: Order = {
-      seq: sold.seq,
-      buyer: buyer.kind,
-      userId: buyer.userId,
-      saleId,
-      saleTitle: shown.stored.title,
-      itemId,
-      productId: item.productId,
-      name: item.name,
-      priceCents: item.priceCents,
-      codes: units.map(({ code }) => code),
-      purchasedAt: sold.at,
-    };
-    return answerOrder(order, false);
+    if (first === undefined) throw new Error("a purchase sold nothing");
+    const { saleId, itemId } = first;
+    const known = this.#context.catalogue.known(saleId);
+    return known === undefined
+      ? this.#find(saleId, itemId).then((found) => showSold(first, units, found))
+      : showSold(first, units, foundIn(known, saleId, itemId));
   }
 
   /** The order of a unit that was sold before; it may have been bought with others in one step. */
@@ -187,21 +202,10 @@ export class Buying {
     const { saleId, itemId, sold } = unit;
     if (sold === null) throw new Error(`${unit.code} was bought again, and never before`);
     const { shown, item } = await this.#find(saleId, itemId);
-    if (item.productId === undefined) return this.#answerHourly(unit, shown, true);
+    if (item.productId === undefined) return answerHourly(unit, shown, true);
     const order = await findOrder(this.#context.db, unit.buyer, sold.seq);
     if (order === null) throw new Error(`order ${sold.seq} was sold and is not in the records`);
-    return answerOrder(order, true);
-  }
-
-  #answerHourly(unit: Unit, shown: ShownSale, replayed: boolean): Response {
-    const { code, buyer, saleId, itemId, sold } = unit;
-    const user = JSON.stringify(buyer.userId);
-    return jsonText(
-      `{"message":"Purchase successful","order_id":"${sold?.seq}","code":"${code}",` +
-        `"user_id":${user},"buyer":"${buyer.kind}","sale_id":${saleId},` +
-        `"item":${shown.itemJson(itemId)},"purchased_at":"${time(sold?.at ?? 0)}",` +
-        `"replayed":${replayed}}`,
-    );
+    return answerOrder(order, true, sold.refundedBy !== null);
   }
 
   #refusal(outcome: Refused): Response {
@@ -210,6 +214,8 @@ export class Buying {
       case "item_reserved":
         // A flood is mostly this, and to ask the time costs a hundredth of a request.
         return itemReserved(outcome.retryAt - outcome.at);
+      case "not_admitted":
+        return notAdmitted(outcome.retryMs, `,"ahead":${outcome.ahead}}`);
       case "user_limit_reached":
         return outcome.retryAt === null
           ? limitReached()
@@ -223,51 +229,75 @@ export class Buying {
     }
   }
 
-  /** A sale that the ledger holds, and so has something reserved in. */
-  #held(saleId: number, itemId: number): { readonly shown: ShownSale; readonly item: Item } {
-    const shown = this.#context.catalogue.held(saleId);
-    const item = shown === undefined ? undefined : itemOf(shown.stored, itemId);
-    if (shown === undefined || item === undefined) throw missing(saleId, itemId);
-    return { shown, item };
-  }
-
-  async #find(saleId: number, itemId: number) {
-    const shown = await this.#context.catalogue.find(saleId);
-    const item = shown === null ? undefined : itemOf(shown.stored, itemId);
-    if (shown === null || item === undefined) throw missing(saleId, itemId);
-    return { shown, item };
+  async #find(saleId: number, itemId: number): Promise<Found> {
+    return foundIn(await this.#context.catalogue.find(saleId), saleId, itemId);
   }
 }
+
+function foundIn(shown: ShownSale | null, saleId: number, itemId: number): Found {
+  const item = shown === null ? undefined : itemOf(shown.stored, itemId);
+  if (shown === null || item === undefined) throw missing(saleId, itemId);
+  return { shown, item };
+}
+
+/** The answer to whoever holds, or has let go, as much as one may. */
+export const holdsTooMuch = (waitMs: number): Response =>
+  problem("rate_limited", {
+    detail: "Too much is reserved from here, or this item too often, and not bought.",
+    retryAfterMs: waitMs,
+  });
 
 const missing = (saleId: number, itemId: number): Error =>
   new Error(`sale ${saleId} has no item ${itemId}, and something of it was sold`);
 
+function showReserved({ code, buyer, saleId, itemId, expiresAt }: Unit, { shown, item }: Found) {
+  const user = JSON.stringify(buyer.userId);
+  return jsonText(
+    `{"code":"${code}","user_id":${user},"buyer":"${buyer.kind}","sale_id":${saleId},` +
+      `"item":${shown.itemJson(itemId)},"expires_at":"${time(expiresAt)}"${shopFields(saleId, item)}}`,
+  );
+}
+
+function showSold(first: Unit, units: readonly Unit[], { shown, item }: Found): Response {
+  const { buyer, saleId, itemId, sold } = first;
+  if (item.productId === undefined) return answerHourly(first, shown, false);
+  if (sold === null) throw new Error("a purchase sold nothing");
+  const order: Order = {
+    seq: sold.seq,
+    buyer: buyer.kind,
+    userId: buyer.userId,
+    saleId,
+    saleTitle: shown.stored.title,
+    itemId,
+    productId: item.productId,
+    name: item.name,
+    priceCents: item.priceCents,
+    codes: units.map(({ code }) => code),
+    refunded: 0,
+    purchasedAt: sold.at,
+  };
+  return answerOrder(order, false);
+}
+
+function answerHourly(unit: Unit, shown: ShownSale, replayed: boolean): Response {
+  const { code, buyer, saleId, itemId, sold } = unit;
+  const user = JSON.stringify(buyer.userId);
+  return jsonText(
+    `{"message":"Purchase successful","order_id":"${sold?.seq}","code":"${code}",` +
+      `"user_id":${user},"buyer":"${buyer.kind}","sale_id":${saleId},` +
+      `"item":${shown.itemJson(itemId)},"purchased_at":"${time(sold?.at ?? 0)}",` +
+      `"replayed":${replayed}${sold?.refundedBy == null ? "" : ',"refunded":true'}}`,
+  );
+}
+
 const shopFields = (saleId: number, { productId }: Item): string =>
   productId === undefined ? "" : `,"flash_sale_id":${saleId},"product_id":${productId}`;
 
-const answerOrder = (order: Order, replayed: boolean): Response =>
-  json({ message: "Purchase successful", ...showOrder(order), replayed });
-
-/** An order as its buyer sees it. */
-export function showOrder(order: Order) {
-  const { seq, buyer, userId, saleId, saleTitle, itemId, productId, name, priceCents, codes } =
-    order;
-  const image =
-    productId === null ? `/sales/${saleId}/items/${itemId}/image.svg` : productImage(productId);
-  return {
-    order_id: String(seq),
-    code: codes[0] ?? "",
-    codes,
-    user_id: userId,
-    buyer,
-    sale_id: saleId,
-    sale_title: saleTitle,
-    flash_sale_id: productId === null ? null : saleId,
-    flash_sale_title: productId === null ? null : saleTitle,
-    product_id: productId,
-    item: { id: itemId, name, image_url: image, price_cents: priceCents },
-    quantity: codes.length,
-    total_cents: codes.length * priceCents,
-    purchased_at: time(order.purchasedAt),
-  };
-}
+/** @param refunded whether the unit that was asked for is taken back */
+const answerOrder = (order: Order, replayed: boolean, refunded = false): Response =>
+  json({
+    message: "Purchase successful",
+    ...showOrder(order),
+    replayed,
+    ...(refunded ? { refunded } : {}),
+  });

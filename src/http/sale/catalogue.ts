@@ -9,7 +9,6 @@
 import { itemColour } from "../../art/pictures.ts";
 import type { ShownSale } from "../../sales/catalogue.ts";
 import { itemOf } from "../../store/sales.ts";
-import { UnavailableError } from "../../engine/writer.ts";
 import { compressed, sendCompressed, type Compressed } from "../compressed.ts";
 import type { Events, SaidUnits } from "./events.ts";
 import type { FiguresContext, SaleFigures } from "./figures.ts";
@@ -34,6 +33,7 @@ export function wholeCatalogueRoutes(context: CatalogueContext, figures: SaleFig
       methods: {
         GET: {
           handle: (r) => catalogues.answer(r, r.params["sale_id"] ?? ""),
+          cost: "large",
           summary: "A sale's whole catalogue, in columns",
           description:
             "Every list is in the order of the items: the first entry is item 1's. That of an " +
@@ -46,7 +46,6 @@ export function wholeCatalogueRoutes(context: CatalogueContext, figures: SaleFig
     },
     {
       path: "/sales/:sale_id/availability",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: (r) => availability.answer(r, r.params["sale_id"] ?? ""),
@@ -127,8 +126,7 @@ class Availability {
   async answer(request: Request, saleId: string): Promise<Response> {
     const found = await this.#figures.find(saleId);
     if (found === null) return problem("sale_not_found");
-    const { engine, events } = this.#context;
-    if (engine.role.name !== "leader") throw new UnavailableError("this process does not lead");
+    const { events } = this.#context;
     const said = events.saidOf(found.stored.sale.id);
     const made = said === null ? this.#other(found) : this.#open(found, said);
     return sendCompressed(request, await made, "no-store");

@@ -2,9 +2,7 @@
 import type { BunRequest, Server } from "bun";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { Accounts } from "../../access/accounts.ts";
-import type { Hoarding } from "../../access/hoarding.ts";
-import type { Checkout, CheckoutOutcome } from "../../ledger/commands.ts";
-import { leaderOf } from "../../sales/selling.ts";
+import type { Checkout } from "../../ledger/commands.ts";
 import {
   type CheckoutAsked,
   Invalid,
@@ -13,10 +11,12 @@ import {
   parseExpectedPrice,
   parseIdempotencyKey,
   parseText,
+  parseTicket,
   queryOf,
   queryValue,
 } from "../parse.ts";
 import { readBody } from "../body.ts";
+import { pageOf } from "../fields.ts";
 import { withScope } from "../callers.ts";
 import { problem } from "../problems.ts";
 import {
@@ -30,16 +30,17 @@ import {
   purchaseQuery,
   reservationList,
   reservationShape,
+  reservationsPerPageMax,
   reservationsQuery,
+  ticketHeader,
 } from "../schemas.ts";
 import type { Route } from "../server.ts";
 import type { Buyers, CodeAsker } from "../buyers.ts";
-import { Buying, type BuyingContext } from "./buying.ts";
+import { Buying, holdsTooMuch, type BuyingContext } from "./buying.ts";
 
 type CheckoutContext = BuyingContext & {
   readonly accounts: Accounts;
   readonly buyers: Buyers;
-  readonly hoarding: Hoarding;
 };
 
 const whoever = [
@@ -49,12 +50,14 @@ const whoever = [
   "rate_limited",
   "unavailable",
   "overloaded",
+  "outcome_unknown",
 ] as const;
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
   const buying = new Buying(context);
   return [
     ...reservingRoutes(context, buying),
+    reservationsRoute(context, buying),
     extendingRoute(context, buying),
     ...purchaseRoutes(context, buying),
   ];
@@ -64,7 +67,6 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
   return [
     {
       path: "/checkout",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: (request, server) => checkout(context, buying, request, server),
@@ -75,7 +77,7 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
             "buys for that customer. A session or login token proves an account, a user token a " +
             "customer: both may leave it out, and are told the code of what they hold again.",
           query: checkoutQuery,
-          headers: idempotencyHeader,
+          headers: idempotencyHeader.extend(ticketHeader.shape),
           answers: { 200: reservationShape },
           refusals: [
             "invalid_request",
@@ -83,6 +85,7 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
             "sale_not_found",
             "item_not_found",
             "sale_not_open",
+            "not_admitted",
             "price_changed",
             "item_sold_out",
             "sold_out",
@@ -94,11 +97,9 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
         },
         DELETE: {
           handle: (request, server) =>
-            aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
-              const answer = await buying.release(code, by, onlySaleId);
-              if (answer.status === 204) context.hoarding.released(code, context.clock());
-              return answer;
-            }),
+            aboutCode(context, request, server, (code, { by, onlySaleId }) =>
+              buying.release(code, by, onlySaleId),
+            ),
           admitsItself: true,
           summary: "Give a reservation back",
           description: "May be sent again; after a purchase it is refused.",
@@ -108,35 +109,39 @@ function reservingRoutes(context: CheckoutContext, buying: Buying): Route[] {
         },
       },
     },
-    {
-      path: "/reservations",
-      leaderOnly: true,
-      methods: {
-        GET: {
-          handle: (request, server) => reservations(context, buying, request, server),
-          summary: "What a proven buyer holds, in every sale",
-          description: "A key with the scope `sell` names the customer.",
-          auth: "user",
-          query: reservationsQuery,
-          answers: { 200: reservationList },
-          refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
-        },
+  ];
+}
+
+function reservationsRoute(context: CheckoutContext, buying: Buying): Route {
+  return {
+    path: "/reservations",
+    methods: {
+      GET: {
+        handle: (request, server) => reservations(context, buying, request, server),
+        cost: "large",
+        summary: "What a proven buyer holds, in every sale",
+        description:
+          "Oldest first. A key with the scope `sell` names the customer. Where there are more " +
+          "than fit on a page, `next_after` is what the next one begins after.",
+        auth: "user",
+        query: reservationsQuery,
+        answers: { 200: reservationList },
+        refusals: ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"],
       },
     },
-  ];
+  };
 }
 
 function extendingRoute(context: CheckoutContext, buying: Buying): Route {
   return {
     path: "/reservations/:code/extend",
-    leaderOnly: true,
     methods: {
       POST: {
-        handle: withScope(context.accounts, "sell", (r) => extend(context, buying, r)),
+        handle: withScope(context.accounts, "sell", (r) => extend(buying, r)),
         summary: "Hold a unit while a payment is under way",
         description:
           "For a key with the scope `sell` alone. The reservation ends at the later of its " +
-          "present end and `ms` from now, at most a quarter of an hour from now, and never after " +
+          "present end and `ms` from now, which is a quarter of an hour at most, and never after " +
           "the sale's end. One that has run out is held again if nobody has had its unit since.",
         auth: "merchant",
         path: codeParam,
@@ -150,6 +155,7 @@ function extendingRoute(context: CheckoutContext, buying: Buying): Route {
           "code_expired",
           "cross_site",
           "overloaded",
+          "outcome_unknown",
         ],
       },
     },
@@ -160,7 +166,6 @@ function purchaseRoutes(context: CheckoutContext, buying: Buying): Route[] {
   return [
     {
       path: "/purchase",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: (request, server) => purchase(context, buying, request, server),
@@ -196,14 +201,21 @@ class AskedCheckout implements Checkout {
   readonly sale: Checkout["sale"];
   readonly key: string | null;
   readonly expectedPriceCents: number | null;
+  readonly ticket: string | null;
   #code: string | null = null;
 
-  constructor({ item, sale, expectedPriceCents }: CheckoutAsked, buyer: Buyer, key: string | null) {
+  constructor(
+    { item, sale, expectedPriceCents }: CheckoutAsked,
+    buyer: Buyer,
+    key: string | null,
+    ticket: string | null,
+  ) {
     this.buyer = buyer;
     this.item = item;
     this.sale = sale;
     this.key = key;
     this.expectedPriceCents = expectedPriceCents;
+    this.ticket = ticket;
   }
 
   get code(): string {
@@ -221,14 +233,15 @@ function checkout(
   if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
-  const { engine, buyers, hoarding, clock } = context;
+  const { engine, buyers, catalogue, hoarding, clock } = context;
   return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }, network) => {
     const waitMs = network === null ? 0 : hoarding.waitMs(network, buyer, asked, clock());
     if (waitMs > 0) return holdsTooMuch(waitMs);
-    const command = new AskedCheckout(asked, buyer, key);
-    const render =
-      network === null ? buying.renderCheckout : counting(context, buying, network, asked);
-    const { writer } = leaderOf(engine);
+    // Where nobody waits, no header is looked at.
+    const ticket = catalogue.hasQueues ? (asked.ticket ?? parseTicket(request)) : asked.ticket;
+    const command = new AskedCheckout(asked, buyer, key, ticket);
+    const render = network === null ? buying.renderCheckout : buying.counting(network, asked);
+    const { writer } = engine;
     return onlySaleId === null
       ? writer.submit(command, render)
       : writer
@@ -238,20 +251,6 @@ function checkout(
           );
   });
 }
-
-/** Renders an outcome, and counts what a network has reserved by it. */
-const counting =
-  ({ hoarding }: CheckoutContext, buying: Buying, network: string, asked: CheckoutAsked) =>
-  (outcome: CheckoutOutcome): Response => {
-    if (outcome.word === "reserved") hoarding.reserved(network, outcome.reservation, asked);
-    return buying.renderCheckout(outcome);
-  };
-
-const holdsTooMuch = (waitMs: number): Response =>
-  problem("rate_limited", {
-    detail: "Too much is reserved from here, or this item too often, and not bought.",
-    retryAfterMs: waitMs,
-  });
 
 const otherSale = (): Response =>
   problem("forbidden", { detail: "This token is for another sale." });
@@ -276,27 +275,26 @@ function purchase(
 ): Response | Promise<Response> {
   const expected = parseExpectedPrice(queryOf(request.url));
   if (expected instanceof Invalid) return invalid(expected);
-  return aboutCode(context, request, server, async (code, { by, onlySaleId }) => {
-    if (onlySaleId !== null && by !== null && by !== "merchant") {
-      const saleId = await buying.saleOf(code, by);
-      if (saleId !== null && saleId !== onlySaleId) return otherSale();
+  return aboutCode(context, request, server, (code, { by, onlySaleId }) => {
+    if (onlySaleId === null || by === null || by === "merchant") {
+      return buying.purchase(code, by, expected);
     }
-    const answer = await buying.purchase(code, by, expected);
-    if (answer.status === 200) context.hoarding.bought(code);
-    return answer;
+    return buying
+      .saleOf(code, by)
+      .then((saleId) =>
+        saleId !== null && saleId !== onlySaleId
+          ? otherSale()
+          : buying.purchase(code, by, expected),
+      );
   });
 }
 
-async function extend(
-  { hoarding }: CheckoutContext,
-  buying: Buying,
-  request: BunRequest,
-): Promise<Response> {
+async function extend(buying: Buying, request: BunRequest): Promise<Response> {
   const code = parseCode(request.params["code"] ?? null);
   if (code instanceof Invalid) return invalid(code);
   const body = await readBody(request, extensionBody);
   if (body instanceof Response) return body;
-  return await buying.extend(code, body.ms, (expiresAt) => hoarding.extended(code, expiresAt));
+  return await buying.extend(code, body.ms);
 }
 
 function reservations(
@@ -308,5 +306,8 @@ function reservations(
   const given = queryValue(queryOf(request.url), "user_id");
   const userId = given === null || given instanceof Invalid ? given : parseText(given, "user_id");
   if (userId instanceof Invalid) return invalid(userId);
-  return buyers.asProven(request, server, userId, ({ buyer }) => buying.reservations(buyer));
+  const sizes = { limit: reservationsPerPageMax, limitMax: reservationsPerPageMax };
+  const page = pageOf(queryOf(request.url), sizes);
+  if (page instanceof Invalid) return invalid(page);
+  return buyers.asProven(request, server, userId, ({ buyer }) => buying.reservations(buyer, page));
 }

@@ -4,9 +4,11 @@
  * - `sale` when the open sale changes: `{"sale": {id,title,starts_at,ends_at,stock} | null}`
  * - `stock` at most four times a second: `{sale_id,sold,reserved,available,items:[[id,available]…]}`
  *
+ * Every process publishes by itself, from the ledger or from what it hears of it.
+ *
  * Events carry committed figures alone. The last ones are kept, so that a client that comes
- * back with `Last-Event-ID` misses nothing; one that was away for longer gets the figures as
- * they are. A client that does not read is dropped, not buffered for.
+ * back with `Last-Event-ID` misses nothing, also at another process; one that was away for longer
+ * gets the figures as they are. A client that does not read is dropped, not buffered for.
  *
  * Ten thousand writes take a tenth of a second, so they are spread over turns of the event loop, in
  * which others buy. An event goes out when the one before it has: where there is no time for four a
@@ -18,6 +20,7 @@ import type { LedgerView } from "../../ledger/view.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
 import { time } from "../fields.ts";
+import { QueueNews } from "../queue/news.ts";
 import type { StreamPlaces } from "../connections.ts";
 import { problem } from "../problems.ts";
 import { eventsHeader } from "../schemas.ts";
@@ -38,6 +41,9 @@ const dropSeconds = 4;
 const keepAliveMs = 15_000;
 /** Who has not taken anything for this long is gone, or does not read. */
 const silenceMaxSeconds = 40;
+
+/** The attempt's number, which process said it, and its own number there. */
+const idOfEvent = /^(\d{1,15})-[0-9a-f]{8}-\d+$/;
 
 const stillHere = new TextEncoder().encode(": still here\n\n");
 
@@ -63,13 +69,29 @@ const usualBounds: EventBounds = {
   publishEveryMs: 250,
 };
 
-type Kept = { readonly id: string; readonly bytes: Uint8Array };
+type Kept = {
+  readonly id: string;
+  /** The last attempt that it tells of. */
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+};
 type Stream = {
   readonly body: ReadableStreamDefaultController<Uint8Array>;
   /** Ends the connection, even when nobody reads what is on it. */
   readonly hangUp: () => void;
   /** Gives its place among the connections back. */
   readonly leave: () => void;
+};
+
+/** What there is to say of the open sale. */
+type News = {
+  readonly saleId: number;
+  readonly sold: number;
+  readonly reserved: number;
+  readonly available: number;
+  readonly free: Int32Array;
+  readonly items: [number, number][];
+  readonly isNew: boolean;
 };
 
 /** The open sale exactly as the events up to this one have told it. */
@@ -89,11 +111,16 @@ export class Events {
   readonly #streams = new Set<Stream>();
   readonly #kept: Kept[] = [];
   readonly #encoder = new TextEncoder();
+  /** What this process says has ids that no other's has, and that tell of which attempt it knew. */
+  readonly #series = crypto.randomUUID().slice(0, 8);
   #number = 0;
   #saleId: number | null = null;
   /** Of the open sale, as last said; null before anything was. */
   #figures: { sold: number; reserved: number; available: number } | null = null;
   #said: SaidUnits | null = null;
+  /** The open sale, as it was announced. */
+  #announced: object | null = null;
+  readonly #queues = new QueueNews();
   readonly #bounds: EventBounds;
   readonly #places: StreamPlaces;
   #timer: Timer | null = null;
@@ -118,7 +145,6 @@ export class Events {
     return [
       {
         path: "/events",
-        leaderOnly: true,
         methods: {
           GET: {
             handle: (request, server) => this.#open(request, server),
@@ -127,7 +153,9 @@ export class Events {
             description:
               "`sale` when the open sale changes: `{sale: {id,title,starts_at,ends_at,stock}}`, " +
               "or null. `stock` at most four times a second: `{sale_id,sold,reserved,available," +
-              "items}`, with `[id, available]` of each item that changed.",
+              "items}`, with `[id, available]` of each item that changed. `queue` as often, of each sale " +
+              "that lets people in one after another: `{sale_id,state,joined,admitted_up_to," +
+              "admit_per_second,paused}`.",
             headers: eventsHeader,
             answers: { 200: z.string() },
             mediaType: "text/event-stream",
@@ -154,7 +182,7 @@ export class Events {
       this.#publishing = true;
       this.#publish()
         .catch(() => {
-          // The term ended while the figures were being read; the next one publishes again.
+          // Nobody led while the figures were being read; once somebody does, they are published.
         })
         .finally(() => {
           this.#publishing = false;
@@ -201,44 +229,44 @@ export class Events {
   /** What a client that last saw `lastId` has missed; the present figures when it is too much. */
   #missedSince(lastId: string | null): readonly Kept[] {
     const seen = this.#kept.findIndex(({ id }) => id === lastId);
-    if (seen < 0) return this.#present();
-    const missed = this.#kept.slice(seen + 1);
+    const missed = seen < 0 ? this.#keptSince(lastId) : this.#kept.slice(seen + 1);
+    if (missed === null) return this.#present();
     const bytes = missed.reduce((sum, event) => sum + event.bytes.byteLength, 0);
     return bytes <= this.#bounds.streamBytesMax ? missed : this.#present();
   }
 
+  /** What follows an event of another process; null where that may be more than is kept. */
+  #keptSince(lastId: string | null): readonly Kept[] | null {
+    const seq = Number(idOfEvent.exec(lastId ?? "")?.[1] ?? Number.NaN);
+    const [first] = this.#kept;
+    if (first === undefined || !(first.seq <= seq)) return null;
+    // Of the same attempt the other may have told sooner, before something lapsed.
+    return this.#kept.filter((event) => event.seq >= seq);
+  }
+
   #present(): Kept[] {
-    const { role } = this.#engine;
     const last = this.#kept.at(-1);
-    if (role.name !== "leader" || this.#saleId === null || last === undefined) return [];
+    if (last === undefined) return [];
+    const queues = this.#queues.all().map((queue) => this.#event(last, "queue", queue));
+    if (this.#saleId === null) return queues;
     const stock = { sale_id: this.#saleId, ...this.#figures, items: [] };
     return [
-      this.#event(last.id, "sale", { sale: this.#announcement(this.#saleId) }),
-      this.#event(last.id, "stock", stock),
+      this.#event(last, "sale", { sale: this.#announced }),
+      this.#event(last, "stock", stock),
+      ...queues,
     ];
   }
 
   async #publish(): Promise<void> {
-    const { role } = this.#engine;
-    if (role.name !== "leader") return;
     const now = this.#clock();
-    const news = await role.writer.read((view) => this.#newsIn(view));
-    const saleId = news?.saleId ?? null;
     const said: Uint8Array[] = [];
-    if (saleId !== this.#saleId) {
-      this.#saleId = saleId;
-      this.#figures = null;
-      this.#said = null;
-      const sale = saleId === null ? null : this.#announcement(saleId);
-      said.push(this.#keep(role.epoch, "sale", { sale }).bytes);
-    }
-    if (news !== null && (news.isNew || this.#figures === null)) {
-      const { sold, reserved, available, free } = news;
-      this.#figures = { sold, reserved, available };
-      const stock = { sale_id: saleId, ...this.#figures, items: news.items };
-      const { id: eventId, bytes } = this.#keep(role.epoch, "stock", stock);
-      said.push(bytes);
-      this.#said = { eventId, ...this.#figures, free };
+    const { reader } = this.#engine;
+    if (reader !== null) {
+      const [seq, news, queues] = await reader.read(
+        (view) => [view.seq, this.#newsIn(view), this.#queues.since(view)] as const,
+      );
+      said.push(...(await this.#say(seq, news)));
+      for (const queue of queues) said.push(this.#keep(seq, "queue", queue).bytes);
     }
     if (said.length === 0 && now - this.#saidAt >= keepAliveMs) said.push(stillHere);
     if (said.length === 0) return;
@@ -246,8 +274,31 @@ export class Events {
     await this.#send(Buffer.concat(said));
   }
 
+  /** What there is to say of what was found. */
+  async #say(seq: number, news: News | null): Promise<Uint8Array[]> {
+    const saleId = news?.saleId ?? null;
+    const said: Uint8Array[] = [];
+    if (saleId !== this.#saleId) {
+      const sale = saleId === null ? null : await this.#announcement(saleId);
+      this.#saleId = saleId;
+      this.#announced = sale;
+      this.#figures = null;
+      this.#said = null;
+      said.push(this.#keep(seq, "sale", { sale }).bytes);
+    }
+    if (news !== null && (news.isNew || this.#figures === null)) {
+      const { sold, reserved, available, free } = news;
+      this.#figures = { sold, reserved, available };
+      const stock = { sale_id: saleId, ...this.#figures, items: news.items };
+      const { id: eventId, bytes } = this.#keep(seq, "stock", stock);
+      said.push(bytes);
+      this.#said = { eventId, ...this.#figures, free };
+    }
+    return said;
+  }
+
   /** The open sale's figures, its free units, and the items that changed since they were said. */
-  #newsIn(view: LedgerView) {
+  #newsIn(view: LedgerView): News | null {
     const saleId = view.currentSaleId();
     if (saleId === null) return null;
     const totals = view.totals(saleId);
@@ -265,8 +316,8 @@ export class Events {
     return { saleId, sold, reserved, available, free, items: said === null ? [] : items, isNew };
   }
 
-  #announcement(saleId: number) {
-    const stored = this.#catalogue.held(saleId)?.stored;
+  async #announcement(saleId: number): Promise<object | null> {
+    const stored = (await this.#catalogue.find(saleId))?.stored;
     if (stored === undefined) return null;
     const { sale, title } = stored;
     return {
@@ -279,15 +330,16 @@ export class Events {
     };
   }
 
-  #event(id: string, name: string, data: object): Kept {
+  #event({ id, seq }: Omit<Kept, "bytes">, name: string, data: object): Kept {
     const text = `id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
-    return { id, bytes: this.#encoder.encode(text) };
+    return { id, seq, bytes: this.#encoder.encode(text) };
   }
 
   /** From now on, those who come are told of it; those who are here have to be sent it. */
-  #keep(epoch: number, name: string, data: object): Kept {
+  #keep(seq: number, name: string, data: object): Kept {
     this.#number += 1;
-    const event = this.#event(`${epoch}-${this.#number}`, name, data);
+    const id = `${seq}-${this.#series}-${this.#number}`;
+    const event = this.#event({ id, seq }, name, data);
     this.#kept.push(event);
     if (this.#kept.length > keptEventsMax) this.#kept.shift();
     return event;

@@ -1,17 +1,24 @@
 /**
- * Where a sale stands at a moment. The leader answers from its ledger, at a moment when all of
- * it is committed; everybody else, and the leader for sales that are over, from the records, at
- * most once a second a sale.
+ * Where a sale stands at a moment. A process answers from the ledger, its own or what it has heard of
+ * the leader's, at a moment when all of it is committed; where it hears of none, and for sales that
+ * are over, from the records: at most once a second a sale, and of one that was settled once, for
+ * nothing of it changes any more.
  */
 import type { Sql } from "postgres";
 import type { LedgerView, SaleTotals } from "../../ledger/view.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
 import { settleAfterMs } from "../../store/records.ts";
-import { readTaken, type Item, type SaleHead } from "../../store/sales.ts";
+import { listSales, readTaken, type Item, type SaleHead } from "../../store/sales.ts";
 import { time } from "../fields.ts";
 import { Fresh } from "../fresh.ts";
 import { parseSale } from "../parse.ts";
+import { showEntry } from "../schemas.ts";
+import { SettledFigures } from "../settled.ts";
+
+/** Settled sales that are told without their catalogue, and those of which each item's units are kept. */
+const settledMax = 1_000;
+const settledFiguresMax = 32;
 
 export type FiguresContext = {
   readonly engine: SaleEngine;
@@ -19,6 +26,12 @@ export type FiguresContext = {
   readonly sql: Sql;
   /** ms since the Unix epoch */
   readonly clock: () => number;
+};
+
+/** A sale of which nothing changes any more. */
+type Settled = {
+  readonly head: SaleHead;
+  readonly figures: SaleTotals & { readonly stock: number };
 };
 
 /** A sale's figures at one moment. */
@@ -29,10 +42,16 @@ export type Figures = SaleTotals & {
 
 export class SaleFigures {
   readonly #context: FiguresContext;
-  readonly #fresh = new Fresh<Figures>();
+  #fresh = new Fresh<Figures>();
+  readonly #settled: SettledFigures<Figures>;
+  /** What `#fresh` goes with: others since something was taken back. */
+  #known: Map<number, Figures> | null = null;
+  readonly #settledHeads: SettledFigures<Settled>;
 
   constructor(context: FiguresContext) {
     this.#context = context;
+    this.#settled = new SettledFigures(context.engine, settledFiguresMax);
+    this.#settledHeads = new SettledFigures(context.engine, settledMax);
   }
 
   /** The sale that a path names; null when there is none. */
@@ -42,8 +61,38 @@ export class SaleFigures {
   }
 
   async show(saleId: number, now: number) {
+    const settled = await this.#settledSale(saleId, now);
+    if (settled !== null) return showHead(settled.head, settled.figures, now);
     const found = await this.#context.catalogue.find(saleId);
     return found === null ? null : showSale(found, await this.totals(found, now), now);
+  }
+
+  /** The hourly sale that is open in the ledger; null where there is none, or no leader. */
+  async open(now: number) {
+    const { catalogue } = this.#context;
+    return await this.fromLedger((view) => {
+      const id = view.currentSaleId();
+      const found = id === null ? undefined : catalogue.held(id);
+      const totals = id === null ? null : view.totals(id);
+      return found === undefined || totals === null ? null : showSale(found, totals, now);
+    });
+  }
+
+  /** A sale that was settled, whose items nobody asks for; null for every other. */
+  async #settledSale(saleId: number, now: number): Promise<Settled | null> {
+    const { sql, catalogue } = this.#context;
+    const settledHeads = await this.#settledHeads.known();
+    const known = settledHeads.get(saleId);
+    if (known !== undefined || catalogue.held(saleId) !== undefined) return known ?? null;
+    const endedBy = now - settleAfterMs;
+    const asked = { kind: null, before: saleId + 1, limit: 1, endedBy, known: [] };
+    const [listed] = await listSales(sql, asked);
+    if (listed?.head.id !== saleId || listed.counted === null) return null;
+    const { head, attempts, counted } = listed;
+    const available = counted.stock - counted.sold - counted.takenOut;
+    const settled = { head, figures: { ...counted, reserved: 0, available, attempts } };
+    settledHeads.set(saleId, settled);
+    return settled;
   }
 
   async of(found: ShownSale, now: number): Promise<Figures> {
@@ -63,28 +112,37 @@ export class SaleFigures {
 
   async #recorded({ stored, stock }: ShownSale, now: number): Promise<Figures> {
     const { sale } = stored;
-    const figures = await this.#fresh.get(sale.id, now, async () => {
+    const known = await this.#settled.known();
+    if (known !== this.#known) this.#fresh = new Fresh();
+    this.#known = known;
+    const settled = known.get(sale.id);
+    if (settled !== undefined) return settled;
+    return await this.#fresh.get(sale.id, now, async () => {
       const settledAt = sale.endsAt + settleAfterMs;
       const taken = await readTaken(this.#context.sql, stored, now, settledAt);
-      const sold = sum(taken.sold.values());
-      const reserved = sum(taken.reserved.values());
-      return {
+      const sold = sum(taken.sold);
+      const reserved = sum(taken.reserved);
+      const takenOut = sum(taken.takenOut);
+      const goneOf = (index: number): number =>
+        (taken.sold[index] ?? 0) + (taken.takenOut[index] ?? 0) + (taken.reserved[index] ?? 0);
+      const figures = {
         sold,
+        refunded: sum(taken.refunded),
+        takenOut,
         reserved,
-        available: stock - sold - reserved,
+        available: stock - sold - takenOut - reserved,
         attempts: taken.attempts,
-        availableOf: ({ id, stock: units }: Item) =>
-          units - (taken.sold.get(id) ?? 0) - (taken.reserved.get(id) ?? 0),
+        availableOf: ({ id, stock: units }: Item) => units - goneOf(id - 1),
       };
+      if (now >= settledAt) known.set(sale.id, figures);
+      return figures;
     });
-    if (figures === null) throw new Error("the records gave no figures");
-    return figures;
   }
 
-  /** What `use` finds in the ledger; null when this process does not lead. */
+  /** What `use` finds in the ledger; null when none can be read just now. */
   async fromLedger<T>(use: (view: LedgerView) => T): Promise<T | null> {
-    const { role } = this.#context.engine;
-    return role.name === "leader" ? await role.writer.read(use) : null;
+    const { reader } = this.#context.engine;
+    return reader === null ? null : await reader.read(use);
   }
 }
 
@@ -116,7 +174,10 @@ export function showHead(
     stock: figures.stock,
     per_user_limit: sale.perUserLimit,
     reservation_ttl_ms: sale.reservationTtlMs,
+    ...showEntry(sale),
     sold: figures.sold,
+    refunded: figures.refunded,
+    taken_out: figures.takenOut,
     reserved: figures.reserved,
     available: figures.available,
     attempts: figures.attempts,

@@ -2,7 +2,6 @@
  * The sales there are and were, newest first. One statement for a page; what the ledger holds
  * is told by the ledger, as `/sales/{id}` does, and units of sales long over are counted once.
  */
-import { BoundedMap } from "../../bounded.ts";
 import { settleAfterMs } from "../../store/records.ts";
 import { listSales, type ListedSale } from "../../store/sales.ts";
 import { OverloadedError } from "../../engine/writer.ts";
@@ -11,6 +10,7 @@ import { showHead, showSale, type FiguresContext, type SaleFigures } from "./fig
 import { Invalid, parseWhole, queryOf, queryValue } from "../parse.ts";
 import { json, problem, problems } from "../problems.ts";
 import { saleList, saleListQuery } from "../schemas.ts";
+import { SettledFigures } from "../settled.ts";
 import type { Route } from "../server.ts";
 
 const salesPerPage = 20;
@@ -25,11 +25,10 @@ export function saleListRoutes(context: FiguresContext, figures: SaleFigures): R
   return [
     {
       path: "/sales",
-      // Without the ledger, the attempts of every sale that is not over would have to be read.
-      leaderOnly: true,
       methods: {
         GET: {
           handle: (request) => list.answer(queryOf(request.url)),
+          cost: "records",
           summary: "The sales there are and were, newest first",
           description: "Each as `/sales/{sale_id}` tells it.",
           query: saleListQuery(salesPerPageMax),
@@ -47,14 +46,15 @@ type Wanted = Omit<Parameters<typeof listSales>[1], "known">;
 class SaleList {
   readonly #context: FiguresContext;
   readonly #figures: SaleFigures;
-  /** Units of sales long over, which do not change any more. */
-  readonly #counted = new BoundedMap<number, Counted>(countedSalesMax);
+  /** Units of sales long over. */
+  readonly #counted: SettledFigures<Counted>;
   #reading: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
   constructor(context: FiguresContext, figures: SaleFigures) {
     this.#context = context;
     this.#figures = figures;
+    this.#counted = new SettledFigures(context.engine, countedSalesMax);
   }
 
   async answer(query: string): Promise<Response> {
@@ -89,12 +89,13 @@ class SaleList {
     if (this.#waiting >= waitingMax) throw new OverloadedError(problems.overloaded.detail);
     this.#waiting += 1;
     const reading = this.#reading.then(async () => {
+      const counted = await this.#counted.known();
       const found = await listSales(this.#context.sql, {
         ...wanted,
-        known: [...this.#counted.keys()],
+        known: [...counted.keys()],
       });
-      for (const { head, counted } of found) {
-        if (counted !== null) this.#counted.set(head.id, counted);
+      for (const listed of found) {
+        if (listed.counted !== null) counted.set(listed.head.id, listed.counted);
       }
       return found;
     });
@@ -112,19 +113,20 @@ class SaleList {
     const live = await this.#figures.fromLedger(
       (view) => new Map(page.map(({ head }) => [head.id, view.totals(head.id)])),
     );
+    const known = await this.#counted.known();
     const shown: object[] = [];
     for (const listed of page) {
       const { head, attempts } = listed;
-      const held = this.#context.catalogue.held(head.id);
       const totals = live?.get(head.id) ?? undefined;
-      const counted = listed.counted ?? this.#counted.get(head.id);
-      if (totals !== undefined && held !== undefined) shown.push(showSale(held, totals, now));
+      const held = totals === undefined ? null : await this.#context.catalogue.find(head.id);
+      const counted = listed.counted ?? known.get(head.id);
+      if (totals !== undefined && held !== null) shown.push(showSale(held, totals, now));
       else if (counted !== undefined) {
-        const { stock, sold } = counted;
-        const figures = { stock, sold, reserved: 0, available: stock - sold, attempts };
+        const available = counted.stock - counted.sold - counted.takenOut;
+        const figures = { ...counted, reserved: 0, available, attempts };
         shown.push(showHead(head, figures, now));
       } else {
-        // Stored a moment ago and not in the ledger yet, or the leader's term has just ended.
+        // Stored a moment ago and not in the ledger yet, or nobody leads just now.
         const one = await this.#figures.show(head.id, now);
         if (one !== null) shown.push(one);
       }

@@ -5,11 +5,12 @@
 import { z } from "zod";
 import { BoundedMap } from "../../bounded.ts";
 import { itemColour, itemPicture } from "../../art/pictures.ts";
-import { Calendar, type Schedule } from "../../sales/schedule.ts";
+import { Calendar, type Schedule, type Window } from "../../sales/schedule.ts";
 import { shownItem, type ShownSale } from "../../sales/catalogue.ts";
-import { auditSale } from "../../store/audit.ts";
+import { auditPatiently, type auditSale } from "../../store/audit.ts";
 import { integerMax } from "../../store/integer.ts";
 import { findHourly, itemOf, type Item } from "../../store/sales.ts";
+import { calendarOf } from "./calendar.ts";
 import { wholeCatalogueRoutes } from "./catalogue.ts";
 import { takesGzip } from "../compressed.ts";
 import type { Events } from "./events.ts";
@@ -18,6 +19,7 @@ import { SaleFigures, type Figures, type FiguresContext } from "./figures.ts";
 import { Fresh } from "../fresh.ts";
 import { Invalid, parseSale, parseWhole, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
+import type { Reads } from "../reads.ts";
 import { saleListRoutes } from "./list.ts";
 import {
   auditShape,
@@ -37,6 +39,7 @@ const itemsPerPage = 100;
 const picturesMax = 10_000;
 
 type ViewContext = FiguresContext & {
+  readonly reads: Pick<Reads, "becameLarge">;
   readonly schedule: Schedule;
   readonly events: Events;
 };
@@ -69,6 +72,19 @@ export function viewRoutes(context: ViewContext): Route[] {
       },
     },
     {
+      path: "/sales/:sale_id/calendar.ics",
+      methods: {
+        GET: {
+          handle: (r) => views.calendar(r, param(r, "sale_id")),
+          summary: "A sale as an event for a calendar (RFC 5545)",
+          path: saleParam,
+          answers: { 200: z.string() },
+          mediaType: "text/calendar",
+          refusals: ["sale_not_found"],
+        },
+      },
+    },
+    {
       path: "/sales/:sale_id/audit",
       methods: {
         GET: {
@@ -95,6 +111,7 @@ function catalogueRoutes(views: Views): Route[] {
       methods: {
         GET: {
           handle: (r) => views.items(param(r, "sale_id"), queryOf(r.url)),
+          cost: "large",
           summary: "A page of a sale's catalogue",
           description: "In the order of the items.",
           path: saleParam,
@@ -150,18 +167,32 @@ class Views {
   }
 
   async current(): Promise<Response> {
-    const { sql, clock } = this.#context;
-    const now = clock();
+    const now = this.#context.clock();
     const { present, next } = this.#calendar.at(now);
-    const id =
-      (await this.#figures.fromLedger((view) => view.currentSaleId())) ??
-      (present === null ? null : await findHourly(sql, present.startsAt));
-    const current = id === null ? null : await this.#figures.show(id, now);
+    const current = (await this.#figures.open(now)) ?? (await this.#recorded(present, now));
     return json({
       now: time(now),
       current,
-      next: { starts_at: next === null ? null : time(next.startsAt) },
+      next: await this.#next(next),
     });
+  }
+
+  /** The next sale; of one that is not made yet only when it opens. */
+  async #next(window: Window | null) {
+    if (window === null) return { starts_at: null, id: null, entry: null };
+    const { startsAt } = window;
+    const sale = await this.#figures.fromLedger((view) =>
+      view.sales().find((one) => one.kind === "hourly" && one.startsAt === startsAt),
+    );
+    const { id = null, entry = null } = sale ?? {};
+    return { starts_at: time(startsAt), id, entry: entry?.kind ?? null };
+  }
+
+  /** The hourly sale of a window, from the records; null without one. */
+  async #recorded(present: Window | null, now: number) {
+    const { sql } = this.#context;
+    const id = present === null ? null : await findHourly(sql, present.startsAt);
+    return id === null ? null : await this.#figures.show(id, now);
   }
 
   async sale(saleId: string): Promise<Response> {
@@ -169,6 +200,19 @@ class Views {
     const shown =
       typeof sale === "number" ? await this.#figures.show(sale, this.#context.clock()) : null;
     return shown === null ? problem("sale_not_found") : json(shown);
+  }
+
+  async calendar(request: Request, saleId: string): Promise<Response> {
+    const [sale, now] = [parseSale(saleId), this.#context.clock()];
+    const shown = typeof sale === "number" ? await this.#figures.show(sale, now) : null;
+    if (shown === null) return problem("sale_not_found");
+    const headers = {
+      "Content-Type": "text/calendar; charset=utf-8",
+      "Content-Disposition": `attachment; filename="sale-${shown.id}.ics"`,
+      "X-Content-Type-Options": "nosniff",
+      "Cache-Control": "no-cache",
+    };
+    return new Response(calendarOf(shown, request.url, now), { headers });
   }
 
   async items(saleId: string, query: string): Promise<Response> {
@@ -187,12 +231,12 @@ class Views {
     if (found === null) return problem("sale_not_found");
 
     const wanted = search.toLowerCase();
+    const asked = wanted === "" ? found.stored.items : found.named(wanted);
     const figures = await this.#figures.of(found, this.#context.clock());
     const page: Item[] = [];
     let more = false;
-    for (const item of found.stored.items) {
+    for (const item of asked) {
       if (item.id <= after) continue;
-      if (wanted !== "" && !item.name.toLowerCase().includes(wanted)) continue;
       if (only === "true" && figures.availableOf(item) === 0) continue;
       more = page.length === limit;
       if (more) break;
@@ -233,6 +277,7 @@ class Views {
   #pictureOf({ pictureSeed, name }: Item): Uint8Array<ArrayBuffer> {
     const known = this.#pictures.get(pictureSeed);
     if (known !== undefined) return known;
+    this.#context.reads.becameLarge();
     const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
     this.#pictures.set(pictureSeed, packed);
     return packed;
@@ -242,7 +287,7 @@ class Views {
     const sale = parseSale(saleId);
     if (typeof sale !== "number") return problem("sale_not_found");
     const { sql, clock } = this.#context;
-    const audit = await this.#audits.get(sale, clock(), () => auditSale(sql, sale));
+    const audit = await this.#audits.get(sale, clock(), () => auditPatiently(sql, sale));
     return audit === null ? problem("sale_not_found") : json(audit);
   }
 }

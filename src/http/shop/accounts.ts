@@ -1,13 +1,15 @@
 /** Who may call a route; and registering, logging in and out, and changing one's password. */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
-import type { Account, Accounts, LoginFrom, Refused, TooMany } from "../../access/accounts.ts";
+import type { Account, Accounts } from "../../access/accounts.ts";
 import { cookieOf, deviceCookie, sessionCookie, setCookie } from "../../access/cookies.ts";
+import type { LoginFrom, Refused, TooMany } from "../../access/credentials.ts";
 import { deviceLifeMs } from "../../access/devices.ts";
+import { administrates } from "../../access/identity.ts";
 import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts";
 import { readBody, textField } from "../body.ts";
-import { unauthenticated } from "../callers.ts";
-import { json, problem } from "../problems.ts";
+import { notAdmin, unauthenticated } from "../callers.ts";
+import { json, problem, type ProblemCode } from "../problems.ts";
 import type { Handler, Route } from "../server.ts";
 
 /** A handler of a request whose sender is known. */
@@ -18,7 +20,7 @@ type AccountHandler = (
 ) => Response | Promise<Response>;
 
 /** Lets in whoever is logged in; answers everybody else by itself. */
-function withUser(accounts: Accounts, handle: AccountHandler): Handler {
+export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   return async (request, server) => {
     const who = await accounts.identify(request);
     if (who === "unauthenticated" || who.kind === "guest") {
@@ -29,10 +31,30 @@ function withUser(accounts: Accounts, handle: AccountHandler): Handler {
   };
 }
 
+/** What is asked by somebody who is logged in, with what they sent and where from. */
+type Asked<T> = {
+  readonly body: T;
+  readonly request: BunRequest;
+  readonly me: Account;
+  readonly from: LoginFrom;
+};
+
+/** As `withUser`, of a request with a body; answers one that is not of this shape by itself. */
+export const withBody = <T>(
+  accounts: Accounts,
+  shape: z.ZodType<T>,
+  handle: (asked: Asked<T>) => Promise<Response>,
+): Handler =>
+  withUser(accounts, async (request, server, me) => {
+    const body = await readBody(request, shape);
+    if (body instanceof Response) return body;
+    return await handle({ body, request, me, from: fromOf(accounts, request, server) });
+  });
+
 /** As `withUser`, for administrators alone; a user gets 403. */
 export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
   return withUser(accounts, (request, server, account) =>
-    account.role === "admin" ? handle(request, server, account) : problem("forbidden"),
+    administrates(account) ? handle(request, server, account) : notAdmin(account),
   );
 }
 
@@ -60,8 +82,18 @@ const newAccount = z.object({
 });
 
 /** Names and passwords that the rules refuse are wrong like others; only not none at all. */
-const givenPassword = ruled((text) => (text === "" ? "is blank" : null));
-const credentials = z.object({ username: textField, password: givenPassword });
+export const givenPassword = ruled((text) => (text === "" ? "is blank" : null));
+
+/** Of an app, or a recovery code. */
+export const givenOtp = givenPassword
+  .describe("A code of the second factor, or a recovery code")
+  .meta({ example: "123456" });
+
+const credentials = z.object({
+  username: textField,
+  password: givenPassword,
+  otp: givenOtp.optional(),
+});
 
 const newPassword = z.object({
   current_password: givenPassword,
@@ -72,8 +104,14 @@ export const accountShape = z.object({
   id: z.int(),
   username: z.string(),
   role: z.enum(["user", "admin"]),
+  second_factor: z.boolean(),
 });
-const login = z.object({ token: z.string(), expires_in: z.int(), user: accountShape });
+const ownShape = accountShape.extend({
+  second_factor_demanded: z
+    .boolean()
+    .describe("Whether the operator demands a second factor of this account, which has none"),
+});
+const login = z.object({ token: z.string(), expires_in: z.int(), user: ownShape });
 
 export const accountRoutes = (accounts: Accounts): Route[] => [
   ...sessionRoutes(accounts),
@@ -85,13 +123,12 @@ function sessionRoutes(accounts: Accounts): Route[] {
   return [
     {
       path: "/api/auth/register",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: (request, server) => register(accounts, request, server),
           summary: "Make an account",
           body: newAccount,
-          answers: { 201: accountShape },
+          answers: { 201: ownShape },
           refusals: [
             "invalid_request",
             "user_exists",
@@ -104,17 +141,21 @@ function sessionRoutes(accounts: Accounts): Route[] {
     },
     {
       path: "/api/auth/login",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: (request, server) => logIn(accounts, request, server),
           summary: "Log in: a token for the Authorization header, and the same as a cookie",
+          description:
+            "An account with a second factor takes its code too, as `otp`: without it the right password " +
+            "is `second_factor_required`. A code is good once.",
           body: credentials,
           answers: { 200: login },
           sends: ["Set-Cookie"],
           refusals: [
             "invalid_request",
             "invalid_credentials",
+            "second_factor_required",
+            "invalid_second_factor",
             "cross_site",
             "too_many_attempts",
             "overloaded",
@@ -124,7 +165,6 @@ function sessionRoutes(accounts: Accounts): Route[] {
     },
     {
       path: "/api/auth/logout",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: (request) => logOut(accounts, request),
@@ -138,41 +178,40 @@ function sessionRoutes(accounts: Accounts): Route[] {
   ];
 }
 
+/** Of what takes the password of somebody who is logged in. */
+export const guarded = [
+  "invalid_request",
+  "unauthenticated",
+  "invalid_credentials",
+  "cross_site",
+  "too_many_attempts",
+  "overloaded",
+] as const satisfies readonly ProblemCode[];
+
 /** What somebody who is logged in may ask and change. */
 function ownRoutes(accounts: Accounts): Route[] {
   return [
     {
       path: "/api/auth/password",
-      leaderOnly: true,
       methods: {
         POST: {
-          handle: withUser(accounts, (request, server, me) =>
-            changePassword(accounts, request, server, me),
-          ),
+          handle: withBody(accounts, newPassword, (asked) => changePassword(accounts, asked)),
           summary: "Change one's password: every other session and token of the account ends",
           auth: "user",
           body: newPassword,
           answers: { 204: null },
-          refusals: [
-            "invalid_request",
-            "unauthenticated",
-            "invalid_credentials",
-            "cross_site",
-            "too_many_attempts",
-            "overloaded",
-          ],
+          refusals: guarded,
         },
       },
     },
     {
       path: "/api/auth/me",
-      leaderOnly: true,
       methods: {
         GET: {
-          handle: withUser(accounts, (_request, _server, me) => fresh(json(me))),
+          handle: withUser(accounts, (_request, _server, me) => fresh(json(showOwn(me)))),
           summary: "Who is logged in",
           auth: "user",
-          answers: { 200: accountShape },
+          answers: { 200: ownShape },
           refusals: ["unauthenticated"],
         },
       },
@@ -190,7 +229,7 @@ async function register(
   const outcome = await accounts.register(body, accounts.clients.of(request, server).address);
   switch (outcome.word) {
     case "registered":
-      return json(outcome.account, 201);
+      return json(showOwn(outcome.account), 201);
     case "user_exists":
       return problem("user_exists");
     case "too_many_attempts":
@@ -208,12 +247,13 @@ async function logIn(
 ): Promise<Response> {
   const body = await readBody(request, credentials);
   if (body instanceof Response) return body;
-  const outcome = await accounts.login(body, fromOf(accounts, request, server));
+  const given = { ...body, otp: body.otp ?? null };
+  const outcome = await accounts.login(given, fromOf(accounts, request, server));
   switch (outcome.word) {
     case "logged_in": {
       const { token, device, lifeMs, account } = outcome;
       const seconds = Math.floor(lifeMs / 1000);
-      const response = fresh(json({ token, expires_in: seconds, user: account }));
+      const response = fresh(json({ token, expires_in: seconds, user: showOwn(account) }));
       response.headers.append("Set-Cookie", setCookie(request, sessionCookie, token, seconds));
       const known = setCookie(request, deviceCookie, device, Math.floor(deviceLifeMs / 1000));
       response.headers.append("Set-Cookie", known);
@@ -232,19 +272,10 @@ const fromOf = (accounts: Accounts, request: Request, server: Server<undefined>)
 
 async function changePassword(
   accounts: Accounts,
-  request: Request,
-  server: Server<undefined>,
-  account: Account,
+  { body, request, me, from }: Asked<z.infer<typeof newPassword>>,
 ): Promise<Response> {
-  const body = await readBody(request, newPassword);
-  if (body instanceof Response) return body;
   const given = { present: body.current_password, next: body.new_password };
-  const outcome = await accounts.changePassword(
-    request,
-    account,
-    given,
-    fromOf(accounts, request, server),
-  );
+  const outcome = await accounts.changePassword(request, me, given, from);
   switch (outcome.word) {
     case "changed":
       return new Response(null, { status: 204 });
@@ -255,10 +286,12 @@ async function changePassword(
   }
 }
 
-function refused(outcome: Refused): Response {
+export function refused(outcome: Refused): Response {
   switch (outcome.word) {
     case "invalid_credentials":
-      return unauthenticated("invalid_credentials");
+    case "second_factor_required":
+    case "invalid_second_factor":
+      return unauthenticated(outcome.word);
     case "too_many_attempts":
       return tooMany(outcome);
     default:
@@ -271,6 +304,14 @@ async function logOut(accounts: Accounts, request: Request): Promise<Response> {
   const ended = setCookie(request, sessionCookie, "", 0);
   return new Response(null, { status: 204, headers: { "Set-Cookie": ended } });
 }
+
+const showOwn = ({ id, username, role, hasSecondFactor, lacksFactor }: Account) => ({
+  id,
+  username,
+  role,
+  second_factor: hasSecondFactor,
+  second_factor_demanded: lacksFactor,
+});
 
 /** For nobody's cache to keep. */
 export function fresh(response: Response): Response {

@@ -5,14 +5,16 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
-import { BoundedMap } from "../../bounded.ts";
 import type { Sale } from "../../ledger/sale.ts";
+import type { LedgerView } from "../../ledger/view.ts";
 import { productImage, type Catalogue } from "../../sales/catalogue.ts";
-import { soldByItem, type SaleStateWord } from "../../store/product-sales.ts";
+import { SettledFigures } from "../settled.ts";
+import { soldByItem, type ItemUnits, type SaleStateWord } from "../../store/product-sales.ts";
 import type { Item, StoredSale } from "../../store/sales.ts";
-import { leaderOf, type SaleEngine } from "../../sales/selling.ts";
+import type { SaleEngine } from "../../sales/selling.ts";
 import type { Db } from "../../store/db.ts";
 import { time, timeShape } from "../fields.ts";
+import { entryFields, showEntry } from "../schemas.ts";
 
 /** Sales long over of which the figures are kept. */
 const settledMax = 64;
@@ -31,13 +33,16 @@ const count = z.int().min(0);
 export const flashSaleHead = z.object({
   id: z.int(),
   title: z.string(),
+  state: z.enum(["draft", "published"]).describe("A draft is seen by administrators alone"),
   status: z.enum(["active", "upcoming", "ended"]),
   starts_at: timeShape,
   ends_at: timeShape,
   per_user_limit: z.int(),
   reservation_ttl_ms: z.int(),
+  ...entryFields,
   stock: count,
   sold: count,
+  refunded: count,
   reserved: count,
   available: count,
 });
@@ -51,6 +56,7 @@ const flashSaleItem = z.object({
   stock: count,
   available: count,
   sold: count,
+  refunded: count,
 });
 
 export const flashSale = flashSaleHead.extend({ items: z.array(flashSaleItem) });
@@ -68,24 +74,36 @@ export type ProductFlashSale = z.output<typeof productFlashSale>;
 /** Units by item number. */
 type UnitsGone = {
   readonly sold: (item: Item) => number;
+  readonly refunded: (item: Item) => number;
   readonly free: (item: Item) => number;
   readonly reserved: number;
 };
 
-type Shown = { readonly stored: StoredSale; readonly taken: UnitsGone };
+type Shown = {
+  readonly stored: StoredSale;
+  readonly taken: UnitsGone;
+  readonly isDraft?: boolean;
+};
+
+/** A draft, of which nothing can be had. */
+const asDraft = (stored: StoredSale): Shown => ({
+  stored,
+  taken: { sold: () => 0, refunded: () => 0, free: ({ stock }) => stock, reserved: 0 },
+  isDraft: true,
+});
+
+export const showDraft = (stored: StoredSale): FlashSale => showSale(asDraft(stored), -Infinity);
+
+const noDrafts: ReadonlyMap<number, StoredSale> = new Map();
 
 export class FlashSales {
   readonly #context: FlashSalesContext;
-  readonly #settled = new BoundedMap<number, UnitsGone>(settledMax);
+  readonly #settled: SettledFigures<UnitsGone>;
   readonly #itemsByProduct = new WeakMap<StoredSale, ReadonlyMap<number, Item>>();
 
   constructor(context: FlashSalesContext) {
     this.#context = context;
-  }
-
-  /** What is sold of this kind. @throws UnavailableError where this process does not lead */
-  get products() {
-    return leaderOf(this.#context.engine).selling.products;
+    this.#settled = new SettledFigures(context.engine, settledMax);
   }
 
   /** A product sale with its items; null when there is none of that id. */
@@ -94,17 +112,29 @@ export class FlashSales {
     return found ?? null;
   }
 
-  /** Product sales with their items, in the order of `ids`; what is none is left out. */
-  async list(ids: readonly number[]): Promise<FlashSale[]> {
+  /**
+   * Product sales with their items, in the order of `ids`; what is none is left out. Ends early, but
+   * with one, where they would have more than `itemsMax` items together.
+   * @param drafts those that are among them
+   */
+  async list(
+    ids: readonly number[],
+    itemsMax = Infinity,
+    drafts: ReadonlyMap<number, StoredSale> = noDrafts,
+  ): Promise<FlashSale[]> {
     const { clock } = this.#context;
     const now = clock();
-    const { products } = this;
-    const wanted = ids.filter((id) => products.has(id));
-    const held = await this.#held((sale) => wanted.includes(sale.id));
+    const held = await this.#held((sale) => ids.includes(sale.id));
     const shown: FlashSale[] = [];
-    for (const id of wanted) {
-      const one = held.get(id) ?? (await this.#fromRecords(id));
-      if (one !== null) shown.push(showSale(one, now));
+    let items = 0;
+    for (const id of ids) {
+      const draft = drafts.get(id);
+      const one =
+        draft === undefined ? (held.get(id) ?? (await this.#fromRecords(id))) : asDraft(draft);
+      if (one === null) continue;
+      items += one.stored.items.length;
+      if (shown.length > 0 && items > itemsMax) break;
+      shown.push(one.isDraft ? showDraft(one.stored) : showSale(one, now));
     }
     return shown;
   }
@@ -146,8 +176,8 @@ export class FlashSales {
 
   /** A product sale as it is stored; null when there is none of that id. */
   async stored(saleId: number): Promise<StoredSale | null> {
-    if (!this.products.has(saleId)) return null;
-    return (await this.#context.catalogue.find(saleId))?.stored ?? null;
+    const stored = (await this.#context.catalogue.find(saleId))?.stored;
+    return stored?.sale.kind === "product" ? stored : null;
   }
 
   #items(stored: StoredSale): ReadonlyMap<number, Item> {
@@ -161,59 +191,75 @@ export class FlashSales {
 
   /** The product sales of the ledger that are wanted, with their figures. */
   async #held(wanted: (sale: Sale) => boolean): Promise<Map<number, Shown>> {
-    const { catalogue } = this.#context;
-    return await leaderOf(this.#context.engine).writer.read((view) => {
-      const shown = new Map<number, Shown>();
-      for (const { id, kind } of view.sales()) {
-        // By what was announced: a sale that is being changed is shut in the ledger.
-        const stored = kind === "product" ? catalogue.held(id)?.stored : undefined;
-        if (stored === undefined || !wanted(stored.sale)) continue;
-        const free = view.free(id);
-        const sold = view.soldOf(id);
-        const taken = {
-          free: (item: Item) => free?.[item.id - 1] ?? 0,
-          sold: (item: Item) => sold?.[item.id - 1] ?? 0,
-          reserved: view.totals(id)?.reserved ?? 0,
-        };
-        shown.set(id, { stored, taken });
-      }
-      return shown;
+    const { catalogue, engine } = this.#context;
+    const gone = await engine.writer.read((view) => {
+      const products = view.sales().filter(({ kind }) => kind === "product");
+      return new Map(products.map(({ id }) => [id, unitsGone(view, id)]));
     });
+    const shown = new Map<number, Shown>();
+    // By what was announced: a sale that is being changed is shut in the ledger.
+    for (const [id, taken] of gone) {
+      const stored = (await catalogue.find(id))?.stored;
+      if (stored !== undefined && wanted(stored.sale)) shown.set(id, { stored, taken });
+    }
+    return shown;
   }
 
   /** A sale that the ledger does not hold: nothing of it changes any more. */
   async #fromRecords(saleId: number): Promise<Shown | null> {
-    const { sql, catalogue } = this.#context;
-    const stored = (await catalogue.find(saleId))?.stored;
-    if (stored === undefined) return null;
-    let taken = this.#settled.get(saleId);
+    const { sql } = this.#context;
+    const stored = await this.stored(saleId);
+    if (stored === null) return null;
+    const settled = await this.#settled.known();
+    let taken = settled.get(saleId);
     if (taken === undefined) {
       const units = await soldByItem(sql, saleId);
-      const sold = ({ id }: Item): number => units.get(id) ?? 0;
-      taken = { sold, free: (item) => item.stock - sold(item), reserved: 0 };
-      if (stored.sale.endsAt <= this.#context.clock()) this.#settled.set(saleId, taken);
+      const of = ({ id }: Item): ItemUnits =>
+        units.get(id) ?? { sold: 0, refunded: 0, takenOut: 0 };
+      taken = {
+        sold: (item) => of(item).sold,
+        refunded: (item) => of(item).refunded,
+        free: (item) => item.stock - of(item).sold - of(item).takenOut,
+        reserved: 0,
+      };
+      if (stored.sale.endsAt <= this.#context.clock()) settled.set(saleId, taken);
     }
     return { stored, taken };
   }
 }
 
+function unitsGone(view: LedgerView, saleId: number): UnitsGone {
+  const free = view.free(saleId);
+  const sold = view.soldOf(saleId);
+  const refunded = view.refundedOf(saleId);
+  return {
+    refunded: (item) => refunded?.[item.id - 1] ?? 0,
+    free: (item) => free?.[item.id - 1] ?? 0,
+    sold: (item) => sold?.[item.id - 1] ?? 0,
+    reserved: view.totals(saleId)?.reserved ?? 0,
+  };
+}
+
 const statusOf = ({ startsAt, endsAt, closed }: StoredSale["sale"], now: number): SaleStateWord =>
   closed || now >= endsAt ? "ended" : now < startsAt ? "upcoming" : "active";
 
-function showHead({ stored, taken }: Shown, now: number): FlashSaleHead {
+function showHead({ stored, taken, isDraft = false }: Shown, now: number): FlashSaleHead {
   const { sale, title, items } = stored;
   const sum = (units: (item: Item) => number): number =>
     items.reduce((total, item) => total + units(item), 0);
   return {
     id: sale.id,
     title,
+    state: isDraft ? "draft" : "published",
     status: statusOf(sale, now),
     starts_at: time(sale.startsAt),
     ends_at: time(sale.endsAt),
     per_user_limit: sale.perUserLimit,
     reservation_ttl_ms: sale.reservationTtlMs,
+    ...showEntry(sale),
     stock: sum(({ stock }) => stock),
     sold: sum(taken.sold),
+    refunded: sum(taken.refunded),
     reserved: taken.reserved,
     available: sum(taken.free),
   };
@@ -229,6 +275,7 @@ function showSale(shown: Shown, now: number): FlashSale {
     stock: item.stock,
     available: shown.taken.free(item),
     sold: shown.taken.sold(item),
+    refunded: shown.taken.refunded(item),
   }));
   return { ...showHead(shown, now), items };
 }
@@ -239,15 +286,18 @@ function showItemsSale({ stored, taken }: Shown, item: Item, now: number): Produ
   return {
     id: sale.id,
     title,
+    state: "published",
     status: statusOf(sale, now),
     starts_at: time(sale.startsAt),
     ends_at: time(sale.endsAt),
     per_user_limit: sale.perUserLimit,
     reservation_ttl_ms: sale.reservationTtlMs,
+    ...showEntry(sale),
     item_id: item.id,
     price_cents: item.priceCents,
     stock: item.stock,
     sold: taken.sold(item),
+    refunded: taken.refunded(item),
     available: taken.free(item),
   };
 }

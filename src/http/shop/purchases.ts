@@ -5,19 +5,33 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
-import { leaderOf } from "../../sales/selling.ts";
+import type { Buy } from "../../ledger/commands.ts";
 import { integerMax } from "../../store/integer.ts";
 import { boughtOf, listOrders } from "../../store/orders.ts";
 import { findProduct } from "../../store/products.ts";
 import { parseBody, readBody } from "../body.ts";
 import { idIn, idParam, pageOf, pageParams, time, timeShape, whole } from "../fields.ts";
-import { Invalid, parseCode, parseIdempotencyKey, queryOf, queryValue } from "../parse.ts";
+import {
+  Invalid,
+  parseCode,
+  parseIdempotencyKey,
+  parseTicket,
+  queryOf,
+  queryValue,
+} from "../parse.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
-import { Buying, showOrder } from "../sale/buying.ts";
-import { withBuyer, type Asker } from "../buyers.ts";
-import { buyerShape, idempotencyHeader, reservationShape } from "../schemas.ts";
+import { showOrder } from "../orders.ts";
+import { Buying, holdsTooMuch, type BuyingContext } from "../sale/buying.ts";
+import { withBuyer, type Asker, type Buyers } from "../buyers.ts";
+import {
+  idempotencyHeader,
+  ownOrderShape,
+  reservationShape,
+  ticketHeader,
+  ticketQuery,
+} from "../schemas.ts";
 import type { Route } from "../server.ts";
-import type { FlashSales, FlashSalesContext } from "./flash-sales.ts";
+import type { FlashSales } from "./flash-sales.ts";
 
 const ordersPerPage = 20;
 const ordersPerPageMax = 100;
@@ -49,35 +63,13 @@ const buyBody = z.object({
 /** Which of the two it is decides `code`, so that a complaint names the right field. */
 const purchaseBody = z.union([codeBody, buyBody]);
 
-const shownItem = z.object({
-  id: z.int(),
-  name: z.string(),
-  image_url: z.string(),
-  price_cents: z.int(),
-});
-const orderShape = z.object({
-  order_id: z.string(),
-  code: z.uuid(),
-  codes: z.array(z.uuid()).describe("One a unit"),
-  user_id: z.string(),
-  buyer: buyerShape,
-  sale_id: z.int(),
-  sale_title: z.string(),
-  flash_sale_id: z.int().nullable().describe("Null for what was bought in an hourly sale"),
-  flash_sale_title: z.string().nullable(),
-  product_id: z.int().nullable(),
-  item: shownItem,
-  quantity: z.int(),
-  total_cents: z.int(),
-  purchased_at: timeShape,
-});
 const purchaseShape = z.looseObject({
   message: z.string(),
   replayed: z.boolean(),
   order_id: z.string(),
   code: z.uuid(),
 });
-const orderPage = z.object({ purchases: z.array(orderShape), next_after: z.int().nullable() });
+const orderPage = z.object({ purchases: z.array(ownOrderShape), next_after: z.int().nullable() });
 const checkShape = z.object({
   product_id: z.int(),
   purchased: z.boolean(),
@@ -90,6 +82,7 @@ const notSold = [
   "sale_not_found",
   "item_not_found",
   "sale_not_open",
+  "not_admitted",
   "price_changed",
   "item_sold_out",
   "sold_out",
@@ -104,32 +97,42 @@ const everyone = [
   "cross_site",
   "unavailable",
   "overloaded",
+  "outcome_unknown",
 ] as const;
+
+export type PurchasesContext = BuyingContext & { readonly buyers: Buyers };
 
 export function purchaseRoutes(
   sales: FlashSales,
   accounts: Accounts,
-  context: FlashSalesContext,
+  context: PurchasesContext,
 ): Route[] {
   const purchases = new Purchases(sales, context);
-  return [...stepRoutes(purchases, accounts), ...historyRoutes(purchases, accounts)];
+  return [
+    ...stepRoutes(purchases, accounts, context.buyers),
+    ...historyRoutes(purchases, accounts),
+  ];
 }
 
-function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
+function stepRoutes(purchases: Purchases, accounts: Accounts, buyers: Buyers): Route[] {
   return [
     {
       path: "/api/flash-sales/:id/checkout",
-      leaderOnly: true,
       methods: {
         POST: {
-          handle: withBuyer(accounts, (request, _, asker) => purchases.checkout(request, asker)),
+          handle: (request, server) =>
+            buyers.asProvenBuyer(request, server, (asker, network) =>
+              purchases.checkout(request, asker, network),
+            ),
+          admitsItself: true,
           summary: "The first step: reserve one unit of an item",
           auth: "user",
           path: idParam("The sale"),
-          headers: idempotencyHeader,
+          headers: idempotencyHeader.extend(ticketHeader.shape),
+          query: ticketQuery,
           body: checkoutBody,
           answers: { 200: reservationShape },
-          refusals: ["invalid_request", ...notSold, ...everyone],
+          refusals: ["invalid_request", "rate_limited", ...notSold, ...everyone],
         },
         DELETE: {
           handle: withBuyer(accounts, (request, _, asker) => purchases.release(request, asker)),
@@ -144,7 +147,6 @@ function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
     },
     {
       path: "/api/purchases",
-      leaderOnly: true,
       methods: {
         POST: {
           handle: withBuyer(accounts, (request, _, asker) => purchases.purchase(request, asker)),
@@ -153,7 +155,8 @@ function stepRoutes(purchases: Purchases, accounts: Accounts): Route[] {
             "In one step, what the account has reserved of the product is sold first. The same " +
             "Idempotency-Key again: the same order, `replayed`.",
           auth: "user",
-          headers: idempotencyHeader,
+          headers: idempotencyHeader.extend(ticketHeader.shape),
+          query: ticketQuery,
           body: purchaseBody,
           answers: { 200: purchaseShape },
           refusals: [
@@ -174,10 +177,10 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
   return [
     {
       path: "/api/purchases/my-purchases",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: withBuyer(accounts, (request, _, asker) => purchases.orders(request, asker)),
+          cost: "records",
           summary: "What this account has bought, in every sale, newest first",
           auth: "user",
           query: z.object(pageParams("order", ordersPerPageMax)),
@@ -188,10 +191,10 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
     },
     {
       path: "/api/purchases/check-product/:product",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: withBuyer(accounts, (request, _, asker) => purchases.check(request, asker)),
+          cost: "records",
           summary: "Whether this account has bought a product",
           auth: "user",
           path: idParam("The product", "product"),
@@ -212,35 +215,43 @@ const otherSale = (): Response =>
 
 class Purchases {
   readonly #sales: FlashSales;
-  readonly #context: FlashSalesContext;
+  readonly #context: PurchasesContext;
   readonly #buying: Buying;
 
-  constructor(sales: FlashSales, context: FlashSalesContext) {
+  constructor(sales: FlashSales, context: PurchasesContext) {
     this.#sales = sales;
     this.#context = context;
     this.#buying = new Buying(context);
   }
 
-  async checkout(request: BunRequest, asker: Asker): Promise<Response> {
+  /** @param network that is counted for what is reserved; null for none */
+  async checkout(request: BunRequest, asker: Asker, network: string | null): Promise<Response> {
     const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
     if (key instanceof Invalid) return problem("invalid_request", key);
     const body = await readBody(request, checkoutBody);
     if (body instanceof Response) return body;
-    const { writer, selling } = leaderOf(this.#context.engine);
+    const { engine, hoarding, clock } = this.#context;
     const saleId = idIn(request, "id");
     if (isForAnother(asker, saleId)) return otherSale();
-    return await writer.submit(
+    // An hourly sale is none here.
+    const stored = saleId === null ? null : await this.#sales.stored(saleId);
+    const asked = { sale: stored?.sale.id ?? "unknown", item: body.item_id } as const;
+    const { buyer } = asker;
+    const waitMs = network === null ? 0 : hoarding.waitMs(network, buyer, asked, clock());
+    if (waitMs > 0) return holdsTooMuch(waitMs);
+    const expectedPriceCents = body.expected_price_cents ?? null;
+    const code = Bun.randomUUIDv7();
+    return await engine.writer.submit(
       {
         kind: "checkout",
-        buyer: asker.buyer,
-        item: body.item_id,
-        // An hourly sale is none here.
-        sale: saleId !== null && selling.products.has(saleId) ? saleId : "unknown",
-        code: Bun.randomUUIDv7(),
+        buyer,
+        ...asked,
+        code,
         key,
-        expectedPriceCents: body.expected_price_cents ?? null,
+        expectedPriceCents,
+        ticket: parseTicket(request),
       },
-      this.#buying.renderCheckout,
+      network === null ? this.#buying.renderCheckout : this.#buying.counting(network, asked),
     );
   }
 
@@ -257,7 +268,7 @@ class Purchases {
     if (body instanceof Response) return body;
     return "code" in body
       ? await this.#secondStep(body, asker)
-      : await this.#oneStep(body, asker, key);
+      : await this.#oneStep(body, asker, { key, ticket: parseTicket(request) });
   }
 
   async #secondStep(given: unknown, asker: Asker): Promise<Response> {
@@ -269,7 +280,11 @@ class Purchases {
     return await this.#buying.purchase(code, asker.buyer, expected);
   }
 
-  async #oneStep(given: unknown, asker: Asker, key: string | null): Promise<Response> {
+  async #oneStep(
+    given: unknown,
+    asker: Asker,
+    shown: Pick<Buy, "key"> & { readonly ticket: string | null },
+  ): Promise<Response> {
     const body = parseBody(given, buyBody);
     if (body instanceof Response) return body;
     const { flash_sale_id: saleId, product_id: productId, quantity } = body;
@@ -285,7 +300,7 @@ class Purchases {
       saleId: stored === null ? "unknown" : saleId,
       itemId: item?.id ?? "unknown",
       quantity,
-      key,
+      ...shown,
       expectedPriceCents: body.expected_price_cents ?? null,
     });
   }

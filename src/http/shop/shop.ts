@@ -1,10 +1,13 @@
 /** The shop: its products and their sales, for everybody to see. */
 import type { BunRequest } from "bun";
 import { z } from "zod";
+import type { Accounts } from "../../access/accounts.ts";
+import { mayDo } from "../../access/identity.ts";
 import { BoundedMap } from "../../bounded.ts";
 import { itemPicture } from "../../art/pictures.ts";
 import { integerMax } from "../../store/integer.ts";
 import { hasDemo } from "../../store/demo.ts";
+import { findPicture } from "../../store/pictures.ts";
 import { findProduct, listProducts, type Product } from "../../store/products.ts";
 import {
   lastEndedSale,
@@ -18,11 +21,14 @@ import {
   flashSaleHead,
   FlashSales,
   productFlashSale,
+  showDraft,
   type FlashSaleHead,
   type FlashSalesContext,
   type ProductFlashSale,
 } from "./flash-sales.ts";
 import { productImage } from "../../sales/catalogue.ts";
+import { namesTag } from "../compressed.ts";
+import type { Drafts } from "./drafts.ts";
 import { Fresh } from "../fresh.ts";
 import { Invalid, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
@@ -32,8 +38,12 @@ const productsPerPage = 20;
 const productsPerPageMax = 100;
 const salesPerPage = 10;
 const salesPerPageMax = 50;
+/** Items of the sales of a page together; one sale may have as many. */
+export const pageItemsMax = 1_000;
 /** Pictures kept rendered. */
 const picturesMax = 500;
+/** Pictures that were given, kept as they are sent; a few hundred kilobytes each. */
+const photosMax = 100;
 
 export const productShape = z.object({
   id: z.int(),
@@ -53,7 +63,12 @@ const status = z.object({
 });
 const meta = z.object({ demo: z.boolean(), server_time: timeShape });
 
-export function shopRoutes(sales: FlashSales, context: FlashSalesContext): Route[] {
+type ShopContext = FlashSalesContext & {
+  readonly accounts: Accounts;
+  readonly drafts: Drafts;
+};
+
+export function shopRoutes(sales: FlashSales, context: ShopContext): Route[] {
   const shop = new Shop(sales, context);
   return [...productRoutes(shop), ...saleRoutes(shop)];
 }
@@ -62,10 +77,10 @@ function productRoutes(shop: Shop): Route[] {
   return [
     {
       path: "/api/products",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: (request) => shop.products(queryOf(request.url)),
+          cost: "records",
           summary: "The shop's products, each with the flash sale it is in now or next",
           query: z.object({
             ...pageParams("product", productsPerPageMax),
@@ -78,10 +93,10 @@ function productRoutes(shop: Shop): Route[] {
     },
     {
       path: "/api/products/:id",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: (request) => shop.product(request),
+          cost: "records",
           summary: "One product",
           path: idParam("The product"),
           answers: { 200: productShape },
@@ -90,11 +105,30 @@ function productRoutes(shop: Shop): Route[] {
       },
     },
     {
-      path: "/api/products/:id/image.svg",
+      path: "/api/products/:id/image",
       methods: {
         GET: {
           handle: (request) => shop.picture(request),
-          summary: "A product's picture",
+          cost: "records",
+          summary: "A product's picture: what was given (WebP), or else what is drawn (SVG)",
+          description: "It stays what it is under an address with its `v`, as a product names it.",
+          path: idParam("The product"),
+          query: z.object({
+            v: z.string().optional().describe("Which picture").meta({ example: "0a1b" }),
+          }),
+          answers: { 200: z.string(), 304: null },
+          mediaType: "image/*",
+          refusals: ["product_not_found"],
+        },
+      },
+    },
+    {
+      path: "/api/products/:id/image.svg",
+      methods: {
+        GET: {
+          handle: (request) => shop.drawnPicture(request),
+          cost: "records",
+          summary: "The picture that is drawn for a product",
           path: idParam("The product"),
           answers: { 200: z.string() },
           mediaType: "image/svg+xml",
@@ -109,11 +143,13 @@ function saleRoutes(shop: Shop): Route[] {
   return [
     {
       path: "/api/flash-sales",
-      leaderOnly: true,
       methods: {
         GET: {
-          handle: (request) => shop.sales(queryOf(request.url)),
+          handle: (request) => shop.sales(request),
+          cost: "records",
           summary: "Product sales with their items, newest first",
+          description:
+            "Administrators, and keys that manage or read, see drafts among the upcoming.",
           query: z.object({
             status: z.enum(saleStates).optional(),
             ...pageParams("sale", salesPerPageMax),
@@ -125,7 +161,6 @@ function saleRoutes(shop: Shop): Route[] {
     },
     {
       path: "/api/flash-sales/status",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: () => shop.status(),
@@ -137,11 +172,12 @@ function saleRoutes(shop: Shop): Route[] {
     },
     {
       path: "/api/flash-sales/:id",
-      leaderOnly: true,
       methods: {
         GET: {
           handle: (request) => shop.sale(request),
+          cost: "large",
           summary: "One product sale with its items",
+          description: "A draft for administrators, and keys that manage or read, alone.",
           path: idParam("The sale"),
           answers: { 200: flashSale },
           refusals: ["sale_not_found"],
@@ -164,14 +200,14 @@ function saleRoutes(shop: Shop): Route[] {
 
 /** A product as the shop and its administrators see it. */
 export function showProduct(
-  { id, name, description, priceCents, createdAt }: Product,
+  { id, name, description, picture, priceCents, createdAt }: Product,
   sale: ProductFlashSale | undefined,
 ) {
   return {
     id,
     name,
     description,
-    image_url: productImage(id),
+    image_url: picture === null ? productImage(id) : `${productImage(id)}?v=${picture}`,
     price_cents: priceCents,
     created_at: createdAt.toISOString(),
     flash_sale: sale ?? null,
@@ -180,12 +216,13 @@ export function showProduct(
 
 class Shop {
   readonly #sales: FlashSales;
-  readonly #context: FlashSalesContext;
+  readonly #context: ShopContext;
   readonly #pictures = new BoundedMap<string, string>(picturesMax);
+  readonly #photos = new BoundedMap<string, Uint8Array<ArrayBuffer>>(photosMax);
   readonly #lastEnded = new Fresh<FlashSaleHead | null, "last ended">();
   readonly #demo = new Fresh<boolean, "demo">();
 
-  constructor(sales: FlashSales, context: FlashSalesContext) {
+  constructor(sales: FlashSales, context: ShopContext) {
     this.#sales = sales;
     this.#context = context;
   }
@@ -217,7 +254,38 @@ class Shop {
   async picture(request: BunRequest): Promise<Response> {
     const found = await this.#find(request);
     if (found === null) return problem("product_not_found");
-    const { pictureSeed, name } = found;
+    const { picture } = found;
+    const given = picture === null ? null : await this.#given(picture);
+    if (picture === null || given === null) return this.#draw(found);
+    const entityTag = `"${picture}"`;
+    const isLasting = queryValue(queryOf(request.url), "v") === picture;
+    const headers = {
+      "Content-Type": "image/webp",
+      "Cache-Control": isLasting ? "public, max-age=31536000, immutable" : "public, max-age=60",
+      ETag: entityTag,
+      "Content-Security-Policy": "default-src 'none'",
+      "X-Content-Type-Options": "nosniff",
+    };
+    return namesTag(request.headers.get("If-None-Match"), entityTag)
+      ? new Response(null, { status: 304, headers })
+      : new Response(given, { headers });
+  }
+
+  async #given(digest: string): Promise<Uint8Array<ArrayBuffer> | null> {
+    const known = this.#photos.get(digest);
+    if (known !== undefined) return known;
+    const found = await findPicture(this.#context.db, digest);
+    if (found === null) return null;
+    this.#photos.set(digest, found.bytes);
+    return found.bytes;
+  }
+
+  async drawnPicture(request: BunRequest): Promise<Response> {
+    const found = await this.#find(request);
+    return found === null ? problem("product_not_found") : this.#draw(found);
+  }
+
+  #draw({ pictureSeed, name }: Product): Response {
     const key = `${pictureSeed}\0${name}`;
     let svg = this.#pictures.get(key);
     if (svg === undefined) {
@@ -235,7 +303,8 @@ class Shop {
     });
   }
 
-  async sales(query: string): Promise<Response> {
+  async sales(request: BunRequest): Promise<Response> {
+    const query = queryOf(request.url);
     const bounds = { limit: salesPerPage, limitMax: salesPerPageMax, after: integerMax };
     const page = pageOf(query, bounds);
     if (page instanceof Invalid) return problem("invalid_request", page);
@@ -244,24 +313,48 @@ class Shop {
     if (wanted !== null && state === null) {
       return problem("invalid_request", { detail: `status is none of ${saleStates.join(", ")}` });
     }
-    return await this.#salePage(state, Math.min(page.after, integerMax), page.limit);
+    const seesDrafts = (state === null || state === "upcoming") && (await this.#sees(request));
+    const { after: before, limit } = page;
+    return await this.#salePage(state, { before: Math.min(before, integerMax), limit, seesDrafts });
   }
 
-  async #salePage(state: SaleStateWord | null, before: number, limit: number): Promise<Response> {
-    const { sql, clock } = this.#context;
+  async #salePage(
+    state: SaleStateWord | null,
+    {
+      before,
+      limit,
+      seesDrafts,
+    }: { readonly before: number; readonly limit: number; readonly seesDrafts: boolean },
+  ): Promise<Response> {
+    const { sql, clock, drafts } = this.#context;
     const options = { status: state, before, limit: limit + 1, now: clock() };
-    const ids = await listProductSales(sql, options);
-    const shown = ids.slice(0, limit);
+    const found = seesDrafts ? await drafts.list(before, limit + 1) : [];
+    const draftOf = new Map(found.map((draft) => [draft.sale.id, draft]));
+    const ids = [...(await listProductSales(sql, options)), ...draftOf.keys()]
+      .toSorted((a, b) => b - a)
+      .slice(0, limit + 1);
+    const shown = await this.#sales.list(ids.slice(0, limit), pageItemsMax, draftOf);
+    const last = shown.at(-1)?.id ?? null;
     return json({
-      flash_sales: await this.#sales.list(shown),
-      next_after: ids.length > limit ? (shown.at(-1) ?? null) : null,
+      flash_sales: shown,
+      next_after: last === null || last === ids.at(-1) ? null : last,
     });
   }
 
   async sale(request: BunRequest): Promise<Response> {
     const id = idIn(request, "id");
     const found = id === null ? null : await this.#sales.find(id);
-    return found === null ? problem("sale_not_found") : json(found);
+    if (id === null || found !== null) {
+      return found === null ? problem("sale_not_found") : json(found);
+    }
+    const draft = (await this.#sees(request)) ? await this.#context.drafts.shown(id) : null;
+    return draft === null ? problem("sale_not_found") : json(showDraft(draft));
+  }
+
+  /** Whether somebody sees drafts. */
+  async #sees(request: BunRequest): Promise<boolean> {
+    const who = await this.#context.accounts.identify(request);
+    return who !== "unauthenticated" && (mayDo(who, "manage") || mayDo(who, "read"));
   }
 
   async status(): Promise<Response> {

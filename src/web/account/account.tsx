@@ -1,7 +1,7 @@
 /**
  * My purchases: all that this account has bought, in the shop and on the drop, newest first, a page at
  * a time; and what was bought in this browser without an account, which nobody else knows, with a way
- * to keep it. Who is not logged in finds the form for it here; who is, the one for another password.
+ * to keep it. Who is not logged in finds the form for it here; who is, those for another password and for a second factor.
  */
 import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -12,7 +12,7 @@ import { LoginForm } from "../login/form.tsx";
 import { confirm, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { guest, loadUser, logOut, user } from "../session.ts";
-import type { Order, OrderPage } from "../shop/data.ts";
+import { type Order, type OrderPage, receiptAddress } from "../shop/data.ts";
 import { Moment, serverNow } from "../time.tsx";
 import {
   Button,
@@ -24,6 +24,7 @@ import {
   Picture,
   Skeleton,
 } from "../ui.tsx";
+import { SecondFactor } from "./factor.tsx";
 import { PasswordForm } from "./password.tsx";
 
 const perPage = 20;
@@ -90,7 +91,16 @@ function Slip({
         <p class="soft">
           {title} · <Moment at={at} />
         </p>
-        <p class="slip-order">Order {order}</p>
+        <p class="slip-order">
+          Order {order}{" "}
+          <a
+            class="small-text"
+            href={receiptAddress(order, codes[0])}
+            aria-label={`Receipt of order ${order}`}
+          >
+            Receipt
+          </a>
+        </p>
         <Codes of={codes} />
       </div>
       <p class="slip-total num">{children}</p>
@@ -279,6 +289,7 @@ function Account() {
           </section>
           <OfGuest />
           <PasswordForm username={known.username} />
+          <SecondFactor username={known.username} />
         </>
       )}
     </div>

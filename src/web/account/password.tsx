@@ -5,6 +5,7 @@ import { send } from "../api.ts";
 import { notice } from "../notice.tsx";
 import { Problem, sentenceOf } from "../problems.ts";
 import { Button, Field } from "../ui.tsx";
+import { Form, Password, Wrong } from "./form.tsx";
 
 const current = signal("");
 const wanted = signal("");
@@ -55,24 +56,12 @@ export const PasswordForm = ({ username }: { readonly username: string }) => (
     onToggle={(event) => (open.value = event.currentTarget.open)}
   >
     <summary>Change password</summary>
-    <form
-      class="enter-form"
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void change();
-      }}
-    >
-      {/* Tells password managers whose it is. */}
-      <input type="text" value={username} autocomplete="username" readOnly hidden />
-      <Field
+    <Form does={change}>
+      <Password
+        username={username}
         label="Current password"
-        type="password"
         value={current}
         error={wrong.value.current}
-        autocomplete="current-password"
-        maxLength={256}
-        required
       />
       <Field
         label="New password"
@@ -84,12 +73,10 @@ export const PasswordForm = ({ username }: { readonly username: string }) => (
         maxLength={256}
         required
       />
-      <p class="enter-wrong" role="alert">
-        {wrong.value.all}
-      </p>
+      <Wrong text={wrong.value.all} />
       <Button type="submit" busy={busy.value}>
         Change the password
       </Button>
-    </form>
+    </Form>
   </details>
 );

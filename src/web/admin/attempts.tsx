@@ -3,24 +3,13 @@ import { computed, signal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { get } from "../api.ts";
 import { zoneText } from "../time.tsx";
-import { Badge, Button, type Column, count, EmptyState, Field } from "../ui.tsx";
+import { Button, type Column, count, EmptyState, Field } from "../ui.tsx";
 import { instantOf } from "./forms.tsx";
 import { nameOf } from "./names.ts";
 import { paged, PagedTable } from "./paged.tsx";
-import { outcomeOf, outcomes } from "./words.ts";
+import { type Attempt, attemptColumns } from "./story.tsx";
+import { outcomes } from "./words.ts";
 
-type Attempt = {
-  readonly seq: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly outcome: string;
-  readonly sale_id: number | null;
-  readonly item_id: number | null;
-  readonly user_id: string | null;
-  readonly code: string | null;
-  readonly coupon_name: string | null;
-  readonly quantity: number | null;
-};
 type AttemptPage = {
   readonly attempts: readonly Attempt[];
   readonly scanned: { readonly from_seq: number; readonly to_seq: number } | null;
@@ -65,27 +54,8 @@ const list = paged<Attempt>(async (after) => {
   return { rows: page.attempts, next: page.next_after };
 });
 
-const exact = new Intl.DateTimeFormat("en", {
-  year: "numeric",
-  month: "short",
-  day: "numeric",
-  hour: "numeric",
-  minute: "2-digit",
-  second: "2-digit",
-  timeZoneName: "short",
-});
-
 const columns: readonly Column<Attempt>[] = [
-  { title: "Number", of: (row) => count(row.seq), figures: true },
-  { title: "When", of: (row) => <time dateTime={row.at}>{exact.format(new Date(row.at))}</time> },
-  { title: "What", of: (row) => row.kind },
-  {
-    title: "Outcome",
-    of: (row) => {
-      const { words, tone } = outcomeOf(row.outcome);
-      return <Badge tone={tone}>{words}</Badge>;
-    },
-  },
+  ...attemptColumns,
   { title: "Who", of: (row) => <span class="cell-break">{row.user_id ?? "–"}</span> },
   {
     title: "Of",

@@ -1,16 +1,21 @@
 /**
  * A curve over time, drawn by uPlot in the colours of the theme. The figures that matter stand beside
  * it in words: to screen readers it is one picture with a sentence. What uPlot needs of style is in
- * admin.css.
+ * admin.css; itself it is as large as half of the page, which does not wait for it.
  */
 import { type ReadonlySignal, effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { theme } from "../session.ts";
 
 const height = 220;
 /** The least that is shown: a curve that has just begun grows from the right. */
 const windowSeconds = 120;
+
+/** Between the lines of the scale: what is counted has no fractions. */
+const wholeSteps = Array.from({ length: 8 }, (_, i) => 10 ** i).flatMap((n) =>
+  n === 1 ? [1, 2, 5] : [n, 2 * n, 2.5 * n, 5 * n],
+);
 
 type Curve = {
   /** A token of base.css. */
@@ -54,7 +59,7 @@ function optionsOf(
     },
     axes: [
       { ...axis, space: 80, grid: { show: false } },
-      { ...axis, size: 56, space: 36, values: (_, splits) => splits.map(unit) },
+      { ...axis, size: 56, space: 36, incrs: wholeSteps, values: (_, splits) => splits.map(unit) },
     ],
     series: [
       {},
@@ -88,20 +93,31 @@ export function Chart({
   useEffect(() => {
     const box = place.current;
     if (box === null) return undefined;
-    let plot: uPlot | null = null;
-    const stopDrawing = effect(() => {
-      void theme.value;
-      plot?.destroy();
-      plot = new uPlot(optionsOf(curves, unit, max, box.clientWidth), data.peek(), box);
-    });
-    const stopFilling = effect(() => plot?.setData(data.value));
-    const resized = new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height }));
-    resized.observe(box);
+    let isGone = false;
+    let stop = (): void => undefined;
+    const draw = async (): Promise<void> => {
+      const { default: Plot } = await import("uplot");
+      if (isGone) return;
+      let plot: uPlot | null = null;
+      const stopDrawing = effect(() => {
+        void theme.value;
+        plot?.destroy();
+        plot = new Plot(optionsOf(curves, unit, max, box.clientWidth), data.peek(), box);
+      });
+      const stopFilling = effect(() => plot?.setData(data.value));
+      const resized = new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height }));
+      resized.observe(box);
+      stop = () => {
+        resized.disconnect();
+        stopDrawing();
+        stopFilling();
+        plot?.destroy();
+      };
+    };
+    void draw();
     return () => {
-      resized.disconnect();
-      stopDrawing();
-      stopFilling();
-      plot?.destroy();
+      isGone = true;
+      stop();
     };
     // Curves and scale of a chart do not change.
   }, [data]);

@@ -1,12 +1,14 @@
 /** The live dashboard: how fast, how far, with what outcome, and whether everything is well. */
 import { computed, effect, signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { serverNow, tick } from "../time.tsx";
 import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
 import { Chart } from "./chart.tsx";
+import { Fact } from "./facts.tsx";
+import { MoneyPart, pace } from "./money.tsx";
 import { nameOf } from "./names.ts";
-import { CsvLinks } from "./sales.tsx";
+import { QueuePanel } from "./queue.tsx";
+import { CsvLinks } from "./salehead.tsx";
 import {
   askAgain,
   askPast,
@@ -31,24 +33,6 @@ const isOld = computed(
 );
 
 // --- Is everything well? ----------------------------------------------------------------------
-
-function Fact({
-  title,
-  children,
-  note,
-}: {
-  readonly title: string;
-  readonly children: ComponentChildren;
-  readonly note?: ComponentChildren;
-}) {
-  return (
-    <div class="fact">
-      <dt>{title}</dt>
-      <dd>{children}</dd>
-      <dd class="fact-note">{note}</dd>
-    </div>
-  );
-}
 
 function Facts({ of }: { readonly of: Stats | null }) {
   const blank = <Skeleton width="3em" />;
@@ -100,11 +84,19 @@ function Facts({ of }: { readonly of: Stats | null }) {
 
 // --- Curves -----------------------------------------------------------------------------------
 
-const rates = computed<[number[], number[], number[]]>(() => [
-  samples.value.map(({ at }) => at),
-  samples.value.map((one) => one.rate),
-  samples.value.map((one) => one.rate10),
-]);
+/** Each minute of the last hour by the records, then each second as this page has seen it. */
+const rates = computed<[number[], number[], (number | null)[]]>(() => {
+  const live = samples.value;
+  const since = live[0]?.at ?? Number.POSITIVE_INFINITY;
+  const before = pace.value
+    .map((one) => ({ at: Date.parse(one.at) / 1000, rate: one.per_second }))
+    .filter(({ at }) => at < since);
+  return [
+    [...before, ...live].map(({ at }) => at),
+    [...before, ...live].map((one) => one.rate),
+    [...before.map(() => null), ...live.map((one) => one.rate10)],
+  ];
+});
 
 const chosenId = signal<number | null>(null);
 /** The sale that was chosen; else one that is open, the latest first; else the latest. */
@@ -175,8 +167,8 @@ function Speed({ of }: { readonly of: Stats | null }) {
         unit={rate}
       />
       <p class="panel-note">
-        <i class="key accent" /> each second <i class="key free" /> over ten. Since this page was
-        opened.
+        <i class="key accent" /> each minute of the last hour, each second since this page was
+        opened <i class="key free" /> over ten
       </p>
     </section>
   );
@@ -296,10 +288,12 @@ export function Dashboard() {
       <p class="stale" role="status">
         {isOld.value && "No fresh figures at the moment; these are old."}
       </p>
+      <MoneyPart />
       <Facts of={of} />
       <div class="panels">
         <Speed of={of} />
         <SellThrough of={of} />
+        {chosen.value !== null && <QueuePanel saleId={chosen.value.id} />}
         <Outcomes of={of} />
         <Expiring of={of} />
       </div>

@@ -3,17 +3,26 @@ import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { tabStorage } from "../api.ts";
+import { house } from "../house.ts";
 import { Dialog, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { Button } from "../ui.tsx";
 
-/** "12", "12.5" and "12.50" in minor units; null for what is no price. */
+const { digits } = house;
+const minor = 10 ** digits;
+const priceForm = new RegExp(
+  digits === 0 ? "^(\\d{1,8})$" : `^(\\d{1,8})(?:[.,](\\d{1,${digits}}))?$`,
+);
+
+/** "12", "12.5" and "12.50" in the currency's minor units; null for what is no price. */
 export function centsOf(text: string): number | null {
-  const found = /^(\d{1,8})(?:[.,](\d{1,2}))?$/.exec(text.trim());
+  const found = priceForm.exec(text.trim());
   if (found === null) return null;
-  return Number(found[1]) * 100 + Number((found[2] ?? "").padEnd(2, "0"));
+  return Number(found[1]) * minor + Number((found[2] ?? "").padEnd(digits, "0"));
 }
-export const priceText = (cents: number): string => (cents / 100).toFixed(2);
+export const priceText = (cents: number): string => (cents / minor).toFixed(digits);
+/** What a price looks like that is right. */
+export const priceExample = priceText(Math.round(12.5 * minor));
 
 /** A whole number of at least one; null for what is none. */
 export function wholeOf(text: string): number | null {
@@ -112,6 +121,7 @@ export function FormSheet<T>({
   save,
   close,
   draft,
+  look = "strong",
   children,
 }: {
   readonly title: string;
@@ -121,6 +131,8 @@ export function FormSheet<T>({
   readonly save: () => Promise<unknown>;
   readonly close: () => void;
   readonly draft: Draft<T>;
+  /** `danger` for what cannot be undone. */
+  readonly look?: "strong" | "danger";
   readonly children: ComponentChildren;
 }) {
   const { isOld, startOver, forget } = useDraft(draft);
@@ -159,7 +171,7 @@ export function FormSheet<T>({
           <Button look="quiet" onClick={close}>
             Close
           </Button>
-          <Button type="submit" busy={busy.value}>
+          <Button type="submit" look={look} busy={busy.value}>
             {yes}
           </Button>
         </div>

@@ -44,12 +44,12 @@ async function askNow(): Promise<void> {
   }
 }
 
-/** "Jaunty Copper Fox, Drop of …", or the numbers. */
+/** "Jaunty Copper Fox (Drop of …)", of a whole sale its title; or the numbers. */
 export function nameOf(saleId: number, itemId: number | null): string {
-  if (itemId === null) return `Sale ${saleId}`;
-  const key = keyOf(saleId, itemId);
+  // Every sale has a first item, and with its name comes the sale's.
+  const key = keyOf(saleId, itemId ?? 1);
   const found = names.value.get(key);
-  if (found !== undefined) return `${found.item} (${found.sale})`;
+  if (found !== undefined) return itemId === null ? found.sale : `${found.item} (${found.sale})`;
   ask(key);
-  return `Sale ${saleId}, item ${itemId}`;
+  return itemId === null ? `Sale ${saleId}` : `Sale ${saleId}, item ${itemId}`;
 }

@@ -1,13 +1,23 @@
 /** The products: search, create, edit, delete. */
-import { signal } from "@preact/signals";
-import { useId, useState } from "preact/hooks";
+import { signal, type Signal } from "@preact/signals";
+import { useEffect, useId, useState } from "preact/hooks";
 import { get, send } from "../api.ts";
+import { house } from "../house.ts";
 import { confirm, notice } from "../notice.tsx";
-import { sentenceOf } from "../problems.ts";
+import { Problem, sentenceOf } from "../problems.ts";
 import { productAddress, type Product, type ProductPage } from "../shop/data.ts";
 import { Badge, Button, type Column, EmptyState, Field, Money, Picture } from "../ui.tsx";
-import { centsOf, FormSheet, hasTexts, priceText, readDraft, Wrong } from "./forms.tsx";
+import {
+  centsOf,
+  FormSheet,
+  hasTexts,
+  priceExample,
+  priceText,
+  readDraft,
+  Wrong,
+} from "./forms.tsx";
 import { paged, PagedTable } from "./paged.tsx";
+import { photoBytesMax, photoTypes } from "./photo.ts";
 
 const perPage = 25;
 const search = signal("");
@@ -44,8 +54,23 @@ type ProductDraft = { readonly name: string; readonly description: string; reado
 const isProductDraft = (value: unknown): value is ProductDraft =>
   hasTexts(value, ["name", "description", "price"]);
 
-function ProductForm({ of }: { readonly of: Product | null }) {
+function DescriptionField({ text }: { readonly text: Signal<string> }) {
   const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>Description</label>
+      <textarea
+        id={id}
+        rows={4}
+        maxLength={5000}
+        value={text.value}
+        onInput={(event) => (text.value = event.currentTarget.value)}
+      />
+    </div>
+  );
+}
+
+function ProductForm({ of }: { readonly of: Product | null }) {
   const key = `product ${of?.id ?? "new"}`;
   const stored = {
     name: of?.name ?? "",
@@ -70,13 +95,16 @@ function ProductForm({ of }: { readonly of: Product | null }) {
       price.value = stored.price;
     },
   };
+  const [photo] = useState(() => signal<File | "drawn" | null>(null));
   const save = async () => {
     const cents = centsOf(price.value);
     if (name.value.trim() === "") throw new Wrong("The product needs a name.");
-    if (cents === null) throw new Wrong("The price is a number such as 12.50.");
+    if (cents === null) throw new Wrong(`The price is a number such as ${priceExample}.`);
     const body = { name: name.value.trim(), description: description.value, price_cents: cents };
-    if (of === null) await send("POST", "/api/admin/products", { body });
-    else await send("PATCH", `/api/admin/products/${of.id}`, { body, again: true });
+    const method = of === null ? "POST" : "PATCH";
+    const path = of === null ? "/api/admin/products" : `/api/admin/products/${of.id}`;
+    const product = await send<Product>(method, path, { body, again: of !== null });
+    await givePhoto(product.id, photo.value);
     await list.again();
   };
   return (
@@ -89,21 +117,78 @@ function ProductForm({ of }: { readonly of: Product | null }) {
       close={() => (editing.value = null)}
     >
       <Field label="Name" value={name} maxLength={255} required />
-      <Field label="Regular price, in dollars" value={price} inputMode="decimal" required />
-      <div class="field">
-        <label for={id}>Description</label>
-        <textarea
-          id={id}
-          rows={4}
-          maxLength={5000}
-          value={description.value}
-          onInput={(event) => (description.value = event.currentTarget.value)}
-        />
-      </div>
+      <Field
+        label={`Regular price, in ${house.currency}`}
+        value={price}
+        inputMode="decimal"
+        required
+      />
+      <DescriptionField text={description} />
+      <PhotoField of={of} photo={photo} />
       {of !== null && (
         <p class="field-hint">Sales that were announced keep the name and price they had.</p>
       )}
     </FormSheet>
+  );
+}
+
+async function givePhoto(product: number, photo: File | "drawn" | null): Promise<void> {
+  const path = `/api/admin/products/${product}/image`;
+  if (photo === "drawn") return await send("DELETE", path);
+  if (photo === null) return;
+  if (photo.size > photoBytesMax) throw new Wrong("The picture has more than 5 MB.");
+  try {
+    await send("PUT", path, { file: photo, again: true });
+  } catch (error) {
+    const isWrong = error instanceof Problem && error.code === "invalid_request";
+    throw isWrong ? new Wrong(`${error.message.replace(/^body/, "The picture")}.`) : error;
+  }
+}
+
+/** The picture that a product has, and another to be given or the one that is drawn. */
+function PhotoField({
+  of,
+  photo,
+}: {
+  readonly of: Product | null;
+  readonly photo: Signal<File | "drawn" | null>;
+}) {
+  const id = useId();
+  const chosen = photo.value;
+  const [shown] = useState(() => signal<string | null>(null));
+  useEffect(() => {
+    shown.value = null;
+    if (!(chosen instanceof File)) return;
+    const reader = new FileReader();
+    reader.addEventListener("load", () => (shown.value = String(reader.result)));
+    reader.readAsDataURL(chosen);
+    return () => reader.abort();
+  }, [chosen]);
+  const isGiven = of?.image_url.includes("?v=") ?? false;
+  const drawn = of === null ? null : `/api/products/${of.id}/image.svg`;
+  const src = shown.value ?? (chosen === "drawn" ? drawn : (of?.image_url ?? null));
+  return (
+    <div class="field photo-field">
+      <label for={id}>Picture</label>
+      <div class="photo-row">
+        {src !== null && <Picture key={src} src={src} size={72} />}
+        <input
+          id={id}
+          type="file"
+          accept={photoTypes}
+          aria-describedby={`${id}-hint`}
+          onChange={(event) => (photo.value = event.currentTarget.files?.[0] ?? null)}
+        />
+        {isGiven && chosen !== "drawn" && (
+          <Button look="quiet" small onClick={() => (photo.value = "drawn")}>
+            Use the drawn one
+          </Button>
+        )}
+      </div>
+      <p class="field-hint" id={`${id}-hint`}>
+        PNG, JPEG, WebP or AVIF of at most 5 MB. Without one, a picture is drawn.
+      </p>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-/** Announcing a product sale, changing one before it opens, and giving an open one a later end. */
+/** Announcing a product sale, and changing one before it opens. */
 import { type Signal, signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
 import { get, send } from "../api.ts";
@@ -12,6 +12,7 @@ import {
   hasTexts,
   instantOf,
   localText,
+  priceExample,
   priceText,
   readDraft,
   wholeOf,
@@ -21,6 +22,7 @@ import {
 const productsPerPage = 100;
 const productsMax = 1_000;
 const minuteMs = 60_000;
+const passMinutes = 10;
 
 /** To choose from; asked for when a form opens. */
 const products = signal<readonly Product[]>([]);
@@ -65,10 +67,14 @@ type SaleDraft = {
   readonly starts: string;
   readonly ends: string;
   readonly limit: string;
+  /** How many a second are let in; nothing: everybody may come in at once. */
+  readonly rate: string;
+  /** How long a pass lasts, in minutes. */
+  readonly pass: string;
   readonly items: readonly LineDraft[];
 };
 const isSaleDraft = (value: unknown): value is SaleDraft =>
-  hasTexts(value, ["title", "starts", "ends", "limit"]) &&
+  hasTexts(value, ["title", "starts", "ends", "limit", "rate", "pass"]) &&
   "items" in value &&
   Array.isArray(value.items) &&
   value.items.every((line) => hasTexts(line, ["product", "stock", "price"]));
@@ -85,7 +91,15 @@ function storedOf(of: FlashSale | null): SaleDraft {
     price: priceText(item.price_cents),
   }));
   const limit = String(of?.per_user_limit ?? 1);
-  return { title: of?.title ?? "", ...times, limit, items: items ?? [blankLine] };
+  const rate = of?.admit_per_second ?? null;
+  return {
+    title: of?.title ?? "",
+    ...times,
+    limit,
+    rate: rate === null ? "" : String(rate),
+    pass: String(Math.round((of?.pass_ttl_ms ?? passMinutes * minuteMs) / minuteMs)),
+    items: items ?? [blankLine],
+  };
 }
 const linesOf = ({ items }: SaleDraft): readonly Line[] =>
   items.map(({ product, stock, price }) => lineOf(product, stock, price));
@@ -95,12 +109,14 @@ const fieldsOf = (draft: SaleDraft) => ({
   starts: signal(draft.starts),
   ends: signal(draft.ends),
   limit: signal(draft.limit),
+  rate: signal(draft.rate),
+  pass: signal(draft.pass),
   items: signal<readonly Line[]>(linesOf(draft)),
 });
 type Fields = ReturnType<typeof fieldsOf>;
 
 function draftOf(key: string, fields: Fields, stored: SaleDraft): Draft<SaleDraft> {
-  const { title, starts, ends, limit, items } = fields;
+  const { title, starts, ends, limit, rate, pass, items } = fields;
   return {
     key,
     now: () => ({
@@ -108,6 +124,8 @@ function draftOf(key: string, fields: Fields, stored: SaleDraft): Draft<SaleDraf
       starts: starts.value,
       ends: ends.value,
       limit: limit.value,
+      rate: rate.value,
+      pass: pass.value,
       items: items.value.map(({ product, stock, price }) => ({
         product: product.value,
         stock: stock.value,
@@ -119,6 +137,8 @@ function draftOf(key: string, fields: Fields, stored: SaleDraft): Draft<SaleDraf
       starts.value = stored.starts;
       ends.value = stored.ends;
       limit.value = stored.limit;
+      rate.value = stored.rate;
+      pass.value = stored.pass;
       items.value = linesOf(stored);
     },
   };
@@ -128,8 +148,21 @@ function draftOf(key: string, fields: Fields, stored: SaleDraft): Draft<SaleDraf
 const timeOf = (text: string, before: string | undefined): string | null =>
   before !== undefined && localText(before) === text ? before : instantOf(text);
 
+/** How people come in. @throws Wrong */
+function entryOf({ rate, pass }: Fields, of: FlashSale | null) {
+  // That is decided when a sale is announced: its draw is promised from then on.
+  if (of !== null) return {};
+  if (rate.value.trim() === "") return { entry: "open" };
+  const [perSecond, minutes] = [wholeOf(rate.value), wholeOf(pass.value)];
+  if (perSecond === null) throw new Wrong("How many are let in a second is a whole number from 1.");
+  if (minutes === null) throw new Wrong("A pass lasts a whole number of minutes, from 1.");
+  const pass_ttl_ms = minutes * minuteMs;
+  return { entry: "queue", admit_per_second: perSecond, pass_ttl_ms };
+}
+
 /** @throws Wrong with the first thing that is wrong */
-function bodyOf({ title, starts, ends, limit, items }: Fields, of: FlashSale | null) {
+function bodyOf(fields: Fields, of: FlashSale | null) {
+  const { title, starts, ends, limit, items } = fields;
   const [from, to] = [timeOf(starts.value, of?.starts_at), timeOf(ends.value, of?.ends_at)];
   const perUser = wholeOf(limit.value);
   if (title.value.trim() === "") throw new Wrong("The sale needs a title.");
@@ -144,11 +177,13 @@ function bodyOf({ title, starts, ends, limit, items }: Fields, of: FlashSale | n
     starts_at: from,
     ends_at: to,
     per_user_limit: perUser,
+    ...entryOf(fields, of),
     items: items.value.map((line, i) => {
       const [stock, cents] = [wholeOf(line.stock.value), centsOf(line.price.value)];
       if (line.product.value === "") throw new Wrong(`Line ${i + 1} names no product.`);
       if (stock === null) throw new Wrong(`The stock of line ${i + 1} is a whole number from 1.`);
-      if (cents === null) throw new Wrong(`The price of line ${i + 1} is a number such as 12.50.`);
+      if (cents === null)
+        throw new Wrong(`The price of line ${i + 1} is a number such as ${priceExample}.`);
       return { product_id: Number(line.product.value), stock, price_cents: cents };
     }),
   };
@@ -207,6 +242,28 @@ function LineRow({
   );
 }
 
+/** How people come in. */
+const Entry = ({ fields }: { readonly fields: Fields }) => (
+  <div class="pair">
+    <Field
+      label="Waiting room: let in a second"
+      value={fields.rate}
+      inputMode="numeric"
+      hint="Empty: everybody may come in at once."
+    />
+    <Field label="A pass lasts, in minutes" value={fields.pass} inputMode="numeric" />
+  </div>
+);
+
+const AsDraft = ({ value }: { readonly value: Signal<boolean> }) => (
+  <div class="choices">
+    <label>
+      <input type="checkbox" checked={value.value} onChange={() => (value.value = !value.value)} />
+      Keep it as a draft, which administrators alone see
+    </label>
+  </div>
+);
+
 type FormProps = { readonly done: () => Promise<void>; readonly close: () => void };
 
 /** A new sale, or one that has not opened yet. */
@@ -217,8 +274,9 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
     return { stored: first, fields: fieldsOf(readDraft(key, isSaleDraft) ?? first) };
   });
   const { items } = fields;
+  const [isDraft] = useState(() => signal(false));
   const save = async () => {
-    const body = bodyOf(fields, of);
+    const body = { ...bodyOf(fields, of), ...(isDraft.value && { state: "draft" }) };
     if (of === null) await send("POST", "/api/admin/flash-sales", { body });
     else await send("PATCH", `/api/admin/flash-sales/${of.id}`, { body, again: true });
     await done();
@@ -226,8 +284,8 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
   return (
     <FormSheet
       title={of === null ? "New sale" : "Change the sale"}
-      yes={of === null ? "Announce" : "Save"}
-      done={of === null ? "The sale is announced." : "Saved."}
+      yes={of === null && !isDraft.value ? "Announce" : "Save"}
+      done={of === null && !isDraft.value ? "The sale is announced." : "Saved."}
       save={save}
       close={close}
       draft={draftOf(key, fields, stored)}
@@ -239,6 +297,8 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
       </div>
       <p class="field-hint">Times are those of your own zone: {zoneText()}.</p>
       <Field label="Most a person may have" value={fields.limit} inputMode="numeric" required />
+      {of === null && <Entry fields={fields} />}
+      {of === null && <AsDraft value={isDraft} />}
       <h3>Products</h3>
       {items.value.map((line, i) => (
         <LineRow
@@ -261,49 +321,6 @@ export function SaleForm({ of, done, close }: FormProps & { readonly of: FlashSa
           Add a product
         </Button>
       </div>
-    </FormSheet>
-  );
-}
-
-const isText = (value: unknown): value is { readonly ends: string } => hasTexts(value, ["ends"]);
-
-/** An open sale takes a later end and nothing else. */
-export function ExtendForm({ of, done, close }: FormProps & { readonly of: FlashSale }) {
-  const key = `end of sale ${of.id}`;
-  const stored = localText(of.ends_at);
-  const [ends] = useState(() => signal(readDraft(key, isText)?.ends ?? stored));
-  const draft = {
-    key,
-    now: () => ({ ends: ends.value }),
-    reset: () => {
-      ends.value = stored;
-    },
-  };
-  const save = async () => {
-    const to = instantOf(ends.value);
-    if (to === null || Date.parse(to) <= Date.parse(of.ends_at))
-      throw new Wrong("The new end has to be later than the present one.");
-    const body = { ends_at: to };
-    await send("PATCH", `/api/admin/flash-sales/${of.id}`, { body, again: true });
-    await done();
-  };
-  return (
-    <FormSheet
-      title="Extend the sale"
-      yes="Extend"
-      done="It closes later now."
-      save={save}
-      close={close}
-      draft={draft}
-    >
-      <p>“{of.title}” is open. Its end can be moved to a later time, and not back again.</p>
-      <Field
-        label="Closes"
-        type="datetime-local"
-        value={ends}
-        hint={`In your own zone: ${zoneText()}.`}
-        required
-      />
     </FormSheet>
   );
 }

@@ -4,6 +4,7 @@
  * What is left is the server's figure, asked for again while the page is looked at, also of those that
  * are all claimed: there may be more. A coupon can be claimed once a user; who has claimed it is told when.
  */
+import { titleOf } from "../house.ts";
 import { signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { act } from "../holding/act.ts";
@@ -39,6 +40,10 @@ function animalOf(coupon: string): number {
   for (const letter of coupon) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973;
   return sum % herdSize;
 }
+
+/** A long name breaks after an underscore, before it does in the middle of a word. */
+const breakable = (coupon: string) =>
+  coupon.split(/(?<=_)/).flatMap((part, i) => (i === 0 ? [part] : [<wbr key={i} />, part]));
 
 /** As everywhere, what is gone is red, and what is free is not. */
 function Left({ of }: { readonly of: Coupon }) {
@@ -217,7 +222,7 @@ function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
             />
             <div class="ticket-text">
               <h2>
-                <a href={addressOf(coupon.name)}>{coupon.name}</a>
+                <a href={addressOf(coupon.name)}>{breakable(coupon.name)}</a>
               </h2>
               <Left of={coupon} />
               <Claim of={coupon} again={quietly} small />
@@ -271,7 +276,7 @@ function One({ of, one }: { readonly of: string; readonly one: ReturnType<typeof
           alt=""
         />
         <div class="ticket-text">
-          <h1>{of}</h1>
+          <h1>{breakable(of)}</h1>
           {coupon ? <Left of={coupon} /> : <Skeleton width="60%" height="52px" />}
           <form
             class="claim-form"
@@ -319,6 +324,6 @@ if (name === null) {
     () => void one.again(),
     () => (isLeft() ? refreshMs : refreshIdleMs),
   );
-  document.title = `${name} · Stampede`;
+  document.title = titleOf(name);
   mount(<One of={name} one={one} />);
 }

@@ -2,37 +2,26 @@
 import { subjectOf, say, act, type Done } from "../holding/act.ts";
 import { ActButton, HoldActs } from "../holding/buttons.tsx";
 import { held, type Holding, reserve } from "../holding/store.ts";
+import { WaitButton } from "../holding/waitbutton.tsx";
 import { endWords } from "../holding/warn.ts";
 import { signal } from "@preact/signals";
 import { Problem } from "../problems.ts";
-import { clockText, hourText } from "../time.tsx";
+import { clockText } from "../time.tsx";
 import { Badge, money } from "../ui.tsx";
-import { boughtByItem, heldByItem, limitWords } from "./holdings.ts";
-import {
-  changes,
-  find,
-  itemOf,
-  nextStartsAt,
-  sale,
-  setAvailable,
-  soldOut,
-  turning,
-} from "./sale.ts";
+import { boughtByItem, heldByItem, limitWords, nextWords } from "./holdings.ts";
+import { room } from "./rooms.tsx";
+import { changes, find, itemOf, sale, setAvailable, soldOut, turning } from "./sale.ts";
 
 /** Why nothing can be reserved now; null when something can. */
 export function hindrance(): string | null {
   if (sale.value === undefined) return "Asking what is on sale.";
-  if (turning.value) return "The hour turns; the next herd is being let out.";
+  if (turning.value) return "This one is over; the next herd is being let out.";
   if (sale.value === null) return nextWords("No sale is open.");
   if (soldOut.value) return nextWords("All are sold.");
+  if (room.value !== null && !room.value.isIn.value)
+    return "Whoever is let in can take one: wait for your turn in the waiting room.";
   return limitWords.value;
 }
-/** With the clock time of what comes next. */
-export function nextWords(before: string): string {
-  const at = nextStartsAt.value;
-  return at === null ? before : `${before} The next herd comes at ${hourText(at)}.`;
-}
-
 /** The item that "Surprise me" took, for the wall to show. */
 export const taken = signal<number | null>(null);
 
@@ -93,13 +82,22 @@ export const TakeAny = () => {
       <ActButton
         subjects={[subjectOf(sale.value?.id ?? 0, "any")]}
         verb="reserve"
-        look="quiet"
+        look="strong"
         why={why}
         does={surprise}
       >
         Surprise me
       </ActButton>
     </span>
+  );
+};
+
+/** Where none of the drop is free, an account may wait for any. */
+export const WaitForAny = () => {
+  const open = sale.value;
+  if (!open || open.available > 0 || turning.value || limitWords.value !== null) return null;
+  return (
+    <WaitButton saleId={open.id} item="any" login={`/login?back=${encodeURIComponent("/")}`} />
   );
 };
 

@@ -1,6 +1,7 @@
 /**
- * The drop: the hourly sale. Countdown and figures, the wall, what is mine, and how to do the same
- * from a terminal. Every state of the sale has its sentence.
+ * The drop: the sale that opens by a schedule, every hour unless another is set. Countdown and figures,
+ * the wall, what is mine, and how to do the same from a terminal. Every state of the sale has its
+ * sentence, and what is said of its size and time is the sale's own.
  */
 import { computed } from "@preact/signals";
 import { connection } from "../api.ts";
@@ -9,9 +10,9 @@ import { line } from "../live.ts";
 import { held } from "../holding/store.ts";
 import { secondsLeft } from "../holding/warn.ts";
 import { guest } from "../session.ts";
-import { clockText, Countdown, hourText, Moment, secondsUntil } from "../time.tsx";
+import { clockText, Countdown, Moment, secondsUntil, spanText, whenText } from "../time.tsx";
 import { count, Meter, Money, Picture } from "../ui.tsx";
-import { nextWords, TakeAny } from "./acts.tsx";
+import { TakeAny, WaitForAny } from "./acts.tsx";
 import {
   bought,
   boughtCount,
@@ -19,52 +20,51 @@ import {
   followHoldings,
   heldCount,
   limitWords,
+  nextWords,
 } from "./holdings.ts";
-import {
-  follow,
-  knownAt,
-  nextStartsAt,
-  type Sale,
-  sale,
-  soldOut,
-  tileCount,
-  turning,
-} from "./sale.ts";
+import { Rooms } from "./rooms.tsx";
+import { follow, knownAt, nextStartsAt, type Sale, sale, soldOut, turning } from "./sale.ts";
 import { Found, Picks, Search, searching } from "./search.tsx";
 import { Inspector, Legend, WallView } from "./wallview.tsx";
 
 /** Animals on the lower edge of the panel; drop.html has as many. */
 const herdSize = 12;
-const hour = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
+const second = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
 
 /** Where the sale stands, and this visitor in it. */
 const standing = computed((): string => {
   const open = sale.value;
   if (open === undefined) return "Asking what is on sale.";
-  if (turning.value) return "The hour turns. The next herd is being let out.";
+  if (turning.value) return "This one is over. The next herd is being let out.";
   if (open === null) return nextWords("No sale is open. Stay here: the wall fills when one opens.");
   if (soldOut.value) return nextWords("Sold out: the whole herd is gone.");
   if (limitWords.value !== null) return limitWords.value;
   if (open.available === 0)
     return "All that is left is in somebody's hands. What is not bought in time comes back.";
-  return `${open.stock === 1 ? "One only" : "One of each"}, at most ${open.per_user_limit} a person. ${holdWords(open)}`;
+  return `${herdWords(open)}, at most ${count(open.per_user_limit)} a person. ${holdWords(open)}`;
 });
 
-/** A reservation ends with the hour at the latest. */
+/** How many there are, and for how long in all. */
+function herdWords({ stock, starts_at, ends_at }: Sale): string {
+  const time = spanText((Date.parse(ends_at) - Date.parse(starts_at)) / 1000);
+  return `${stock === 1 ? "One only" : `${count(stock)} in all`}, on sale for ${time}`;
+}
+
+/** A reservation ends with the sale at the latest. */
 function holdWords(open: Sale): string {
   const [whole, left] = [
     Math.round(open.reservation_ttl_ms / 1000),
     secondsUntil(Date.parse(open.ends_at)),
   ];
   return left < whole
-    ? `A reservation holds until the hour ends, ${clockText(left)} from now.`
+    ? `A reservation holds until the sale ends, ${clockText(left)} from now.`
     : `A reservation holds for ${clockText(whole)}.`;
 }
 
 const lostWords = computed(() => {
   if (connection.value !== "lost" && line.value !== "lost") return "";
   const at = knownAt.value;
-  const since = at === null ? "" : ` These figures are from ${hour.format(at)}.`;
+  const since = at === null ? "" : ` These figures are from ${second.format(at)}.`;
   const [next] = held.value;
   const time =
     next === undefined
@@ -81,9 +81,7 @@ function Hero() {
       <div class="hero-in wide">
         <div class="hero-what">
           <h1>
-            {/* One text, as in the first paint, which is not drawn again for it. */}
-            {`${count(tileCount.value)} paper ${tileCount.value === 1 ? "animal" : "animals"}. `}
-            <em>One hour.</em>
+            Paper animals, <em>while they last.</em>
           </h1>
           <p class="hero-state" role="status">
             {standing}
@@ -97,7 +95,7 @@ function Hero() {
                 ? "Any moment now"
                 : next === null
                   ? "The next herd comes in"
-                  : `Next herd at ${hourText(next)}, in`
+                  : `Next herd ${whenText(next)}, in`
             }
           />
         </div>
@@ -105,7 +103,7 @@ function Hero() {
           <Meter of={open ?? null} />
           <p class="hero-tries num">
             {open
-              ? `${count(open.attempts)} ${open.attempts === 1 ? "try" : "tries"} this hour`
+              ? `${count(open.attempts)} ${open.attempts === 1 ? "try" : "tries"} so far`
               : "\u00a0"}
           </p>
         </div>
@@ -127,7 +125,7 @@ function Mine() {
   return (
     <section class="mine stack" aria-labelledby="mine-title">
       <div class="row apart">
-        <h2 id="mine-title">Yours this hour</h2>
+        <h2 id="mine-title">Yours in this drop</h2>
         <p class="soft num">
           {heldCount.value} reserved, {boughtCount.value} bought
         </p>
@@ -188,11 +186,13 @@ function Drop() {
     <>
       <Hero />
       <div class="wide stack loose drop-body">
-        <section class="floor" aria-label="The wall">
+        <Rooms />
+        <section class="floor" id="goods" aria-label="The wall">
           <div class="floor-bar">
             <Search />
             <TakeAny />
           </div>
+          <WaitForAny />
           <Found />
           <div class="floor-wall">
             <WallView />

@@ -3,8 +3,9 @@ import { computed, effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { acts, guestBought, heldIn, held, limitToldUntil, noteSale } from "../holding/store.ts";
 import { user } from "../session.ts";
+import { whenText } from "../time.tsx";
 import type { Order, OrderPage } from "../shop/data.ts";
-import { sale, saleId } from "./sale.ts";
+import { nextStartsAt, sale, saleId } from "./sale.ts";
 
 /** Of an account's history, what is looked at to know what it has of the present sale. */
 const historyMax = 100;
@@ -53,6 +54,12 @@ export const limitWords = computed((): string | null => {
     return `That is as many as one person may have in this sale (${limit}).`;
   return unpaid === 0 ? what : `${what} Give one back, or let it end, to take another.`;
 });
+
+/** With the clock time of what comes next. */
+export function nextWords(before: string): string {
+  const at = nextStartsAt.value;
+  return at === null ? before : `${before} The next herd comes ${whenText(at)}.`;
+}
 
 /** Follows the sale and the account until the page goes. */
 export function followHoldings(): void {

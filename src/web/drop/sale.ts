@@ -1,5 +1,5 @@
 /**
- * The open hourly sale as the server tells it: its figures, its catalogue, and which items are free.
+ * The open sale of the drop as the server tells it: its figures, its catalogue, and which items are free.
  *
  * Figures and items change when the server says so, never by guess. The stream of events is opened
  * before it is asked what is free, and the answer has in it every event that was sent by then. What an
@@ -22,6 +22,8 @@ export type Sale = {
   readonly stock: number;
   readonly per_user_limit: number;
   readonly reservation_ttl_ms: number;
+  /** Whether one has to wait to be let in. */
+  readonly entry: "open" | "queue";
   readonly sold: number;
   readonly reserved: number;
   readonly available: number;
@@ -40,7 +42,12 @@ export type Item = {
 type SaleNow = {
   readonly now: string;
   readonly current: Sale | null;
-  readonly next: { readonly starts_at: string | null };
+  readonly next: {
+    readonly starts_at: string | null;
+    /** Null until its catalogue is made, some minutes ahead. */
+    readonly id: number | null;
+    readonly entry: "open" | "queue";
+  };
 };
 /** In columns; the first entry of each is item 1's. */
 type Catalogue = {
@@ -63,21 +70,27 @@ const turnMsMax = 2_000;
 /** Undefined until the server has said; null between sales. */
 export const sale = signal<Sale | null | undefined>(undefined);
 export const nextStartsAt = signal<string | null>(null);
+/** The next sale, where its waiting room is open. */
+export const nextQueueId = signal<number | null>(null);
+/** Before the server has said, so that the wall has its size at the first paint. */
+const tilesExpected = 10_000;
 /** Tiles of the wall: what the sale has, before the catalogue is here. */
-export const tileCount = signal(10_000);
+export const tileCount = signal(tilesExpected);
 export const loadedItems = signal(0);
 /** Counts changes of any item, for views of a few items to be drawn again. */
 export const changes = signal(0);
 /** When the figures were last known to be true, by the server's clock. */
 export const knownAt = signal<number | null>(null);
 
+/** The open sale, where one has to wait to be let in. */
+export const queueId = computed(() => (sale.value?.entry === "queue" ? sale.value.id : null));
 /** Changes with the sale, and not with its figures. */
 export const saleId = computed(() => sale.value?.id ?? null);
 export const soldOut = computed(() => {
   const open = sale.value;
   return open ? open.sold >= open.stock : false;
 });
-/** The hour has ended here, and the server has not said what comes next. */
+/** The sale has ended here, and the server has not said what comes next. */
 export const turning = computed(
   () => nextStartsAt.value !== null && secondsUntil(Date.parse(nextStartsAt.value)) === 0,
 );
@@ -130,6 +143,7 @@ export async function askSale(): Promise<void> {
   batch(() => {
     sale.value = answer.current;
     nextStartsAt.value = answer.next.starts_at;
+    nextQueueId.value = answer.next.entry === "queue" ? answer.next.id : null;
     knownAt.value = serverNow();
   });
   if (!fresh) return;
@@ -287,7 +301,7 @@ export function follow(): void {
     if (document.hidden) return;
     const since = Date.now() - askedAt;
     const unread = sale.value && coming.size === 0 && loadedItems.value < tileCount.value;
-    // Spread over two seconds: at the turn of the hour everybody asks.
+    // Spread over two seconds: at the turn everybody asks.
     const due = since > askEveryMs || (since > turnMsMax * (0.5 + Math.random()) && turning.value);
     if (!due && !(unread && since > turnMsMax)) return;
     askedAt = Date.now();

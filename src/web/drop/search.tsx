@@ -238,15 +238,11 @@ function choose(): void {
   picks.value = [...some].toSorted((a, b) => a - b);
 }
 
-// Once there is something to choose from, and again when a new sale has come, or all has gone.
-let chosenFor: number | null = null;
+// As soon as there is something to choose from; the items of another sale are here after none were.
 effect(() => {
-  const id = saleId.value;
-  if (loadedItems.value === 0 || id === null) picks.value = [];
-  else if (id !== chosenFor) {
-    chosenFor = id;
-    choose();
-  }
+  void changes.value;
+  if (loadedItems.value === 0 || saleId.value === null) picks.value = [];
+  else if (picks.peek().length === 0) choose();
 });
 /** None of those that are shown is free, or anybody's here. */
 const stale = computed(() => {

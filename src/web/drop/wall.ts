@@ -19,6 +19,8 @@ const spreadMs = 260;
 /** A new arrangement goes over the wall in a wave of this length. */
 const waveMs = 900;
 const tilePixelsMax = 64;
+/** CSS pixels, however few tiles there are. */
+const heightMin = 240;
 const dimmed = 0.14;
 
 export class Wall {
@@ -141,17 +143,21 @@ export class Wall {
     this.#drawMarks();
   }
 
-  /** Fits the tiles into the canvas's box: as large as they go, and nearly square. */
+  /**
+   * Lays the tiles out as large as they go, and nearly square, in the canvas's width and at most its
+   * `max-height`; the canvas becomes as high as they are.
+   */
   layOut(): void {
-    const { clientWidth, clientHeight } = this.#canvas;
+    const { clientWidth, style } = this.#canvas;
     const scale = Math.min(3, devicePixelRatio || 1);
-    const [width, height] = [Math.floor(clientWidth * scale), Math.floor(clientHeight * scale)];
-    if (width === 0 || height === 0 || this.#count === 0) return;
+    const width = Math.floor(clientWidth * scale);
+    const heightMax = Math.floor(parseFloat(getComputedStyle(this.#canvas).maxHeight) * scale);
+    if (width === 0 || this.#count === 0) return;
     let best = 0;
     for (let w = 2; w <= tilePixelsMax * scale; w++) {
       const columns = Math.floor(width / w);
       const rows = Math.ceil(this.#count / Math.max(1, columns));
-      const h = Math.min(Math.floor(height / rows), Math.ceil(w * 1.3));
+      const h = Math.min(Math.floor(heightMax / rows), Math.ceil(w * 1.3));
       if (columns === 0 || h < w * 0.8) break;
       const covered = w * h * this.#count;
       if (covered < best) continue;
@@ -161,8 +167,11 @@ export class Wall {
       this.#rows = rows;
     }
     this.#gap = Math.max(1, Math.round(this.#tile.width * 0.14));
+    const covered = this.#rows * this.#tile.height - this.#gap;
+    const height = Math.max(Math.floor(heightMin * scale), covered);
+    style.height = `${height / scale}px`;
     this.#left = Math.floor((width - this.#columns * this.#tile.width + this.#gap) / 2);
-    this.#top = Math.floor((height - this.#rows * this.#tile.height + this.#gap) / 2);
+    this.#top = Math.floor((height - covered) / 2);
     for (const canvas of [this.#canvas, this.#marksCanvas]) {
       canvas.width = width;
       canvas.height = height;

@@ -13,8 +13,8 @@ import { storage } from "../api.ts";
 import { theme } from "../session.ts";
 import { count, money, Picture } from "../ui.tsx";
 import { held } from "../holding/store.ts";
-import { Acts, hindrance, nextWords, reserveItem, taken } from "./acts.tsx";
-import { boughtByItem, heldByItem } from "./holdings.ts";
+import { Acts, hindrance, reserveItem, taken } from "./acts.tsx";
+import { boughtByItem, heldByItem, nextWords } from "./holdings.ts";
 import { changes, itemOf, loadedItems, sale, soldOut, tileCount, watch } from "./sale.ts";
 import { hueOrder } from "./sheets.ts";
 import { type Mark, Wall } from "./wall.ts";
@@ -146,7 +146,10 @@ function seeTile(wall: Wall, id: number): void {
     const sheet = document.querySelector(".inspector");
     if (sheet === null || getComputedStyle(sheet).position !== "sticky") return;
     const { y } = wall.placeOf(id);
-    const over = y + fingerPixels - sheet.getBoundingClientRect().top;
+    const { top, height } = sheet.getBoundingClientRect();
+    // It cannot stick above the wall's own top: where the wall is lower, it is not yet where it will be.
+    const stuck = innerHeight - parseFloat(getComputedStyle(sheet).bottom) - height;
+    const over = y + fingerPixels - Math.min(top, stuck);
     if (over > 0) scrollBy({ top: over, behavior: "instant" });
   });
 }
@@ -160,7 +163,17 @@ export function WallView() {
     if (canvas.current === null || marks.current === null) return undefined;
     const { wall, stop } = drive(canvas.current, marks.current);
     driven.current = wall;
-    return stop;
+    // The bar grows over the sheet; a tile that is not in sight is nothing to scroll to.
+    const grown = new ResizeObserver(() => {
+      const { value: id } = picked;
+      if (id !== null && wall.placeOf(id).y < innerHeight) seeTile(wall, id);
+    });
+    const bar = document.getElementById("bar");
+    if (bar !== null) grown.observe(bar);
+    return () => {
+      grown.disconnect();
+      stop();
+    };
   }, []);
   const at = (event: PointerEvent | MouseEvent) =>
     driven.current?.at(event.offsetX, event.offsetY) ?? null;
@@ -246,7 +259,7 @@ export function Inspector() {
         <>
           <img class="picture" src="/herd/3.svg" width="320" height="320" alt="" />
           <div class="inspector-text">
-            <h2>{soldOut.value ? "All gone" : "Pick a tile"}</h2>
+            <h2>{soldOut.value ? "All gone" : sale.value === null ? "Not yet" : "Pick a tile"}</h2>
             <p class="soft small-text">
               {soldOut.value
                 ? nextWords("Every one is sold.")

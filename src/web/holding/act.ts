@@ -14,15 +14,15 @@ type Said = {
   readonly text: string;
   readonly tone: "good" | "bad" | "plain";
   /** Where to see more of it. */
-  readonly link?: { readonly href: string; readonly words: string };
+  readonly links?: readonly { readonly href: string; readonly words: string }[];
   /** To screen readers alone: others see it. */
   readonly isSeen?: true;
 };
 
 /** Said in the bar until something else is, or it is dismissed. */
 export const said = signal<Said | null>(null);
-export const say = (text: string, tone: Said["tone"] = "plain", link?: Said["link"]): void => {
-  said.value = { text, tone, ...(link && { link }) };
+export const say = (text: string, tone: Said["tone"] = "plain"): void => {
+  said.value = { text, tone };
 };
 
 /** A second click of a double one comes within this time. */

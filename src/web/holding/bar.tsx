@@ -13,8 +13,9 @@ import { sentenceOf } from "../problems.ts";
 import { clockText, Ring } from "../time.tsx";
 import { money } from "../ui.tsx";
 import { said, type Done, subjectOf } from "./act.ts";
-import { ActButton, HoldActs, receipt } from "./buttons.tsx";
+import { ActButton, history, HoldActs } from "./buttons.tsx";
 import { buy, ended, endOf, followHoldings, held, type Holding, termsOf } from "./store.ts";
+import { followWaits } from "./waits.ts";
 import { endWords, isSounding, nearness, secondsLeft, spoken, toggleSound, warn } from "./warn.ts";
 
 /** Of those that have ended, so many are shown. */
@@ -39,7 +40,7 @@ async function buyAll(list: readonly Holding[]): Promise<Done> {
   }
   const words = bought === 1 ? "One is yours." : `${bought} are yours.`;
   return refused.length === 0
-    ? { text: `All ${words}`, tone: "good", link: receipt }
+    ? { text: `All ${words}`, tone: "good", links: [history] }
     : { text: `${bought > 0 ? `${words} ` : ""}${refused.join(" ")}`, tone: "bad" };
 }
 
@@ -152,7 +153,13 @@ function SaidRow() {
   return (
     <div class={`bar-said ${words.tone}`} data-slot tabIndex={-1}>
       <p>
-        {words.text} {words.link && <a href={words.link.href}>{words.link.words}</a>}
+        {words.text}
+        {words.links?.map(({ href, words: of }) => (
+          <span key={href}>
+            {" "}
+            <a href={href}>{of}</a>
+          </span>
+        ))}
       </p>
       <button type="button" aria-label="Dismiss" onClick={() => (said.value = null)}>
         ×
@@ -231,5 +238,6 @@ export function mountBar(): void {
   if (place === null) throw new Error("the page has no #bar");
   render(<Bar />, place);
   followHoldings();
+  followWaits();
   warn();
 }

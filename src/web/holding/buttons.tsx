@@ -1,5 +1,6 @@
 /** Buttons of acts: reserve, buy, give back. What stands where the button was is no button at first. */
 import type { ComponentChildren } from "preact";
+import { receiptAddress } from "../shop/data.ts";
 import { serverNow } from "../time.tsx";
 import { Button, money } from "../ui.tsx";
 import { act, busy, type Done, say, subjectOf } from "./act.ts";
@@ -46,11 +47,17 @@ export function ActButton({
   );
 }
 
-export const receipt = { href: "/account", words: "My purchases" };
+export const history = { href: "/account", words: "My purchases" };
+/** Where an order is to be seen. */
+export const linksOf = (order: string, code: string | undefined) => [
+  { href: receiptAddress(order, code), words: "Receipt" },
+  history,
+];
 
 const buyIt = async (one: Holding): Promise<Done> => {
   const { order_id } = await buy(one);
-  return { text: `${one.item.name} is yours. Order ${order_id}.`, tone: "good", link: receipt };
+  const links = linksOf(order_id, one.code);
+  return { text: `${one.item.name} is yours. Order ${order_id}.`, tone: "good", links };
 };
 
 const giveItBack = async (one: Holding): Promise<Done> => {

@@ -13,6 +13,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { get, send, storage } from "../api.ts";
 import { Problem } from "../problems.ts";
+import { ticketOf } from "../queue/tickets.ts";
 import { asBuyer, buyer as buyerName, user } from "../session.ts";
 import { isTimeKnown, serverNow, tick } from "../time.tsx";
 import { intend } from "./keys.ts";
@@ -210,9 +211,17 @@ async function readReservations(): Promise<void> {
   const known = user.peek();
   if (!known || isUnknown) return;
   try {
-    const { reservations } = await get<{ readonly reservations: readonly Told[] }>("/reservations");
+    const path = "/reservations";
+    let since: number;
+    let told: { readonly reservations: readonly Told[] };
+    do {
+      since = acts.peek();
+      // oxlint-disable-next-line no-await-in-loop
+      told = await get<typeof told>(path);
+      // Of what was done here meanwhile it may not know: a hold would come back, or be said to be gone.
+    } while (acts.peek() !== since);
     // Somebody else may have logged in meanwhile.
-    if (user.peek()?.username === known.username) await take(reservations, known.username);
+    if (user.peek()?.username === known.username) await take(told.reservations, known.username);
   } catch (error) {
     if (error instanceof Problem && error.status === 404) isUnknown = true;
     // Else `connection` says so, and it is asked again.
@@ -305,7 +314,9 @@ export async function reserve(saleId: number, id: number | "any", cents?: number
   });
   try {
     const answer = await intend(`reserve ${query}`, (key) =>
-      asBuyer(() => send<Reserved>("POST", `/checkout?${query}`, { key })),
+      asBuyer(() =>
+        send<Reserved>("POST", `/checkout?${query}`, { key, ticket: ticketOf(saleId)?.ticket }),
+      ),
     );
     const { code, user_id, sale_id, item, expires_at } = answer;
     const buyer = user.peek() ? "account" : "guest";
@@ -391,6 +402,11 @@ export function followHoldings(): void {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) ask();
   });
+  // Whoever comes over from another device moves something here first.
+  for (const sign of ["pointermove", "pointerdown", "keydown", "focus"])
+    addEventListener(sign, () => Math.abs(serverNow() - askedAt) > askHoldingMs && ask(), {
+      passive: true,
+    });
   setInterval(() => {
     const holding = held.peek().length > 0;
     if (document.hidden && !holding) return;

@@ -47,7 +47,7 @@ export function toggleSound(): void {
   if (isSounding.value) beep(1);
 }
 
-function beep(times: number): void {
+export function beep(times: number): void {
   try {
     audio ??= new AudioContext();
     void audio.resume();
@@ -66,11 +66,14 @@ function beep(times: number): void {
   }
 }
 
-const mark = /^(?:⏳ [\d:]+|⌛ Ended) · /;
-function setTitle(mark_: string): void {
-  const plain = document.title.replace(mark, "");
-  const next = mark_ + plain;
-  if (document.title !== next) document.title = next;
+/** What the title begins with while no hold is near its end: where somebody stands in a line. */
+export const standingMark = signal("");
+let mark = "";
+function setTitle(next: string): void {
+  const { title } = document;
+  const plain = mark !== "" && title.startsWith(mark) ? title.slice(mark.length) : title;
+  mark = next;
+  if (title !== next + plain) document.title = next + plain;
 }
 
 /** Warns until the page goes. */
@@ -102,6 +105,9 @@ export function warn(): void {
     const near = nearness.value;
     if (!document.hidden) endedUnseen = ended.value.length;
     if (next !== undefined && near !== null) setTitle(`⏳ ${clockText(secondsLeft(next))} · `);
-    else setTitle(ended.value.length > endedUnseen && document.hidden ? "⌛ Ended · " : "");
+    else if (ended.value.length > endedUnseen && document.hidden) setTitle("⌛ Ended · ");
+    else setTitle(standingMark.value);
+    // A page may have set its own title meanwhile.
+    if (standingMark.value !== "") void tick.value;
   });
 }

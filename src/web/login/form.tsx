@@ -1,5 +1,6 @@
 /**
- * Logging in and registering, in one form. Whoever registers is logged in with it.
+ * Logging in and registering, in one form. Whoever registers is logged in with it. The code of a second
+ * factor is asked for once the password was right.
  *
  * What is wrong with a new name or password is said beside its field before anything is sent, by the
  * server's own rules; what the server refuses is said above the button, and keeps what was typed.
@@ -12,15 +13,22 @@ import { Problem, sentenceOf } from "../problems.ts";
 import { loggedIn } from "../session.ts";
 import { clockText, secondsUntil, serverNow } from "../time.tsx";
 import { Button, Field } from "../ui.tsx";
+import { CodeField } from "./code.tsx";
 
 type Way = "log in" | "register";
 
 const way = signal<Way>("log in");
 const username = signal("");
 const password = signal("");
-const wrong = signal<{ readonly name?: string; readonly password?: string; readonly all?: string }>(
-  {},
-);
+/** The account has a second factor: its code is asked for. */
+const asksCode = signal(false);
+const otp = signal("");
+const wrong = signal<{
+  readonly name?: string;
+  readonly password?: string;
+  readonly otp?: string;
+  readonly all?: string;
+}>({});
 const busy = signal(false);
 /** After too many tries: when the next one may be made, by the server's clock. */
 const waitsUntil = signal(0);
@@ -28,6 +36,7 @@ const waitsUntil = signal(0);
 function choose(chosen: Way): void {
   way.value = chosen;
   wrong.value = {};
+  asksCode.value = false;
 }
 
 /** What is wrong before asking; null when nothing is. */
@@ -36,8 +45,10 @@ function complaints(): typeof wrong.value | null {
   const isNew = way.value === "register";
   const ofName = name === "" ? "is missing" : isNew ? complaintOfUsername(name) : null;
   const ofPassword = secret === "" ? "is missing" : isNew ? complaintOfPassword(secret) : null;
-  if (ofName === null && ofPassword === null) return null;
+  const isCodeMissing = asksCode.value && otp.value.trim() === "";
+  if (ofName === null && ofPassword === null && !isCodeMissing) return null;
   return {
+    ...(isCodeMissing && { otp: "The code is missing." }),
     ...(ofName !== null && { name: `The user name ${ofName}.` }),
     ...(ofPassword !== null && { password: `The password ${ofPassword}.` }),
   };
@@ -51,16 +62,22 @@ async function enter(): Promise<boolean> {
   try {
     const body = { username: username.value.trim(), password: password.value };
     if (way.value === "register") await send("POST", "/api/auth/register", { body });
-    loggedIn(await send("POST", "/api/auth/login", { body }));
+    const given = asksCode.value ? { ...body, otp: otp.value } : body;
+    loggedIn(await send("POST", "/api/auth/login", { body: given }));
     password.value = "";
+    otp.value = "";
+    asksCode.value = false;
     return true;
   } catch (error) {
     if (error instanceof Problem && error.status === 429 && error.retryAfterMs !== null) {
       waitsUntil.value = serverNow() + error.retryAfterMs;
       return false;
     }
-    const taken = error instanceof Problem && error.code === "user_exists";
-    wrong.value = taken ? { name: sentenceOf(error) } : { all: sentenceOf(error) };
+    const code = error instanceof Problem ? error.code : "";
+    if (code === "second_factor_required") asksCode.value = true;
+    else if (code === "user_exists") wrong.value = { name: sentenceOf(error) };
+    else if (code === "invalid_second_factor") wrong.value = { otp: sentenceOf(error) };
+    else wrong.value = { all: sentenceOf(error) };
     return false;
   } finally {
     busy.value = false;
@@ -117,6 +134,7 @@ export function LoginForm({ then }: { readonly then?: () => void }) {
           maxLength={256}
           required
         />
+        {asksCode.value && <CodeField value={otp} error={wrong.value.otp} takesFocus />}
         <p class="enter-wrong" role="alert">
           {wait > 0
             ? "Too many tries. Nobody can log in by this name or from here for a while."

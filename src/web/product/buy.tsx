@@ -1,14 +1,24 @@
 /** The counter: what can be done with the product now, or why nothing. */
 import { signal } from "@preact/signals";
-import { useId } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
+import { get } from "../api.ts";
 import { type Done, subjectOf } from "../holding/act.ts";
-import { ActButton, HoldActs, receipt } from "../holding/buttons.tsx";
+import { ActButton, HoldActs, linksOf } from "../holding/buttons.tsx";
+import { WaitButton } from "../holding/waitbutton.tsx";
 import { endWords } from "../holding/warn.ts";
 import { loginAddress } from "../login/form.tsx";
+import { WaitingRoom } from "../queue/waiting.tsx";
 import { user } from "../session.ts";
-import { leftWords, type Order, type ProductSale } from "../shop/data.ts";
-import { clockText, Countdown, Moment } from "../time.tsx";
-import { Badge, Button, count, LinkButton, Meter, money } from "../ui.tsx";
+import {
+  calendarAddress,
+  isAnnounced,
+  leftWords,
+  type Order,
+  type ProductSale,
+  type SalePage,
+} from "../shop/data.ts";
+import { clockText, Countdown, Moment, whenText } from "../time.tsx";
+import { Badge, Button, count, LinkButton, load, Meter, money } from "../ui.tsx";
 import {
   allowance,
   boughtUnits,
@@ -21,6 +31,7 @@ import {
   mayReserve,
   owned,
   reserveHere,
+  room,
   sale,
   saleState,
 } from "./counter.ts";
@@ -107,6 +118,8 @@ function hindrance(of: ProductSale): string | null {
   if (saleState.value === "ended") return "This sale is over.";
   if (of.sold >= of.stock) return "Sold out: every one is gone.";
   if (allowance.value === 0) return limitWords(of);
+  if (room.value !== null && !room.value.isIn.value)
+    return "Whoever is let in can buy: wait for your turn in the waiting room.";
   if (heldHere.value.length > 0) return null;
   return of.available === 0 ? "All are held by somebody. One may come free in a moment." : null;
 }
@@ -123,7 +136,8 @@ function limitWords({ per_user_limit: limit }: ProductSale): string {
 const buy = async (of: ProductSale, n: number): Promise<Done> => {
   const order = await buyNow(of, n);
   const what = n === 1 ? `${order.item.name} is yours.` : `${n} of ${order.item.name} are yours.`;
-  return { text: `${what} Order ${order.order_id}.`, tone: "good", link: receipt };
+  const links = linksOf(order.order_id, order.codes[0]);
+  return { text: `${what} Order ${order.order_id}.`, tone: "good", links };
 };
 const reserve = async (of: ProductSale): Promise<Done> => {
   const { item, ttl_ms } = await reserveHere(of);
@@ -140,9 +154,50 @@ function Acts({ of }: { readonly of: ProductSale }) {
   );
 }
 
+/** Where nothing will come free any more, the way on. */
+const Why = ({ of, reason }: { readonly of: ProductSale; readonly reason: string }) => (
+  <>
+    <p role="status">{reason}</p>
+    {saleState.value === "active" && of.available === 0 && allowance.value > 0 && (
+      <WaitButton saleId={of.id} item={of.item_id} login={loginAddress()} />
+    )}
+    {(of.sold >= of.stock || saleState.value === "ended") && (
+      <>
+        <Next after={of} />
+        <p>
+          <a href="/shop">See what else is on sale</a>
+        </p>
+      </>
+    )}
+  </>
+);
+
+const comingMax = 20;
+async function nextSale() {
+  const path = `/api/flash-sales?status=upcoming&limit=${comingMax}`;
+  const { flash_sales: coming } = await get<SalePage>(path);
+  const announced = coming.filter(isAnnounced);
+  return announced.toSorted((a, b) => a.starts_at.localeCompare(b.starts_at))[0] ?? null;
+}
+
+/** What comes next, in the whole shop: asked for once somebody needs to know. */
+function Next({ after }: { readonly after: ProductSale }) {
+  const [{ state }] = useState(() => load(nextSale));
+  const next = state.value.is === "here" ? state.value.value : null;
+  if (next === null || next.id === after.id) return null;
+  return (
+    <p>
+      Next in the shop is “{next.title}”, {whenText(next.starts_at)}.{" "}
+      <a href={calendarAddress(next.id)} download>
+        Put it into your calendar
+      </a>
+    </p>
+  );
+}
+
 function Another({ of }: { readonly of: ProductSale }) {
   const reason = hindrance(of);
-  if (reason !== null) return <p>{reason}</p>;
+  if (reason !== null) return <Why of={of} reason={reason} />;
   return (
     <Button look="quiet" onClick={() => (done.value = null)}>
       Buy another
@@ -163,7 +218,7 @@ function ActsNow({ of }: { readonly of: ProductSale }) {
       </>
     );
   const reason = hindrance(of);
-  if (reason !== null) return <p role="status">{reason}</p>;
+  if (reason !== null) return <Why of={of} reason={reason} />;
   if (user.value === null) return <LinkButton href={loginAddress()}>Log in to buy</LinkButton>;
   const n = wanted(of);
   const subjects = [subjectOf(of.id, of.item_id)];
@@ -197,7 +252,7 @@ export function Counter() {
   const state = saleState.value;
   if (of === null || state === null)
     return (
-      <section class="card counter idle" aria-label="Buy">
+      <section class="card counter" aria-label="Buy">
         <Badge>In no sale at present</Badge>
         {isWithdrawn.value && (
           <p role="status">
@@ -213,7 +268,7 @@ export function Counter() {
     );
   const reserved = Math.max(0, of.stock - of.sold - of.available);
   return (
-    <section class="card counter" aria-label="Buy">
+    <section class="card counter" id="counter" aria-label="Buy">
       <div class="counter-head">
         <div class="stack">
           <strong>{of.title}</strong>
@@ -245,10 +300,33 @@ export function Counter() {
         {state === "upcoming" && (
           <>
             {" "}
-            It opens <Moment at={of.starts_at} />.
+            It opens <Moment at={of.starts_at} />.{" "}
+            <a href={calendarAddress(of.id)} download>
+              Put it into your calendar
+            </a>
           </>
         )}
       </p>
     </section>
+  );
+}
+
+/** Where one waits to be let in, for a sale that lets people in one after another. */
+export function Wait() {
+  const [of, now] = [sale.value, room.value];
+  if (of === null || now === null || saleState.value === "ended") return null;
+  const isSoldOut = of.sold >= of.stock;
+  return (
+    <WaitingRoom
+      room={now}
+      tells
+      scene={{
+        login: loginAddress(),
+        goods: "#counter",
+        next: <a href="/shop">See what else is on sale</a>,
+        full: !isSoldOut && user.value && allowance.value === 0 ? limitWords(of) : null,
+        isSoldOut,
+      }}
+    />
   );
 }

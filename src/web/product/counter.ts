@@ -5,7 +5,7 @@
  * Nothing is believed to be over: the server is asked again, sooner while the sale is open, and a sale
  * that was closed, moved or withdrawn meanwhile is said to have been.
  */
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, send } from "../api.ts";
 import { intend } from "../holding/keys.ts";
 import {
@@ -18,6 +18,9 @@ import {
   reserve as reserveIn,
 } from "../holding/store.ts";
 import { Problem } from "../problems.ts";
+import { listen } from "../live.ts";
+import { type Room, roomOf } from "../queue/room.ts";
+import { ticketOf } from "../queue/tickets.ts";
 import { asBuyer, user } from "../session.ts";
 import {
   type FlashSale,
@@ -78,6 +81,9 @@ function forgetSale(): void {
   sale.value = null;
 }
 
+/** The waiting room of its sale; null where anybody may buy at once. */
+export const room = signal<Room | null>(null);
+
 // --- What this account has --------------------------------------------------------------------
 
 const isThis = (one: { readonly sale_id: number; readonly item: { readonly id: number } }) =>
@@ -133,7 +139,9 @@ export async function buyNow(of: ProductSale, quantity: number): Promise<Order> 
   const what = `buy ${user.peek()?.username ?? ""} ${JSON.stringify(body)}`;
   try {
     const order = await intend(what, (key) =>
-      asBuyer(() => send<Order>("POST", "/api/purchases", { body, key })),
+      asBuyer(() =>
+        send<Order>("POST", "/api/purchases", { body, key, ticket: ticketOf(of.id)?.ticket }),
+      ),
     );
     done.value = order;
     orders.value = [order, ...orders.peek()];
@@ -157,6 +165,15 @@ export function follow(): void {
   });
   effect(() => {
     if (sale.value !== null) noteSale({ ...sale.value, kind: "product" });
+  });
+  let isListening = false;
+  effect(() => {
+    const id = sale.value?.entry === "queue" ? sale.value.id : null;
+    untracked(() => {
+      room.value = id === null ? null : roomOf(id);
+      if (id !== null && !isListening) listen({});
+      isListening ||= id !== null;
+    });
   });
   setInterval(() => {
     const pace = saleState.peek() === "active" ? refreshMs : refreshIdleMs;

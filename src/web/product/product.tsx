@@ -1,11 +1,12 @@
 /** One product (`?id=`): its picture, its price, and the counter where it is bought. */
+import { titleOf } from "../house.ts";
 import { effect } from "@preact/signals";
 import { mount } from "../layout.tsx";
 import { Problem } from "../problems.ts";
 import type { Product } from "../shop/data.ts";
 import { askTime } from "../shop/data.ts";
 import { EmptyState, ErrorState, LinkButton, money, Skeleton } from "../ui.tsx";
-import { Counter } from "./buy.tsx";
+import { Counter, Wait } from "./buy.tsx";
 import { follow, product, sale } from "./counter.ts";
 
 function Price({ of }: { readonly of: Product }) {
@@ -62,6 +63,7 @@ function Page() {
           ) : (
             <Price of={of} />
           )}
+          {of !== null && <Wait />}
           {of === null ? <section class="card counter" /> : <Counter />}
           <p class="product-about">{of?.description}</p>
         </div>
@@ -72,7 +74,7 @@ function Page() {
 
 effect(() => {
   const now = product.state.value;
-  if (now.is === "here") document.title = `${now.value.name} · Stampede`;
+  if (now.is === "here") document.title = titleOf(now.value.name);
 });
 askTime().catch(() => undefined);
 follow();

@@ -15,7 +15,20 @@ export type Audit = {
   readonly purchases_outside_window: number;
   readonly attempts_without_purchase: number;
   readonly duplicate_codes: number;
+  /** Null where people are not let in one after another. */
+  readonly queue: QueueAudit | null;
   readonly ok: boolean;
+};
+
+type QueueAudit = {
+  readonly joined: number;
+  readonly drawn: number;
+  readonly broken_commitments: number;
+  readonly broken_draws: number;
+  readonly left_out_of_draw: number;
+  readonly reserved_without_ticket: number;
+  readonly reserved_before_turn: number;
+  readonly reserved_after_pass: number;
 };
 
 type Promised = {
@@ -28,7 +41,34 @@ type Promised = {
 const none = (n: number, one: string, many: string): string =>
   n === 0 ? `No ${one}` : `${count(n)} ${n === 1 ? one : many}`;
 
-export const promises: readonly Promised[] = [
+/** What was promised of a sale; of one that nobody has looked at yet: what is of every one. */
+export const promisesOf = (audit: Audit | null): readonly Promised[] =>
+  audit?.queue == null ? promises : [...promises, ...queuePromises(audit.queue)];
+
+const queuePromises = (queue: QueueAudit): readonly Promised[] => {
+  const misdrawn = queue.broken_commitments + queue.broken_draws + queue.left_out_of_draw;
+  const jumped =
+    queue.reserved_without_ticket + queue.reserved_before_turn + queue.reserved_after_pass;
+  return [
+    {
+      title: "Drawn as it was sealed",
+      meaning:
+        "The draw was made by the seal that stood before anybody came, of everybody who had come.",
+      found: () =>
+        misdrawn === 0 ? `${count(queue.drawn)} drawn, each in their place` : "It was not",
+      kept: () => misdrawn === 0,
+    },
+    {
+      title: "Everybody in their turn",
+      meaning:
+        "Nobody reserved anything before their turn had come, or after their pass had ended.",
+      found: () => none(jumped, "reservation out of turn", "reservations out of turn"),
+      kept: () => jumped === 0,
+    },
+  ];
+};
+
+const promises: readonly Promised[] = [
   {
     title: "Never more than there is",
     meaning: "What was sold is counted and held against what was put on sale.",
@@ -74,7 +114,7 @@ export const promises: readonly Promised[] = [
     title: "Only while it was open",
     meaning: "Nothing was sold before the sale began or after it ended.",
     found: ({ purchases_outside_window: n }) =>
-      none(n, "purchase outside the hour", "purchases outside the hour"),
+      none(n, "purchase outside its time", "purchases outside its time"),
     kept: ({ purchases_outside_window: n }) => n === 0,
   },
   {

@@ -20,7 +20,7 @@ import {
   Skeleton,
   Table,
 } from "../ui.tsx";
-import { type Audit, promises } from "./promises.ts";
+import { type Audit, promisesOf } from "./promises.ts";
 
 type Sale = {
   readonly id: number;
@@ -152,7 +152,7 @@ const Promises = ({ proof }: { readonly proof: Proof | null }) => (
       </span>
     </div>
     <ol class="promises">
-      {promises.map(({ title, meaning, found, kept }) => {
+      {promisesOf(proof?.audit ?? null).map(({ title, meaning, found, kept }) => {
         const fine = proof === null ? null : kept(proof.audit);
         return (
           <li key={title} class="promise card" data-kept={fine === null ? undefined : String(fine)}>

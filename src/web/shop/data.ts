@@ -8,10 +8,16 @@ type SaleHead = {
   readonly id: number;
   readonly title: string;
   readonly status: SaleState;
+  /** A draft is told to administrators alone. */
+  readonly state: "draft" | "published";
   readonly starts_at: string;
   readonly ends_at: string;
   readonly per_user_limit: number;
   readonly reservation_ttl_ms: number;
+  /** Whether one has to wait to be let in. */
+  readonly entry: "open" | "queue";
+  readonly admit_per_second: number | null;
+  readonly pass_ttl_ms: number | null;
   readonly stock: number;
   readonly sold: number;
   readonly available: number;
@@ -102,3 +108,12 @@ export function leftWords({
 }
 
 export const productAddress = (id: number): string => `/product?id=${id}`;
+
+/** A code of it shows it to whoever has that, logged in or not. */
+export const receiptAddress = (order: string, code: string | undefined): string =>
+  `/receipt?${new URLSearchParams({ order, ...(code === undefined ? {} : { code }) })}`;
+
+/** A sale as a file for a calendar. */
+export const calendarAddress = (saleId: number): string => `/sales/${saleId}/calendar.ics`;
+
+export const isAnnounced = ({ state }: Pick<SaleHead, "state">): boolean => state !== "draft";

@@ -5,7 +5,14 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { serverNow, steadyNow, tick } from "../time.tsx";
-import { askTime, type FlashSale, type SalePage, type SaleState, stateAt } from "./data.ts";
+import {
+  askTime,
+  type FlashSale,
+  isAnnounced,
+  type SalePage,
+  type SaleState,
+  stateAt,
+} from "./data.ts";
 
 const figuresMs = 3_000;
 const everythingMs = 15_000;
@@ -17,8 +24,11 @@ const presentMax = 50;
 export const sales = signal<readonly FlashSale[] | null>(null);
 export const failure = signal<unknown>(null);
 
-const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale[]> =>
-  (await get<SalePage>(`/api/flash-sales?status=${status}&limit=${limit}`)).flash_sales;
+/** As buyers see it, whoever looks: without drafts. */
+const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale[]> => {
+  const path = `/api/flash-sales?status=${status}&limit=${limit}`;
+  return (await get<SalePage>(path)).flash_sales.filter(isAnnounced);
+};
 
 let asking = false;
 let askedAt = -Infinity;

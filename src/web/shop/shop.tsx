@@ -4,9 +4,9 @@
  */
 import { signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
-import { Countdown, Moment } from "../time.tsx";
+import { Countdown, Moment, whenText } from "../time.tsx";
 import { Badge, Button, count, EmptyState, ErrorState, Meter, Picture } from "../ui.tsx";
-import type { FlashSale } from "./data.ts";
+import { calendarAddress, type FlashSale } from "./data.ts";
 import { AllProducts, BlankCards, ItemCard } from "./goods.tsx";
 import { failure, follow, refresh, sales, shown } from "./sales.ts";
 
@@ -14,6 +14,10 @@ const itemsShown = 24;
 const picturesShown = 8;
 
 const limitWords = (limit: number): string => (limit === 1 ? "One" : `Up to ${count(limit)}`);
+
+/** With its clock time, what comes after one that is sold out. */
+const nextWords = (next: FlashSale | undefined): string =>
+  next === undefined ? "" : ` Next is “${next.title}”, ${whenText(next.starts_at)}.`;
 
 /** What the night panel says. */
 function stage() {
@@ -29,7 +33,7 @@ function stage() {
   if (now !== undefined) {
     const text =
       now.sold >= now.stock
-        ? "Sold out: every one is gone."
+        ? `Sold out: every one is gone.${nextWords(coming[0])}`
         : now.available === 0
           ? "All are held by somebody; one may come free in a moment."
           : `${limitWords(now.per_user_limit)} a person, while there are any.`;
@@ -58,7 +62,9 @@ function Stage() {
         <div class="stage-what">
           <p class="stage-word">{word}</p>
           <h1>{title}</h1>
-          <p class="stage-text">{text}</p>
+          <p class="stage-text">
+            {text} {of !== null && !isOpen && <Calendar of={of} />}
+          </p>
         </div>
         <Countdown to={of === null ? null : isOpen ? of.ends_at : of.starts_at} label={label} />
         <div class="stage-meter">
@@ -95,6 +101,12 @@ function Items({ of, title }: { readonly of: FlashSale; readonly title: string }
   );
 }
 
+const Calendar = ({ of }: { readonly of: FlashSale }) => (
+  <a href={calendarAddress(of.id)} download aria-label={`Put it into your calendar: ${of.title}`}>
+    Put it into your calendar
+  </a>
+);
+
 const Coming = ({ list }: { readonly list: readonly FlashSale[] }) => (
   <section class="stack">
     <h2>Next</h2>
@@ -104,7 +116,7 @@ const Coming = ({ list }: { readonly list: readonly FlashSale[] }) => (
           <h3>{sale.title}</h3>
           <Countdown to={sale.starts_at} label="Opens in" />
           <p class="soft">
-            <Moment at={sale.starts_at} />, {count(sale.stock)} to be had
+            <Moment at={sale.starts_at} />, {count(sale.stock)} to be had. <Calendar of={sale} />
           </p>
           <div class="show-row">
             {sale.items.slice(0, picturesShown).map((item) => (

@@ -1,0 +1,5 @@
+/** A file that lies beside the program; in the executable it is in it. */
+declare module "*.wasm" {
+  const path: string;
+  export default path;
+}

@@ -1,0 +1,177 @@
+/**
+ * What reads may take beside buyers. Every GET passes here, whatever it is for, before its handler.
+ *
+ * - Beside buyers reads have a share of the one thread. Each is reckoned at what it was measured to
+ *   take of it: little, unless the table of routes says that it is `large` (it sends many entries) or
+ *   asks the `records` (a page, by an index). What is more than the share waits: who asks as fast as it is
+ *   answered is slowed, and who buys is not. Where nobody buys, nothing waits.
+ * - What is `costly` takes PostgreSQL long. One at a time is made, and beside buyers it rests for
+ *   longer than it took. Nothing is made for who has gone meanwhile.
+ * - Of each kind so many wait, or are being made; more are told 503 `overloaded`.
+ */
+import { OverloadedError } from "../engine/writer.ts";
+
+/** What a read costs, where that is not little. */
+export type ReadCost = "large" | "records" | "costly";
+
+/** What a read is reckoned at, µs of the thread; what PostgreSQL takes of the machine is in it. */
+const thread = { small: 50, large: 500, records: 800 } as const;
+/** The part of the thread's time that reads have beside buyers. */
+const share = 0.15;
+/**
+ * A look that comes later than this comes late because the machine is busy: what reads gain by it
+ * would be taken from buyers, who had as little of the time. ms
+ */
+const lookEveryMsMax = 1;
+/** What was not used is kept for this long, so that a page's few reads need not wait; µs. */
+const savedMax = 5_000;
+/** Who bought within this time is there still, even where a commit takes long; ms. */
+const buyersStayMs = 250;
+/** Beside buyers a costly read is followed by so many times as much rest, and no less than this. */
+const restTimes = 3;
+export const restMsMin = 20;
+/** Reads that are taken and not answered, by their cost. */
+export const readsMax = { small: 8_192, large: 512, records: 512, costly: 16 } as const;
+
+type Answer = Response | Promise<Response>;
+
+export class Reads {
+  readonly #attempts: () => number;
+  readonly #taken = { small: 0, large: 0, records: 0, costly: 0 };
+  /** What reads may take now, µs; less than nothing after one that took more than there was. */
+  #saved: number = savedMax;
+  #savedAt = 0;
+  #seenAttempts = 0;
+  #seenAt = -Infinity;
+  readonly #waiting: { readonly cost: keyof typeof thread; readonly start: () => void }[] = [];
+  #isScheduled = false;
+  #costly: Promise<void> = Promise.resolve();
+
+  /** @param attempts a number that changes with everything that is asked of the ledger */
+  constructor(attempts: () => number) {
+    this.#attempts = attempts;
+  }
+
+  /**
+   * Has a read answered when there is time for it.
+   * @throws OverloadedError when too many wait
+   */
+  answer(request: Request, cost: ReadCost | undefined, handle: () => Answer): Answer {
+    const kind = cost ?? "small";
+    if (this.#taken[kind] >= readsMax[kind]) {
+      throw new OverloadedError(`${readsMax[kind]} ${kind} reads are waiting`);
+    }
+    this.#taken[kind] += 1;
+    let answered: Answer;
+    try {
+      answered = kind === "costly" ? this.#unlessGone(request, handle) : this.#shared(kind, handle);
+    } catch (error) {
+      this.#taken[kind] -= 1;
+      throw error;
+    }
+    if (answered instanceof Response) this.#taken[kind] -= 1;
+    else void answered.then(this.#leaves[kind], this.#leaves[kind]);
+    return answered;
+  }
+
+  /** As `inTurn`, for who is still there then. */
+  async #unlessGone({ signal }: Request, handle: () => Answer): Promise<Response> {
+    return await this.inTurn(() => {
+      if (signal.aborted) throw new OverloadedError("the client has gone");
+      return handle();
+    });
+  }
+
+  /** Has costly work done when that before it is, and has rested. */
+  async inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    const before = this.#costly;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#costly = promise;
+    await before;
+    const from = performance.now();
+    try {
+      return await work();
+    } finally {
+      const now = performance.now();
+      if (this.#isBesideBuyers(now)) {
+        setTimeout(resolve, Math.max(restMsMin, restTimes * (now - from)));
+      } else resolve();
+    }
+  }
+
+  /** Reckons a small read that turned out to be a large one. */
+  becameLarge(): void {
+    this.#saved -= thread.large;
+  }
+
+  readonly #leaves = {
+    small: () => void (this.#taken.small -= 1),
+    large: () => void (this.#taken.large -= 1),
+    records: () => void (this.#taken.records -= 1),
+    costly: () => void (this.#taken.costly -= 1),
+  };
+
+  #shared(cost: keyof typeof thread, handle: () => Answer): Answer {
+    const now = performance.now();
+    const besideBuyers = this.#isBesideBuyers(now);
+    if (besideBuyers && !this.#isScheduled) {
+      this.#gain(now - this.#savedAt, now);
+      // From now on there are looks until all is saved again that was.
+      this.#schedule();
+    }
+    if (this.#waiting.length === 0 && (!besideBuyers || this.#saved > 0)) {
+      if (besideBuyers) this.#saved -= thread[cost];
+      return handle();
+    }
+    return new Promise<Response>((resolve, reject) => {
+      const start = (): void => {
+        try {
+          resolve(handle());
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      };
+      this.#waiting.push({ cost, start });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setTimeout(() => {
+      this.#isScheduled = false;
+      this.#next();
+    }, 1);
+  }
+
+  /** Starts what there is time for. */
+  #next(): void {
+    const now = performance.now();
+    const besideBuyers = this.#isBesideBuyers(now);
+    this.#gain(Math.min(now - this.#savedAt, lookEveryMsMax), now);
+    let started = 0;
+    for (const { cost, start } of this.#waiting) {
+      if (besideBuyers && this.#saved <= 0) break;
+      if (besideBuyers) this.#saved -= thread[cost];
+      started += 1;
+      start();
+    }
+    this.#waiting.splice(0, started);
+    if (this.#waiting.length > 0 || (besideBuyers && this.#saved < savedMax)) this.#schedule();
+  }
+
+  #gain(ms: number, now: number): void {
+    this.#saved = Math.min(savedMax, this.#saved + ms * 1_000 * share);
+    this.#savedAt = now;
+  }
+
+  #isBesideBuyers(now: number): boolean {
+    const attempts = this.#attempts();
+    if (attempts !== this.#seenAttempts) {
+      this.#seenAttempts = attempts;
+      this.#seenAt = now;
+    }
+    return now - this.#seenAt < buyersStayMs;
+  }
+}

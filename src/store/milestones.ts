@@ -1,0 +1,44 @@
+/** Milestones of sales as they are stored: an attempt each, and beside it which sale it is of. */
+import type { ISql } from "postgres";
+import type { Milestone, NotedLife } from "../ledger/commands.ts";
+import { nothing, ofAttempt, type attempt } from "./journal-rows.ts";
+import { none, type RowOf } from "./rows.ts";
+
+export const milestone = {
+  into: "milestones",
+  columns: { nth: "int", sale_id: "int", word: "outcome_word" },
+  derived: { seq: ofAttempt.seq },
+} as const;
+
+/** It names no sale: it is not among what was tried there. */
+export const milestoneAttempt = (
+  nth: number,
+  { kind, what }: Milestone,
+): RowOf<typeof attempt> => ({
+  ...nothing,
+  nth,
+  kind,
+  outcome: what,
+  sale_id: none,
+});
+
+export const milestoneRow = (
+  nth: number,
+  { saleId, what }: Milestone,
+): RowOf<typeof milestone> => ({
+  nth,
+  sale_id: saleId,
+  word: what,
+});
+
+/** How far the life is noted of each of these sales; of those of which nothing is, nothing. */
+export async function notedLives(
+  sql: ISql,
+  saleIds: readonly number[],
+): Promise<ReadonlyMap<number, NotedLife>> {
+  const rows = await sql<{ sale_id: number; ended: boolean }[]>`
+    select sale_id, bool_or(word = 'sale_ended') as ended from milestones
+    where sale_id = any(${`{${saleIds.join(",")}}`}::int[]) and word <> 'sold_out'
+    group by sale_id`;
+  return new Map(rows.map(({ sale_id, ended }) => [sale_id, ended ? "ended" : "opened"]));
+}

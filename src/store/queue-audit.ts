@@ -1,0 +1,133 @@
+/**
+ * The audit of a queue, from the records alone: that it was drawn by the seed that was promised, from
+ * the tickets that there were, that these are all there and each a buyer's own, and that nobody
+ * reserved before their turn or after it. The ranks are reckoned here once more, by PostgreSQL and from
+ * the words of the contract; nothing is taken from the program's own draw.
+ */
+import type { ISql } from "postgres";
+
+/** Counts of what must not be, but for `joined` and `drawn`. */
+export type QueueAudit = {
+  readonly joined: number;
+  readonly drawn: number;
+  /** Seeds whose hash is not what was promised. */
+  readonly broken_commitments: number;
+  /** Draws of other entries than there are. */
+  readonly broken_draws: number;
+  /** Tickets of before the opening that were not drawn. */
+  readonly left_out_of_draw: number;
+  readonly missing_tickets: number;
+  readonly tickets_without_attempt: number;
+  readonly attempts_without_ticket: number;
+  /** Reservations, purchases and lines of buyers who had not joined by then. */
+  readonly reserved_without_ticket: number;
+  /** … and of those whose turn had not come. */
+  readonly reserved_before_turn: number;
+  /** … and of those whose pass had ended. */
+  readonly reserved_after_pass: number;
+};
+
+/** Whether every promise is kept. */
+export const isFair = ({ joined: _joined, drawn: _drawn, ...faults }: QueueAudit): boolean =>
+  Object.values(faults).every((count) => count === 0);
+
+/** The sale, its draw, and everybody who joined with their rank, as it follows from the tickets. */
+const given = (sql: ISql, saleId: number) => sql`
+    sale as (select * from sales where id = ${saleId} and entry = 'queue'),
+    joined as materialized (
+      select t.*, encode(sha256(convert_to(ticket::text, 'UTF8')), 'hex') as entry
+      from tickets t where sale_id = ${saleId}),
+    draw as materialized (
+      select seed, commitment, entries_digest as noted, drawn_seq,
+             coalesce(drawn, (select count(*) from joined, sale where joined_at < starts_at)) as drawn
+      from draws where sale_id = ${saleId}),
+    digest as materialized (
+      select encode(sha256(convert_to(coalesce(string_agg(entry || chr(10), '' order by number), ''),
+                                      'UTF8')), 'hex') as digest
+      from joined, draw where number <= drawn),
+    ranked as (
+      select number, row_number() over (
+        order by sha256(convert_to(seed || ':' || digest || ':' || entry, 'UTF8'))) as rank
+      from joined, draw, digest where number <= drawn),
+    given as materialized (
+      select j.*, coalesce(r.rank, j.number) as rank from joined j left join ranked r using (number))`;
+
+/** Who reserved or bought something, with their ticket by then and when the turn of that was. */
+const turns = (sql: ISql, saleId: number) => sql`
+    -- From when on each rate held, and what it had made room for by then, in thousandths.
+    rates as (
+      select '-infinity'::timestamptz as at, admit_per_second as rate, false as paused, 0::bigint as seq
+      from sale
+      union all
+      select changed_at, admit_per_second, paused, seq from queue_rates where sale_id = ${saleId}),
+    stretches as (
+      select greatest(at, starts_at) as since, case when paused then 0 else rate end as rate, r.seq,
+             greatest(coalesce(lead(at) over (order by r.seq), 'infinity'), starts_at) as until
+      from rates r, sale
+      -- What was set by a clock that was ahead, and set anew before its time, never held.
+      where not exists (select from rates later where later.seq > r.seq and later.at < r.at)),
+    banked as (
+      select *, coalesce(sum(rate * extract(epoch from until - since) * 1000)
+        filter (where until <> 'infinity') over (order by seq rows between unbounded preceding and 1 preceding), 0)
+        as before from stretches),
+    reserved as (
+      select a.seq, a.at, a.buyer, a.user_id, a.kind, a.code from attempts a
+      where a.sale_id = ${saleId}
+        and a.outcome in ('reserved', 'purchased', 'waiting')),
+    -- What a buyer held is held until then, at the latest; what was bought keeps the pass from then on.
+    active as (
+      select r.*, max(case when r.kind = 'waitlist_join' then null when r.kind in ('checkout', 'offer')
+          then greatest(r.at + reservation_ttl_ms * interval '1 millisecond', x.due) else r.at end)
+        over (partition by r.buyer, r.user_id order by r.seq
+              rows between unbounded preceding and 1 preceding) as until
+      from sale, reserved r left join lateral (
+        select max(due) as due from extensions x where x.sale_id = ${saleId} and x.code = r.code) x on true),
+    holders as (
+      select r.seq, r.at, r.kind, r.until, g.rank, t.joined_at from active r left join lateral (
+        select number, joined_at from tickets t
+        where t.sale_id = ${saleId} and t.buyer = r.buyer and t.user_id = r.user_id and t.seq < r.seq
+        order by t.number desc limit 1) t on true
+      left join given g on g.number = t.number
+      where r.kind <> 'purchase'),
+    let_in as (
+      select h.*, (
+        select max(before + rate * greatest(0, extract(epoch from least(h.at, until) - since) * 1000))
+        from banked b where since < h.at) as room, (
+        select min(since + ceil((h.rank * 1000 - before) / rate) * interval '1 millisecond')
+        from banked b where rate > 0 and h.rank * 1000 > before
+          and before + rate * extract(epoch from least(until, h.at + interval '1 day') - since) * 1000
+              >= h.rank * 1000) as turn
+      from holders h where h.rank is not null)`;
+
+/** @returns null for a sale without a queue */
+export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit | null> {
+  const [row] = await sql<QueueAudit[]>`
+    with ${given(sql, saleId)}, ${turns(sql, saleId)}
+    select
+      (select count(*)::int from given) as joined,
+      (select drawn::int from draw) as drawn,
+      (select count(*)::int from sale left join draw on true
+       where seed is null or commitment <> encode(sha256(decode(seed, 'hex')), 'hex')
+      ) as broken_commitments,
+      (select count(*)::int from draw, digest where noted <> digest) as broken_draws,
+      (select count(*)::int from given, draw, sale
+       where number > drawn and joined_at < starts_at and seq <= drawn_seq) as left_out_of_draw,
+      (select (coalesce(max(number), 0) - count(*))::int from given) as missing_tickets,
+      (select count(*)::int from given g where not exists (
+         select from attempts a
+         where a.seq = g.seq and a.kind = 'join' and a.outcome = 'joined' and a.at = g.joined_at
+           and a.sale_id = g.sale_id and a.buyer = g.buyer and a.user_id = g.user_id)
+       and g.seq >= (select coalesce(min(seq), 0) from attempts)) as tickets_without_attempt,
+      (select count(*)::int from attempts a
+       where a.sale_id = ${saleId} and a.outcome = 'joined' and not exists (
+         select from given g where g.seq = a.seq)) as attempts_without_ticket,
+      (select count(*)::int from holders where rank is null) as reserved_without_ticket,
+      -- What is offered, whenever that is, was waited for when their turn had come.
+      (select count(*)::int from let_in
+       where kind <> 'offer' and rank * 1000 > coalesce(room, 0)) as reserved_before_turn,
+      (select count(*)::int from let_in, sale
+       where let_in.kind not in ('offer', 'waitlist_join') and let_in.at >= greatest(turn, joined_at, until) + pass_ttl_ms * interval '1 millisecond'
+      ) as reserved_after_pass
+    from sale`;
+  return row ?? null;
+}

@@ -1,0 +1,165 @@
+/**
+ * The audit of a queue, as `stampede verify` and `GET /sales/{id}/audit` tell it: each promise, with
+ * records of which that alone is off.
+ */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { verify } from "../../src/cli/verify.ts";
+import { connect } from "../../src/postgres/client.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { Clock, KeptLog, openShop } from "../support/shop.ts";
+import { read } from "../support/storefront.ts";
+import { until } from "../support/wait.ts";
+
+const postgres = usePostgres();
+const opens = Date.parse("2030-05-05T11:00:00Z");
+const sale = 2;
+let sound: string;
+
+/** Three join before the opening and are let in one a second; the last of them reserves. */
+beforeAll(async () => {
+  sound = await postgres.newRecords();
+  const clock = new Clock(opens - 60_000);
+  const queue = { admitPerSecond: 1, passTtlMs: 600_000 };
+  const { client, stop } = await openShop(sound, { clock, terms: { items: 5, queue } });
+  const withTicket = z.object({ ticket: z.string(), rank: z.int().nullable() });
+  const tickets = new Map<string, string>();
+  for (const user of ["ann", "bob", "cy"]) {
+    const path = `/sales/${sale}/queue?user_id=${user}`;
+    tickets.set(user, read(await client.ask("POST", path), withTicket, 201).ticket);
+  }
+  clock.now = opens + 3_000;
+  for (const [user, ticket] of tickets) {
+    const headers = { "Queue-Ticket": ticket };
+    await until("the draw", async () => {
+      const { status } = await client.checkout(user, "any", { sale, headers });
+      return status === 200 || undefined;
+    });
+  }
+  await stop();
+});
+
+/** What is said of the queue of records with which something was done. */
+async function told(change: string): Promise<{ readonly line: string; readonly holds: boolean }> {
+  const sql = connect({ url: await postgres.copyOf(sound) });
+  const lines: string[] = [];
+  try {
+    for (const statement of change.split(";")) await sql.unsafe(statement);
+    const holds = await verify(sql, sale, (line) => lines.push(line));
+    return { line: lines.at(-1) ?? "", holds };
+  } finally {
+    await sql.end();
+  }
+}
+
+test("a queue that was drawn and let in as promised is sound", async () => {
+  expect(await told("select 1")).toEqual({
+    line: `Queue of sale ${sale}: 3 joined, 3 drawn, ok`,
+    holds: true,
+  });
+});
+
+test.each([
+  [
+    "a seed that was not promised",
+    `alter table draws drop constraint draws_committed; drop trigger draws_stay on draws;
+     update draws set seed = repeat('ab', 32) where sale_id = ${sale}`,
+    "1 seeds that are not what was promised",
+  ],
+  [
+    "a ticket that was exchanged",
+    `update tickets set ticket = '00000000-0000-4000-8000-000000000000' where number = 2`,
+    "1 draws of other entries than there are",
+  ],
+  [
+    "a draw that was exchanged",
+    `drop trigger draws_stay on draws; update draws set entries_digest = repeat('ab', 32)`,
+    "1 draws of other entries than there are",
+  ],
+  [
+    "somebody who was not drawn",
+    `drop trigger draws_stay on draws; update draws set drawn = 2`,
+    "1 tickets left out of the draw",
+  ],
+  [
+    "a ticket that is gone",
+    `delete from tickets where number = 2`,
+    "1 acknowledged tickets missing",
+  ],
+  [
+    "a ticket of another",
+    `update tickets set user_id = 'eve' where number = 1`,
+    "1 tickets without an attempt",
+  ],
+  [
+    "a buyer who has not joined",
+    `update tickets set user_id = 'eve' where number = 1`,
+    "1 reservations by who had not joined",
+  ],
+  [
+    "somebody who came too early",
+    `update attempts set at = at - interval '2900 milliseconds' where outcome = 'reserved'`,
+    "3 reservations before their turn",
+  ],
+  [
+    "a rate that was not so fast",
+    `update sales set starts_at = starts_at + interval '1 second' where id = ${sale}`,
+    "1 reservations before their turn",
+  ],
+  [
+    "a pass that had ended",
+    `update sales set pass_ttl_ms = 1 where id = ${sale}`,
+    "2 reservations by a pass that had ended",
+  ],
+] as const)("%s is found", async (_, change, complaint) => {
+  const { line, holds } = await told(change);
+  expect(holds).toBe(false);
+  expect(line).toContain(complaint);
+});
+
+const audit = z.looseObject({ ok: z.boolean(), queue: z.record(z.string(), z.int()).nullable() });
+const state = z.object({ state: z.string(), joined: z.int(), admitted_up_to: z.int() });
+
+/** What a program says that opens on records with which something was done. */
+async function opened(change: string) {
+  const url = await postgres.copyOf(sound);
+  const sql = connect({ url });
+  for (const statement of change.split(";")) await sql.unsafe(statement);
+  await sql.end();
+  const log = new KeptLog();
+  const clock = new Clock(opens + 4_000);
+  const shop = await openShop(url, { clock, log });
+  const ask = async <T>(path: string, shape: z.ZodType<T>): Promise<T> =>
+    read(await shop.client.ask("GET", `/sales/${path}`), shape);
+  return { log, clock, ask };
+}
+
+describe("over HTTP", () => {
+  test("the audit has the queue's, and says that it is sound", async () => {
+    const { ask, clock } = await opened("select 1");
+    await until("the draw", async () => {
+      // An answer is given again for a second.
+      clock.now += 1_000;
+      return (await ask(`${sale}/queue`, state)).admitted_up_to === 3;
+    });
+    const { ok, queue } = await ask(`${sale}/audit`, audit);
+    const { joined, drawn, ...faults } = queue ?? {};
+    expect({ ok, joined, drawn }).toEqual({ ok: true, joined: 3, drawn: 3 });
+    expect(new Set(Object.values(faults))).toEqual(new Set([0]));
+  });
+
+  test("the audit says what is off, and by a draw that is another one nobody is let in", async () => {
+    const { ask, log } = await opened(
+      `update tickets set ticket = '00000000-0000-4000-8000-000000000000' where number = 2`,
+    );
+    const said = "a sale is not drawn as it was; nobody is let in";
+    await until("the complaint", () => log.said("error").includes(said));
+    expect(await ask(`${sale}/queue`, state)).toEqual({
+      state: "gathering",
+      joined: 3,
+      admitted_up_to: 0,
+    });
+    const { ok, queue } = await ask(`${sale}/audit`, audit);
+    expect({ ok, broken: queue?.["broken_draws"] }).toEqual({ ok: false, broken: 1 });
+  });
+});

@@ -1,0 +1,131 @@
+/** What reads may take beside buyers: when they wait, in what order, and how many may. */
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { OverloadedError } from "../../src/engine/writer.ts";
+import { Reads, readsMax, restMsMin, type ReadCost } from "../../src/http/reads.ts";
+import { upTo } from "../support/wait.ts";
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+const ok = (): Response => new Response();
+const request = new Request("http://localhost/");
+
+/** Reads of a process in which somebody buys all the time, or nobody does. */
+function readsBeside(buyers: "buyers" | "nobody") {
+  let attempts = 0;
+  const reads = new Reads(() => (buyers === "buyers" ? (attempts += 1) : 0));
+  // What nobody has asked for yet counts as news.
+  jest.advanceTimersByTime(1_000);
+  const answered: number[] = [];
+  const ask = (number: number, cost?: ReadCost): void => {
+    void reads.answer(request, cost, () => {
+      answered.push(number);
+      return ok();
+    });
+  };
+  return { reads, ask, answered };
+}
+
+describe("beside buyers", () => {
+  test("a few are answered at once, and more as time goes by, in their order", () => {
+    const { ask, answered } = readsBeside("buyers");
+    for (const number of upTo(2_000)) ask(number);
+    const atOnce = answered.length;
+    expect(atOnce).toBeGreaterThan(10);
+    expect(atOnce).toBeLessThan(500);
+    jest.advanceTimersByTime(20);
+    expect(answered.length).toBeGreaterThan(atOnce);
+    jest.advanceTimersByTime(60_000);
+    expect(answered).toEqual(upTo(2_000));
+  });
+
+  test("large ones are fewer", () => {
+    const small = readsBeside("buyers");
+    const large = readsBeside("buyers");
+    for (const number of upTo(400)) {
+      small.ask(number);
+      large.ask(number, "large");
+    }
+    expect(large.answered.length * 4).toBeLessThan(small.answered.length);
+  });
+
+  test("costly ones are made one at a time, and rest", async () => {
+    const { reads } = readsBeside("buyers");
+    const made: number[] = [];
+    const first = Promise.withResolvers<Response>();
+    const answers = upTo(3).map((number) =>
+      reads.answer(request, "costly", () => {
+        made.push(number);
+        return number === 1 ? first.promise : ok();
+      }),
+    );
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(made).toEqual([1]);
+    first.resolve(ok());
+    await answers[0];
+    expect(made).toEqual([1]);
+    jest.advanceTimersByTime(restMsMin);
+    await answers[1];
+    expect(made).toEqual([1, 2]);
+  });
+});
+
+test("nothing costly is made for who has gone", async () => {
+  const { reads } = readsBeside("nobody");
+  const gone = new AbortController();
+  const first = Promise.withResolvers<Response>();
+  const before = reads.answer(request, "costly", () => first.promise);
+  let made = 0;
+  const leaving = new Request(request, { signal: gone.signal });
+  const answer = reads.answer(leaving, "costly", () => {
+    made += 1;
+    return ok();
+  });
+  gone.abort();
+  first.resolve(ok());
+  await before;
+  expect(answer).rejects.toBeInstanceOf(OverloadedError);
+  expect(await reads.answer(request, "costly", ok)).toBeInstanceOf(Response);
+  expect(made).toBe(0);
+});
+
+test("where nobody buys nothing waits", () => {
+  const { ask, answered } = readsBeside("nobody");
+  for (const number of upTo(2_000)) ask(number);
+  expect(answered).toEqual(upTo(2_000));
+});
+
+describe("of each kind there is a bound", () => {
+  test.each(["small", "large", "records", "costly"] as const)("%s", async (kind) => {
+    const { reads } = readsBeside("nobody");
+    const cost = kind === "small" ? undefined : kind;
+    const pending = Promise.withResolvers<Response>();
+    const asked = upTo(readsMax[kind]).map(() =>
+      reads.answer(request, cost, () => pending.promise),
+    );
+    expect(() => reads.answer(request, cost, ok)).toThrow(OverloadedError);
+    // Others are not concerned.
+    expect(reads.answer(request, kind === "small" ? "large" : undefined, ok)).toBeInstanceOf(
+      Response,
+    );
+    pending.resolve(ok());
+    await Promise.all(asked);
+    expect(await reads.answer(request, cost, ok)).toBeInstanceOf(Response);
+  });
+
+  test("one that fails makes room", () => {
+    const { reads } = readsBeside("nobody");
+    for (const _ of upTo(readsMax.large + 1)) {
+      expect(() =>
+        reads.answer(request, "large", () => {
+          throw new Error("broken");
+        }),
+      ).toThrow("broken");
+    }
+  });
+});

@@ -1,0 +1,53 @@
+/** What a term has done beside selling: when it notes where sales stand. */
+import { expect, test } from "bun:test";
+import { LedgerClock } from "../../src/engine/clock.ts";
+import { checkpointRows, Upkeep } from "../../src/engine/upkeep.ts";
+import type { Records, Term } from "../../src/store/records.ts";
+import { soundLine } from "../simulator/line.ts";
+import { MemoryRecords } from "../simulator/records.ts";
+import { openWriter } from "../support/held-writer.ts";
+import { alone, nowhere } from "../support/link.ts";
+import { quietLog } from "../support/shop.ts";
+import { openTerms } from "../support/state.ts";
+
+/** The sales that are noted in a tick of a term, in which nothing is done. */
+async function notedAt(seq: number): Promise<readonly number[]> {
+  const { writer } = await openWriter(openTerms([1]), seq);
+  const memory = new MemoryRecords().over(soundLine);
+  const term: Term | null = await memory.lead(nowhere, new AbortController().signal, alone);
+  if (term === null) throw new Error("nobody leads");
+  const noted: number[] = [];
+  const records: Records = {
+    ...memory,
+    saveCheckpoint: (saleId) => {
+      noted.push(saleId);
+      return Promise.resolve();
+    },
+  };
+  let ticks = 0;
+  const timers = {
+    sleep: () => Promise.resolve(),
+    nextTurn: setImmediate,
+    monotonic: () => 0,
+  };
+  const upkeep = new Upkeep(term, writer, {
+    records,
+    clock: new LedgerClock(),
+    timers,
+    log: quietLog,
+  });
+  await upkeep.run({
+    tick: () => {
+      ticks += 1;
+      if (ticks === 3) writer.end(new Error("enough"));
+      return Promise.resolve();
+    },
+    call: () => Promise.reject(new Error("nobody calls")),
+  });
+  return noted;
+}
+
+test("a quiet sale is noted once for so many attempts on others, and not for fewer", async () => {
+  expect(await notedAt(checkpointRows - 1)).toEqual([]);
+  expect(await notedAt(checkpointRows)).toEqual([1]);
+});
