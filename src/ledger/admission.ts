@@ -69,7 +69,8 @@ export function decideJoin(state: LedgerState, command: Join, now: number): Join
   const number = sale.queue.join(command, now);
   sale.changes += 1;
   const supersedes = own === 0 ? null : own;
-  return { word: "joined", saleId, ticket: ticketAt(sale, number, now), supersedes };
+  const { ticket } = command;
+  return { word: "joined", saleId, ticket: standing(sale, number, { ticket, buyer }, now), supersedes };
 }
 
 export function decideChangeQueue(
@@ -156,8 +157,20 @@ function waitOf(queue: Queue, rank: number | null, now: number): number {
 /** Where the ticket of a number stands. */
 export function ticketAt(sale: QueuedSale, number: number, now: number): TicketState {
   const { tickets } = sale.queue;
-  const ticket = tickets.ticketOf(number);
-  const buyer = tickets.buyerOf(number);
+  return standing(
+    sale,
+    number,
+    { ticket: tickets.ticketOf(number), buyer: tickets.buyerOf(number) },
+    now,
+  );
+}
+
+function standing(
+  sale: QueuedSale,
+  number: number,
+  { ticket, buyer }: Pick<TicketState, "ticket" | "buyer">,
+  now: number,
+): TicketState {
   const ranks = sale.queue.ranks(now);
   const rank = ranks === null ? null : (ranks[number - 1] ?? number);
   const of = { ticket, number, buyer, rank };

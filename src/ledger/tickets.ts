@@ -7,6 +7,7 @@ import type { Buyer, BuyerKind } from "./buyers.ts";
 import { Slots } from "./slots.ts";
 
 const ticketBytes = 16;
+const dash = 0x2d;
 
 /** Tickets on one page. */
 const pageTickets = 8_192;
@@ -57,7 +58,7 @@ export class Tickets {
     const number = this.#count + 1;
     const index = this.#count % pageTickets;
     const page = index === 0 ? this.#newPage() : this.#pageOf(number);
-    page.tickets.set(bytesOf(ticket), index * ticketBytes);
+    writeTicket(page.tickets, index * ticketBytes, ticket);
     page.joinedAt[index] = joinedAt;
     const hash = hashOf(buyer);
     page.buyerHashes[index] = hash;
@@ -75,7 +76,8 @@ export class Tickets {
 
   /** The number of a ticket; 0 for one that was never given. */
   find(ticket: string): number {
-    const bytes = bytesOf(ticket);
+    const bytes = new Uint8Array(ticketBytes);
+    writeTicket(bytes, 0, ticket);
     const hash = hashOfTicket(bytes, 0);
     return this.#byTicket.find(hash, (number) => this.ticketOf(number) === ticket);
   }
@@ -96,7 +98,7 @@ export class Tickets {
 
   ticketOf(number: number): string {
     const at = ((number - 1) % pageTickets) * ticketBytes;
-    return textOf(this.#pageOf(number).tickets.subarray(at, at + ticketBytes));
+    return textOf(this.#pageOf(number).tickets, at);
   }
 
   joinedAt(number: number): number {
@@ -175,12 +177,22 @@ function writeNames(page: Page, index: number, { kind, userId }: Buyer, key: str
   const { names } = page;
   names[start] = kinds.indexOf(kind);
   const from = start + 3;
-  const length = encoder.encodeInto(userId, names.subarray(from)).written;
+  const length = writeText(names, from, userId);
   names[start + 1] = length >>> 8;
   names[start + 2] = length & 0xff;
-  const keyLength =
-    key === null ? 0 : encoder.encodeInto(key, names.subarray(from + length)).written;
+  const keyLength = key === null ? 0 : writeText(names, from + length, key);
   page.nameEnds[index + 1] = from + length + keyLength;
+}
+
+/** @returns how many bytes it takes, as UTF-8 */
+function writeText(to: Uint8Array, at: number, text: string): number {
+  // Of what is plain each character is a byte; the encoder asks for a view of where to write.
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return encoder.encodeInto(text, to.subarray(at)).written;
+    to[at + index] = code;
+  }
+  return text.length;
 }
 
 /** FNV-1a, by the units of the text. */
@@ -204,24 +216,29 @@ const hashOfTicket = (bytes: Uint8Array, at: number): number =>
 
 const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
-/** The text of a ticket, of 16 bytes. */
-function textOf(bytes: Uint8Array): string {
-  let text = "";
-  for (let index = 0; index < ticketBytes; index += 1) {
-    if (index === 4 || index === 6 || index === 8 || index === 10) text += "-";
-    text += digits[bytes[index] ?? 0] ?? "";
-  }
-  return text;
+/** The text of a ticket, of its bytes from `at` on. */
+function textOf(bytes: Uint8Array, at: number): string {
+  const hex = (from: number): string => digits[bytes[at + from] ?? 0] ?? "";
+  const first = hex(0) + hex(1) + hex(2) + hex(3);
+  const middle = `${hex(4)}${hex(5)}-${hex(6)}${hex(7)}-${hex(8)}${hex(9)}`;
+  return `${first}-${middle}-${hex(10)}${hex(11)}${hex(12)}${hex(13)}${hex(14)}${hex(15)}`;
 }
 
-/** @param ticket 32 digits, and dashes between them */
-function bytesOf(ticket: string): Uint8Array {
-  const bytes = new Uint8Array(ticketBytes);
-  let index = 0;
-  for (let at = 0; at < ticket.length && index < ticketBytes; at += 2) {
-    if (ticket[at] === "-") at += 1;
-    bytes[index] = Number.parseInt(ticket.slice(at, at + 2), 16);
-    index += 1;
+/** What each character is worth as a digit of hex, by its code. */
+const worths = new Uint8Array(128);
+for (let worth = 0; worth < 16; worth += 1) {
+  const digit = worth.toString(16);
+  worths[digit.charCodeAt(0)] = worth;
+  worths[digit.toUpperCase().charCodeAt(0)] = worth;
+}
+
+/** @param ticket 32 digits, and dashes between them; shorter than that, the rest is 0 */
+function writeTicket(to: Uint8Array, at: number, ticket: string): void {
+  const worthAt = (index: number): number => worths[ticket.charCodeAt(index)] ?? 0;
+  let from = 0;
+  for (let index = 0; index < ticketBytes; index += 1) {
+    if (ticket.charCodeAt(from) === dash) from += 1;
+    to[at + index] = (worthAt(from) << 4) | worthAt(from + 1);
+    from += 2;
   }
-  return bytes;
 }

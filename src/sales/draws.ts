@@ -205,4 +205,4 @@ export class Entries {
 
 /** The public name of a ticket. */
 export const entryOf = (ticket: string): string =>
-  new Bun.CryptoHasher("sha256").update(ticket).digest("hex");
+  Bun.SHA256.hash(ticket, "hex");

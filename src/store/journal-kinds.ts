@@ -3,7 +3,7 @@
  * last of them is the statement itself.
  */
 import type { BatchCoupons } from "./coupon-rows.ts";
-import { queueRate, ticket, withdrawnTickets } from "./journal-queues.ts";
+import { joined, queueRate, ticket, withdrawnTickets } from "./journal-queues.ts";
 import * as kinds from "./journal-rows.ts";
 import { milestone } from "./milestones.ts";
 import { Rows } from "./rows.ts";
@@ -13,6 +13,7 @@ import { offer } from "./waiting-rows.ts";
 export const newKinds = (coupons: BatchCoupons["rows"]) => ({
   refusals: new Rows(kinds.refusal),
   buyerRefusals: new Rows(kinds.buyerRefusal),
+  joined: new Rows(joined),
   attempts: new Rows(kinds.attempt),
   bulks: new Rows(kinds.bulk),
   askedRefusals: new Rows(kinds.askedRefusal),

@@ -5,6 +5,18 @@ import { activityRow } from "./activity-rows.ts";
 import { ofAttempt, type activity } from "./journal-rows.ts";
 import { none, nullable, quote, type RowOf } from "./rows.ts";
 
+/** The attempts of which tickets come: most rows of those who come before an opening. */
+export const joined = {
+  into: "attempts",
+  columns: {
+    nth: "int",
+    sale_id: "int",
+    buyer: "buyer_kind",
+    user_id: "text",
+    idempotency_key: "text",
+  },
+  derived: { ...ofAttempt, kind: "'join'", outcome: "'joined'" },
+} as const;
 export const ticket = {
   into: "tickets",
   columns: {

@@ -305,8 +305,15 @@ export class Journal {
   }
 
   #addJoin(nth: number, command: Join, outcome: JoinOutcome): void {
-    this.#addAttempt({ ...kinds.nothing, ...joinAttempt(nth, command, outcome) });
-    if (outcome.word === "joined") this.#kinds.tickets.add(ticketRow(nth, command, outcome));
+    if (outcome.word !== "joined") {
+      this.#addAttempt({ ...kinds.nothing, ...joinAttempt(nth, command, outcome) });
+      return;
+    }
+    const row = ticketRow(nth, command, outcome);
+    this.#kinds.tickets.add(row);
+    // Each column of the attempt is one of its ticket's.
+    if (this.#asked === undefined) this.#kinds.joined.add(row);
+    else this.#addAttempt({ ...kinds.nothing, ...joinAttempt(nth, command, outcome) });
   }
 
   #addChangeQueue(nth: number, command: ChangeQueue, outcome: ChangeQueueOutcome): void {
