@@ -1,3 +1,6 @@
+-- By the user first, who decides nearly every comparison.
+ALTER TABLE "tickets" DROP CONSTRAINT "tickets_one_a_buyer";--> statement-breakpoint
+ALTER TABLE "tickets" ADD CONSTRAINT "tickets_one_a_buyer" UNIQUE NULLS NOT DISTINCT("user_id","sale_id","buyer","supersedes");--> statement-breakpoint
 -- These look at a row or two for each of a statement's, by its key. An EXISTS that is not alone in its
 -- condition may be planned as a hash of the whole table, and a session that began with an empty table
 -- keeps that plan: so each asks for one row, as a value, which cannot be hashed.
@@ -54,4 +57,30 @@ BEGIN
             CONSTRAINT = 'purchases_joined';
   END IF;
   RETURN NULL;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION "claims_are_allowed"() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  stray text;
+  beyond boolean;
+BEGIN
+  SELECT "c"."name", "made"."ordinal" > "c"."amount" INTO stray, beyond
+  FROM "made" JOIN "public"."coupons" "c" ON "c"."name" = "made"."coupon_name"
+  WHERE "made"."ordinal" > "c"."amount"
+     OR ("made"."seq" > "c"."changed_seq"
+         AND ("c"."disabled" OR "made"."claimed_at" < "c"."starts_at"
+              OR "made"."claimed_at" >= "c"."ends_at"))
+  LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  IF beyond THEN
+    RAISE EXCEPTION 'more is claimed of the coupon % than there is', stray
+      USING ERRCODE = 'integrity_constraint_violation', TABLE = 'claims',
+            CONSTRAINT = 'claims_coupon_amount';
+  END IF;
+  RAISE EXCEPTION 'the coupon % cannot be claimed then', stray
+    USING ERRCODE = 'integrity_constraint_violation', TABLE = 'claims',
+          CONSTRAINT = 'claims_while_active';
 END $$;

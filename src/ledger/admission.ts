@@ -70,7 +70,12 @@ export function decideJoin(state: LedgerState, command: Join, now: number): Join
   sale.changes += 1;
   const supersedes = own === 0 ? null : own;
   const { ticket } = command;
-  return { word: "joined", saleId, ticket: standing(sale, number, { ticket, buyer }, now), supersedes };
+  return {
+    word: "joined",
+    saleId,
+    ticket: standing(sale, number, { ticket, buyer }, now),
+    supersedes,
+  };
 }
 
 export function decideChangeQueue(

@@ -204,5 +204,4 @@ export class Entries {
 }
 
 /** The public name of a ticket. */
-export const entryOf = (ticket: string): string =>
-  Bun.SHA256.hash(ticket, "hex");
+export const entryOf = (ticket: string): string => Bun.SHA256.hash(ticket, "hex");

@@ -33,6 +33,12 @@ import {
 
 /** "leader" in ASCII, cut to four bytes; any constant would do. */
 export const leaderLockKey = 0x6c656164;
+/**
+ * What a session plans once, for tables that are nearly empty then, has to be good for millions of
+ * rows: everything that this one does is by keys, and so it is planned.
+ */
+const plannedForMany = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off" };
+
 /** PostgreSQL ends the session of a leader that sells after this much silence. */
 const silenceMaxMs = 3_500;
 /** It is asked so often whether it is there, beside all that is committed. */
@@ -99,6 +105,7 @@ export async function lead(
       statement_timeout: answerMaxMs - 500,
       // What nobody receives must not keep it either.
       tcp_user_timeout: answerMaxMs,
+      ...plannedForMany,
     },
   });
   try {

@@ -76,7 +76,8 @@ export const tickets = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.saleId, t.number] }),
-    unique("tickets_one_a_buyer").on(t.saleId, t.buyer, t.userId, t.supersedes).nullsNotDistinct(),
+    // By the user first: that decides nearly every comparison.
+    unique("tickets_one_a_buyer").on(t.userId, t.saleId, t.buyer, t.supersedes).nullsNotDistinct(),
     check("tickets_number", sql`${t.number} > 0`),
     check("tickets_supersede_earlier", sql`${t.supersedes} < ${t.number}`),
   ],
