@@ -35,11 +35,17 @@ export class SharedLimits {
     this.#hoarding = hoarding;
     this.#streams = streams;
     this.#instance = instance;
-    counts.listen((told) => {
-      rates?.useUp(told.buckets);
-      hoarding.hear(told.holdings);
-      if (told.streams !== undefined) streams.hear(told.streams);
-    });
+    counts.listen(
+      (told) => {
+        rates?.useUp(told.buckets);
+        hoarding.hear(told.holdings);
+        if (told.streams !== undefined) streams.hear(told.streams);
+      },
+      // At once: a client may use up all that it has before it is time to tell.
+      (isShared) => {
+        if (rates !== null) rates.isShared = isShared;
+      },
+    );
   }
 
   start(): void {
@@ -53,11 +59,9 @@ export class SharedLimits {
 
   /** Tells what is new here, if anybody hears it. */
   tell(): void {
-    const { isShared } = this.#counts;
-    if (this.#rates !== null) this.#rates.isShared = isShared;
     // What was used long ago has come back, and is not told once somebody hears it.
     const buckets = this.#rates?.takeUsed() ?? [];
-    if (!isShared) return;
+    if (!this.#counts.isShared) return;
     const holdings = this.#hoarding.takeNews();
     const streams = this.#streams.takeNews(this.#instance);
     if (buckets.length + holdings.length === 0 && streams === null) return;

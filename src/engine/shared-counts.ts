@@ -8,17 +8,23 @@ import type { FollowerLine, LeaderLine } from "../link/line.ts";
 
 export class SharedCounts {
   #leader: Pick<LeaderLine, "counts"> | null = null;
-  readonly #followers = new Set<FollowerLine>();
+  readonly #followers = new Set<Pick<FollowerLine, "counts">>();
   #hear: (counts: Counts) => void = () => {};
+  #onShared: (isShared: boolean) => void = () => {};
 
   /** Whether anybody would hear what is told. */
   get isShared(): boolean {
     return this.#leader !== null || this.#followers.size > 0;
   }
 
-  /** Who is told of what others say; it must not throw. */
-  listen(hear: (counts: Counts) => void): void {
+  /**
+   * Who is told of what others say, and at once when somebody begins or ceases to hear; neither may
+   * throw.
+   */
+  listen(hear: (counts: Counts) => void, onShared: (isShared: boolean) => void): void {
     this.#hear = hear;
+    this.#onShared = onShared;
+    onShared(this.isShared);
   }
 
   tell(counts: Counts): void {
@@ -30,22 +36,28 @@ export class SharedCounts {
   readonly heard = (counts: Counts): void => this.#hear(counts);
 
   /** What a process tells that follows this one. */
-  heardFrom(teller: FollowerLine, counts: Counts): void {
+  heardFrom(teller: Pick<FollowerLine, "counts">, counts: Counts): void {
     this.#hear(counts);
     for (const follower of this.#followers) if (follower !== teller) follower.counts(counts);
   }
 
   follow(leader: Pick<LeaderLine, "counts">): void {
     this.#leader = leader;
+    this.#onShared(this.isShared);
   }
 
   leave(): void {
     this.#leader = null;
+    this.#onShared(this.isShared);
   }
 
   /** Returns what is to be done when the process follows no more. */
-  followedBy(follower: FollowerLine): () => void {
+  followedBy(follower: Pick<FollowerLine, "counts">): () => void {
     this.#followers.add(follower);
-    return () => void this.#followers.delete(follower);
+    this.#onShared(this.isShared);
+    return () => {
+      this.#followers.delete(follower);
+      this.#onShared(this.isShared);
+    };
   }
 }
