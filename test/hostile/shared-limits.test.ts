@@ -119,15 +119,19 @@ test("two fronts give an address what one would, whichever the kernel chooses", 
   expect(await passesBefore(() => reserve(server, here))).toBeLessThan(moreMax);
 });
 
+/** Held on to, for a stream ends when its response is collected as garbage. */
+const heldOpen: Response[] = [];
+
 /** Listens as from an address; null: it may not. */
 async function listen(server: TestServer, address: string): Promise<AbortController | null> {
   const leaving = new AbortController();
-  const { status } = await fetch(`${server.url}/events`, {
+  const response = await fetch(`${server.url}/events`, {
     headers: { "X-Forwarded-For": address },
     signal: leaving.signal,
   });
-  expect([200, 429]).toContain(status);
-  return status === 200 ? leaving : null;
+  heldOpen.push(response);
+  expect([200, 429]).toContain(response.status);
+  return response.status === 200 ? leaving : null;
 }
 
 /** Waits until an address may listen no more at a process, and gives up what it got until then. */
