@@ -90,9 +90,9 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "a sale is closed at now, and not after it",
-    file: "src/ledger/decide.ts",
-    find: "now + 1 : command.endsAt",
-    replace: "now : command.endsAt",
+    file: "src/ledger/sales.ts",
+    find: "now + 1 : asked",
+    replace: "now : asked",
     by: "simulator",
   },
   {
@@ -350,8 +350,8 @@ export const faults: readonly Fault[] = [
   {
     name: "two ends of one sale in one batch",
     file: "src/store/journal.ts",
-    find: "    this.#ends.set(saleId, outcome);",
-    replace: "    if (!this.#ends.has(saleId)) this.#ends.set(saleId, outcome);",
+    find: "changedSaleRow(command, outcome, before));",
+    replace: "before ?? changedSaleRow(command, outcome, before));",
     by: "test/integration/records-twin.test.ts",
   },
   ...waitingFaults,
