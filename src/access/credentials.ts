@@ -12,6 +12,7 @@ import { AttemptLimits, type Attempt, type Counted, type KeptBuckets } from "./l
 import { readCode, stepOf, type FactorSeals } from "./otp.ts";
 import type { Passwords } from "./passwords.ts";
 import { reaching } from "./reach.ts";
+import { madeAs } from "../engine/made.ts";
 import type { Db } from "../store/db.ts";
 import { findLoginLimits, keepLoginLimits } from "../store/login-limits.ts";
 import { takeCode, takeRecoveryCode } from "../store/second-factors.ts";
@@ -79,7 +80,9 @@ export class CredentialCheck {
         const refused = otp === undefined ? null : await this.#refusedCode(user, otp);
         failed = refused?.word === "invalid_second_factor";
         if (refused !== null) return refused;
-        const done = await go(user);
+        // A code is good once: the same request would not do again.
+        const isCodeTaken = otp !== undefined && user.factorSecret !== null;
+        const done = await (isCodeTaken ? madeAs(() => go(user)) : go(user));
         if (done !== null) return done;
       }
       failed = true;

@@ -130,6 +130,11 @@ export class Keys {
     this.#notedAt = now;
     const uses = new Map(this.#uses);
     this.#uses.clear();
-    await noteUses(this.#db, uses);
+    try {
+      await noteUses(this.#db, uses);
+    } catch {
+      // Who asks with a key does not care: it is noted with the next uses.
+      for (const [id, at] of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
+    }
   }
 }

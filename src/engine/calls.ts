@@ -6,6 +6,7 @@
  * `OutcomeUnknownError`.
  */
 import { isAway } from "../postgres/client.ts";
+import { CommitUnknownError } from "../store/db.ts";
 import type { Reply } from "../link/line.ts";
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from "./writer.ts";
 
@@ -102,8 +103,8 @@ export class Calls {
 
 /** What who calls is told of an error. */
 export function failureOf(error: unknown): "unavailable" | "overloaded" | "failed" {
-  const mayBeDone = error instanceof UnavailableError || error instanceof OutcomeUnknownError;
-  if (mayBeDone || isAway(error)) return "unavailable";
+  const mayBeDone = error instanceof OutcomeUnknownError || error instanceof CommitUnknownError;
+  if (mayBeDone || error instanceof UnavailableError || isAway(error)) return "unavailable";
   return error instanceof OverloadedError ? "overloaded" : "failed";
 }
 

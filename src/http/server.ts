@@ -314,13 +314,18 @@ async function answeredWhole(
   return request.bodyUsed ? answer : unread(request, answer);
 }
 
+const commitUnknown =
+  "PostgreSQL was lost while it had this request, and nobody can tell whether it was carried out. " +
+  "Look before sending it again.";
+
 /** The answer to a handler that threw. */
 function failure(error: unknown, requestId: string, log: Log): Response {
   if (error instanceof UnavailableError || isAway(error)) {
     return withId(problem("unavailable", { retryAfterMs: 1000 }), requestId);
   }
-  if (error instanceof OutcomeUnknownError || error instanceof CommitUnknownError) {
-    return withId(problem("outcome_unknown"), requestId);
+  if (error instanceof OutcomeUnknownError) return withId(problem("outcome_unknown"), requestId);
+  if (error instanceof CommitUnknownError) {
+    return withId(problem("outcome_unknown", { detail: commitUnknown }), requestId);
   }
   if (error instanceof OverloadedError) {
     return withId(problem("overloaded", { retryAfterMs: 1000 }), requestId);

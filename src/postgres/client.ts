@@ -296,7 +296,18 @@ const busyCodes: ReadonlySet<string> = new Set([
  * that is ending or starting (57P), and one that lacks what it needs (53).
  */
 export const isAway = (error: unknown): boolean =>
-  /^(?:08|53|57P|CONNECTION_|CONNECT_TIMEOUT$|ECONN|EPIPE$|ENOENT$)/.test(errorCode(error));
+  /^(?:08|53|57P|CONNECTION_|CONNECT_TIMEOUT$|ECONN|EPIPE$|ENOENT$|ETIMEDOUT$|E(?:HOST|NET)(?:UNREACH|DOWN)$)/.test(
+    errorCode(error),
+  );
+
+/**
+ * Whether a connection was lost after a statement may have gone over it: what that was to do may be
+ * done. It has not where no connection could be made, or the server has said so.
+ */
+export const isCut = (error: unknown): boolean =>
+  /^(?:08|57P0[12]|CONNECTION_(?:CLOSED|DESTROYED|SILENT)$|ECONN(?:RESET|ABORTED)$|EPIPE$|ETIMEDOUT$)/.test(
+    errorCode(error),
+  );
 
 /** Whether PostgreSQL has ended a statement, because it took longer than it may. */
 export const isTooSlow = (error: unknown): boolean => errorCode(error) === "57014";

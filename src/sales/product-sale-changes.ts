@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { CurrentWriter } from "../engine/current-writer.ts";
+import { madeAs } from "../engine/made.ts";
 import type { StoredSale } from "../store/sales.ts";
 import type { Actor, Restock } from "../ledger/commands.ts";
 import type { Caller } from "../store/activity.ts";
@@ -219,7 +220,7 @@ export class ProductSaleChanges {
   async #ask(asked: Call): Promise<StoredSale | Refusal> {
     const answer = answers.parse(await this.#writer.call(asked));
     if (answer.word !== "stored") return answer;
-    const shown = await this.#catalogue.findAnew(answer.saleId);
+    const shown = await madeAs(() => this.#catalogue.findAnew(answer.saleId));
     return shown === null ? { word: "sale_not_found" } : shown.stored;
   }
 }

@@ -6,9 +6,11 @@
  * strings, and parameters that are dates throw. So its parts are put together here, and the
  * client stays as it is; the columns of the schema take dates as the client gives them.
  *
- * Two things differ from drizzle's own. Every statement is a prepared one in PostgreSQL, as the
+ * Three things differ from drizzle's own. Every statement is a prepared one in PostgreSQL, as the
  * client's are: otherwise each costs a round trip more, and is planned anew. And an error is the
- * driver's, with its code: drizzle's wraps it, and tells the parameters, a password's hash too.
+ * driver's, with its code: drizzle's wraps it, and tells the parameters, a password's hash too. But
+ * that a connection is lost in the middle of a change is a `CommitUnknownError`, here and once for
+ * all: whoever asked for it must not be told that nothing was done.
  */
 import { DrizzleQueryError, sql as fragment, type Query } from "drizzle-orm";
 import { PgDialect, type PgTransactionConfig, type PreparedQueryConfig } from "drizzle-orm/pg-core";
@@ -18,13 +20,21 @@ import {
   type PostgresJsTransaction,
 } from "drizzle-orm/postgres-js";
 import type { Sql } from "postgres";
-import { isAway, messageOf } from "../postgres/client.ts";
+import { isAway, isCut, messageOf } from "../postgres/client.ts";
 
 /** To be given to whatever asks the records; the statements are typed by the schema's tables. */
 export type Db = PostgresJsDatabase;
 
-/** PostgreSQL was lost while it committed: nobody knows whether what was changed is. */
-export class CommitUnknownError extends Error {}
+/** PostgreSQL was lost while it changed something: nobody knows whether it did. */
+export class CommitUnknownError extends Error {
+  /** @param cause how it was lost */
+  constructor(cause: unknown) {
+    super(`PostgreSQL was lost in the middle of a change: ${messageOf(cause)}`);
+  }
+}
+
+/** A statement that changes something; one that only locks rows does not. */
+const changes = /(?<!\bfor (?:no key )?)\b(?:insert into|update|delete from)\b/;
 
 type None = Record<string, never>;
 
@@ -37,7 +47,8 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
   ) {
     const statement = super.prepareQuery<T>(query, fields, name, ...rest);
     const execute = statement.execute.bind(statement);
-    statement.execute = (values) => execute(values).catch(rethrow);
+    const failed = changes.test(query.sql) ? rethrowChange : rethrow;
+    statement.execute = (values) => execute(values).catch(failed);
     return statement;
   }
 
@@ -54,7 +65,7 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
     try {
       return await super.transaction(committing, config);
     } catch (error) {
-      if (commit.isAsked && isAway(error)) throw new CommitUnknownError(messageOf(error));
+      if (commit.isAsked && isAway(error)) throw new CommitUnknownError(error);
       return rethrow(error);
     }
   }
@@ -62,8 +73,17 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
 
 type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never;
 
+const causeOf = (error: unknown): unknown =>
+  error instanceof DrizzleQueryError ? error.cause : error;
+
 function rethrow(error: unknown): never {
-  throw error instanceof DrizzleQueryError ? error.cause : error;
+  throw causeOf(error);
+}
+
+/** Of a statement that commits by itself. */
+function rethrowChange(error: unknown): never {
+  const cause = causeOf(error);
+  throw isCut(cause) ? new CommitUnknownError(cause) : cause;
 }
 
 /** @param sql a pool; it belongs to the caller, who ends it */

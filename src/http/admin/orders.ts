@@ -3,6 +3,7 @@ import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { mayDo, type Identity } from "../../access/identity.ts";
+import { madeAs } from "../../engine/made.ts";
 import type { Actor } from "../../ledger/commands.ts";
 import { actorKind } from "../../store/schema.ts";
 import {
@@ -146,7 +147,6 @@ const refundRoute = (orders: Orders, accounts: Accounts): Route => ({
         "cross_site",
         "unavailable",
         "overloaded",
-        "outcome_unknown",
         ...guarded,
       ],
     },
@@ -233,7 +233,7 @@ class Orders {
       lookup: null,
     });
     if (word !== "refunded" && word !== "refunded_again") return problem(word);
-    const shown = await this.#show(order);
+    const shown = await madeAs(() => this.#show(order));
     return json({ ...shown, replayed: word === "refunded_again" });
   }
 

@@ -2,6 +2,7 @@
 import type { BunRequest } from "bun";
 import type { Accounts } from "../../access/accounts.ts";
 import { madeAnewApart, PhotoError, photoTypeOf, photoTypes } from "../../art/photo-process.ts";
+import { madeAs } from "../../engine/made.ts";
 import type { Db } from "../../store/db.ts";
 import type { Actor } from "../../ledger/commands.ts";
 import { setPicture, type StoredPicture } from "../../store/pictures.ts";
@@ -30,7 +31,7 @@ export function photoRoutes(
   context: PhotoContext,
 ): Route[] {
   const photos = new Photos(sales, intake, context);
-  const refusals = ["product_not_found", "cross_site", "outcome_unknown"] as const;
+  const refusals = ["product_not_found", "cross_site"] as const;
   return [
     {
       path: "/api/admin/products/:id/image",
@@ -134,10 +135,13 @@ class Photos {
   async #set(id: number, picture: StoredPicture, by: Actor): Promise<Response> {
     const { changingDb } = this.#context;
     const isSet = await setPicture(changingDb, id, picture, by);
-    const product = isSet ? await findProduct(changingDb, id) : null;
-    if (product === null) return problem("product_not_found");
-    const sales = await this.#sales.ofProducts([id]);
-    return json(showProduct(product, sales.get(id)));
+    if (!isSet) return problem("product_not_found");
+    return await madeAs(async () => {
+      const product = await findProduct(changingDb, id);
+      if (product === null) return problem("product_not_found");
+      const sales = await this.#sales.ofProducts([id]);
+      return json(showProduct(product, sales.get(id)));
+    });
   }
 
   async #find(request: BunRequest): Promise<number | null> {

@@ -2,6 +2,7 @@
 import type { BunRequest } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
+import { madeAs } from "../../engine/made.ts";
 import type { Actor } from "../../ledger/commands.ts";
 import type { ProductSaleChanges } from "../../sales/product-sale-changes.ts";
 import type { Db } from "../../store/db.ts";
@@ -37,7 +38,7 @@ const productChange = z
 /** Refusals of whatever changes the shop … */
 const everyone = ["invalid_request", "unauthenticated", "forbidden", "cross_site"] as const;
 /** … and of what the leader decides. */
-export const writing = [...everyone, "unavailable", "overloaded", "outcome_unknown"] as const;
+export const writing = [...everyone, "unavailable", "overloaded"] as const;
 
 export type AdministrationContext = FlashSalesContext & {
   readonly productSales: ProductSaleChanges;
@@ -65,7 +66,7 @@ export function productRoutes(
           body: newProduct,
           answers: { 201: productShape },
           sends: ["Location"],
-          refusals: [...everyone, "outcome_unknown"],
+          refusals: [...everyone],
         },
       },
     },
@@ -81,7 +82,7 @@ export function productRoutes(
           path: idParam("The product"),
           body: productChange,
           answers: { 200: productShape },
-          refusals: [...everyone, "product_not_found", "outcome_unknown"],
+          refusals: [...everyone, "product_not_found"],
         },
         DELETE: {
           handle: withScope(accounts, "manage", (request, _, by) =>
@@ -126,7 +127,7 @@ class ProductAdministration {
         ? null
         : await updateProduct(this.#context.changingDb, id, { name, description, priceCents }, by);
     if (changed === null) return problem("product_not_found");
-    const sales = await this.#sales.ofProducts([changed.id]);
+    const sales = await madeAs(() => this.#sales.ofProducts([changed.id]));
     return json(showProduct(changed, sales.get(changed.id)));
   }
 

@@ -1,6 +1,7 @@
 /** What becomes of what administrators ask for of sales. */
 import type { BunRequest } from "bun";
 import type { z } from "zod";
+import { madeAs } from "../../engine/made.ts";
 import type { Actor } from "../../ledger/commands.ts";
 import type { AnnouncedSale, Refusal } from "../../sales/product-sales.ts";
 import type { StoredSale } from "../../store/sales.ts";
@@ -52,7 +53,7 @@ export class SaleAdministration {
     const made = await this.#context.productSales.create(sale, by);
     if ("word" in made) return refuse(made);
     const { id } = made.sale;
-    return created(`/api/flash-sales/${id}`, await this.#sales.find(id));
+    return created(`/api/flash-sales/${id}`, await madeAs(() => this.#sales.find(id)));
   }
 
   async changeSale(request: BunRequest, by: Actor): Promise<Response> {
@@ -87,6 +88,7 @@ export class SaleAdministration {
       const changed = await this.#drafts.change(id, change, by);
       if ("word" in changed) return refuse(changed);
       if (state !== "published") return json(showDraft(changed));
+      return await madeAs(() => this.#publish(id, by));
     }
     if (state === "published") return await this.#publish(id, by);
     const draft = await this.#drafts.shown(id);
@@ -123,8 +125,10 @@ export class SaleAdministration {
 
   /** What is shown of a sale whose queue was changed: of an hourly one the queue alone. */
   async #queueChanged(id: number): Promise<Response> {
-    const sale = await this.#sales.find(id);
-    return sale === null ? await this.#context.queues.state(id) : json(sale);
+    return await madeAs(async () => {
+      const sale = await this.#sales.find(id);
+      return sale === null ? await this.#context.queues.state(id) : json(sale);
+    });
   }
 
   async closeSale(request: BunRequest, by: Actor): Promise<Response> {
@@ -167,11 +171,12 @@ export class SaleAdministration {
       return isDraft ? problem("sale_not_open", draftDetail) : refuse(changed);
     }
     const { id: saleId, kind } = changed.sale;
-    return json(
+    const shown = await madeAs(async () =>
       kind === "product"
         ? await this.#sales.find(saleId)
         : await this.#figures.show(saleId, this.#context.clock()),
     );
+    return json(shown);
   }
 }
 

@@ -89,7 +89,6 @@ export function couponRoutes(context: Context): Route[] {
             "sold_out",
             "idempotency_key_reused",
             "overloaded",
-            "outcome_unknown",
           ],
           statuses: { sold_out: context.soldOutStatus },
         },

@@ -51,7 +51,6 @@ export const createOperation = (context: Context): Operation => ({
     "invalid_request",
     "coupon_exists",
     "overloaded",
-    "outcome_unknown",
     "unauthenticated",
     ...(context.access === "open" ? [] : (["forbidden"] as const)),
   ],
@@ -64,7 +63,6 @@ const changing = [
   "cross_site",
   "coupon_not_found",
   "overloaded",
-  "outcome_unknown",
 ] as const;
 
 export const changeMethods = (context: Context): Route["methods"] => ({

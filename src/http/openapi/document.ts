@@ -192,6 +192,7 @@ export function refusalCodes(
   const codes = new Set<ProblemCode>(refusals);
   if (auth !== undefined) codes.add("unauthenticated");
   codes.add(method === "GET" ? "overloaded" : "cross_site");
+  if (method !== "GET") codes.add("outcome_unknown");
   codes.add("rate_limited");
   if (auth === "admin" || auth === "merchant") codes.add("forbidden");
   if (auth === "admin") codes.add("second_factor_demanded");

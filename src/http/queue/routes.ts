@@ -139,7 +139,6 @@ function joinRoute(context: QueueRoutesContext): Route {
           "queue_full",
           "unavailable",
           "overloaded",
-          "outcome_unknown",
         ],
       },
       GET: {

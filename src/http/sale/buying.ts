@@ -4,6 +4,7 @@
  * within seconds, and most of them are refused.
  */
 import type { Hoarding } from "../../access/hoarding.ts";
+import { madeAs } from "../../engine/made.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type {
   Buy,
@@ -74,7 +75,7 @@ export class Buying {
     const known = this.#context.catalogue.known(saleId);
     // Who leads holds what is sold; others may have to read it first.
     return known === undefined
-      ? this.#find(saleId, itemId).then((found) => showReserved(reservation, found))
+      ? madeAs(() => this.#find(saleId, itemId)).then((found) => showReserved(reservation, found))
       : showReserved(reservation, foundIn(known, saleId, itemId));
   };
 
@@ -193,7 +194,7 @@ export class Buying {
     const { saleId, itemId } = first;
     const known = this.#context.catalogue.known(saleId);
     return known === undefined
-      ? this.#find(saleId, itemId).then((found) => showSold(first, units, found))
+      ? madeAs(() => this.#find(saleId, itemId)).then((found) => showSold(first, units, found))
       : showSold(first, units, foundIn(known, saleId, itemId));
   }
 

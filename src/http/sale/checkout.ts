@@ -50,7 +50,6 @@ const whoever = [
   "rate_limited",
   "unavailable",
   "overloaded",
-  "outcome_unknown",
 ] as const;
 
 export function checkoutRoutes(context: CheckoutContext): Route[] {
@@ -155,7 +154,6 @@ function extendingRoute(context: CheckoutContext, buying: Buying): Route {
           "code_expired",
           "cross_site",
           "overloaded",
-          "outcome_unknown",
         ],
       },
     },

@@ -4,6 +4,7 @@
  */
 import type { BunRequest, Server } from "bun";
 import { z } from "zod";
+import { madeAs } from "../../engine/made.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { WaitlistJoinOutcome } from "../../ledger/commands.ts";
 import type { WaitingLine } from "../../ledger/view.ts";
@@ -61,7 +62,7 @@ const waitingShape = z
 
 const whoever = ["invalid_request", "unauthenticated", "forbidden", "user_mismatch"] as const;
 const writing = [...whoever, "cross_site", "rate_limited", "sale_not_found"] as const;
-const decided = ["unavailable", "overloaded", "outcome_unknown"] as const;
+const decided = ["unavailable", "overloaded"] as const;
 
 export function waitlistRoutes(context: WaitlistContext): Route[] {
   return [
@@ -150,7 +151,9 @@ async function wait(
       item: body.item_id,
     });
     return outcome.word === "waiting" || outcome.word === "waiting_again"
-      ? await show(context, outcome.saleId, buyer, outcome.word === "waiting" ? 201 : 200)
+      ? await madeAs(() =>
+          show(context, outcome.saleId, buyer, outcome.word === "waiting" ? 201 : 200),
+        )
       : refusal(outcome, clock());
   });
 }

@@ -1,4 +1,5 @@
 /** Sales that nobody has announced, as administrators make, see, change, announce and drop them. */
+import { madeAs } from "../../engine/made.ts";
 import type { Actor } from "../../ledger/commands.ts";
 import type { Refusal } from "../../sales/product-sales.ts";
 import type { ProductSaleChanges } from "../../sales/product-sale-changes.ts";
@@ -63,7 +64,7 @@ export class Drafts {
   ): Promise<StoredSale | Refusal> {
     if (terms.endsAt <= terms.startsAt) return backwards;
     const made = await insertDraft(this.#context.changingDb, terms, by, of);
-    return made === null ? { word: "too_many_sales" } : await this.asSale(made);
+    return made === null ? { word: "too_many_sales" } : await madeAs(() => this.asSale(made));
   }
 
   /** A draft of what a sale, or a draft, was announced with and has by now. */
@@ -108,7 +109,7 @@ export class Drafts {
       by,
     );
     if (refused !== null) return refused;
-    return changed === null ? { word: "sale_not_found" } : await this.asSale(changed);
+    return changed === null ? { word: "sale_not_found" } : await madeAs(() => this.asSale(changed));
   }
 
   /** Announces it. One whose start has passed opens now. */

@@ -97,7 +97,6 @@ const everyone = [
   "cross_site",
   "unavailable",
   "overloaded",
-  "outcome_unknown",
 ] as const;
 
 export type PurchasesContext = BuyingContext & { readonly buyers: Buyers };
