@@ -21,6 +21,7 @@ const postgres = usePostgres();
 const password = "a good password";
 /** More than any of them takes. */
 const statementsMax = 40;
+const triesMax = 5;
 
 let clock: Clock;
 let way: CutWay;
@@ -66,8 +67,9 @@ const kept: Readonly<Record<string, string>> = {
   settings: "t::text",
   drafts: "t::text",
   webhooks: "(id, url, types, version)::text",
-  sales: "(id, title, starts_at, ends_at, closed, per_user_limit)::text",
-  items: "t::text",
+  sales:
+    "case kind when 'product' then (id, title, starts_at, ends_at, closed, per_user_limit)::text end",
+  items: "case when product_id is not null then t::text end",
   purchases: "t::text",
   coupons: "t::text",
   claims: "t::text",
@@ -402,7 +404,13 @@ async function toldOf(prepare: () => Promise<Send>, cut: Cut): Promise<string[]>
 
 describe("a change with PostgreSQL lost in its middle", () => {
   test.each(Object.entries(changes))("%s", async (_, prepare) => {
-    expect(await toldOf(prepare, "back")).toContain("outcome_unknown");
+    const words = new Set<string>();
+    // What happens by itself may be cut in place of the one that counts.
+    for (let tried = 0; tried < triesMax && !words.has("outcome_unknown"); tried += 1) {
+      // oxlint-disable-next-line no-await-in-loop
+      for (const word of await toldOf(prepare, "back")) words.add(word);
+    }
+    expect([...words]).toContain("outcome_unknown");
     await toldOf(prepare, "there");
   });
 });

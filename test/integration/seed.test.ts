@@ -73,8 +73,8 @@ describe("the demo", () => {
     expect([verified.exitCode, verified.output]).toEqual([0, expect.stringContaining("ok")]);
   });
 
-  test("is made through the server that runs, which sells it at once", async () => {
-    const env = { DATABASE_URL: await postgres.newRecords() };
+  test("is made through the server that runs, guarded or not, which sells it at once", async () => {
+    const env = { DATABASE_URL: await postgres.newRecords(), ACCESS: "guarded" };
     await using server = await startServer(env);
     const { client } = server;
     expect(read(await client.get("/api/meta"), demo).demo).toBe(false);
