@@ -4,7 +4,7 @@
  * second tab, on another device and for who comes back.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { z } from "zod";
 import { judged } from "../support/axe.ts";
 import { noBrowser, says, useBrowser, visit } from "../support/browser.ts";
@@ -27,6 +27,25 @@ const postgres = usePostgres();
 const roomOf = (page: Page) => page.getByRole("region", { name: "Waiting room" });
 const press = (page: Page, name: string) => roomOf(page).getByRole("button", { name }).click();
 const slow = { admit_per_second: 1, pass_ttl_ms: 600_000 };
+
+/** How bright a colour is, as WCAG counts it: what two differ by is one by the other. */
+function brightness(color: string): number {
+  const [red = 0, green = 0, blue = 0] = (color.match(/[\d.]+/g) ?? []).map((text) => {
+    const share = Number(text) / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+}
+
+/** How well a text can be told from the page, from 1 to 21; the paper of a card is as bright as that. */
+async function contrastOf(text: Locator): Promise<number> {
+  const colors = await text.evaluate((element) => [
+    getComputedStyle(element).color,
+    getComputedStyle(document.body).backgroundColor,
+  ]);
+  const [darker = 1, lighter = 1] = colors.map(brightness).toSorted((one, other) => one - other);
+  return lighter / darker;
+}
 
 /** Runs in the page: notes when it was its turn. */
 function noteTurn(): void {
@@ -222,6 +241,31 @@ describe.skipIf(noBrowser)("the waiting room", () => {
     await admin.ask("PATCH", `/api/admin/flash-sales/${sale}`, { paused: false });
     await says(roomOf(page), "It is your turn");
     expect(finn.wrong).toEqual([]);
+  });
+
+  test("whoever comes to the drop before the hour reads all of it, in both themes", async () => {
+    const opens = new Date(Date.now() + 10 * 60_000);
+    const day = `${opens.getUTCDate()} ${opens.getUTCMonth() + 1}`;
+    const env = {
+      DATABASE_URL: await postgres.newRecords(),
+      SALE_ENTRY: "queue",
+      SALE_SCHEDULE: `${opens.getUTCMinutes()} ${opens.getUTCHours()} ${day} *`,
+    };
+    const early = await startServer(env);
+    await using visited = await visit(early.url, { colorScheme: "light" });
+    const { page } = visited;
+    const room = roomOf(page).filter({ hasText: "The draw in" });
+    await room.getByRole("button", { name: "Wait here" }).click();
+    await says(room, "You are in the draw");
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await judged(page);
+      // The card's corner keeps axe from telling what is behind them.
+      expect(await contrastOf(room.locator(".countdown-figures"))).toBeGreaterThan(3);
+      expect(await contrastOf(room.locator(".countdown-label"))).toBeGreaterThan(4.5);
+    }
+    expect(visited.wrong).toEqual([]);
+    await early.stop();
   });
 
   test("a lost connection and a restarted server take nobody's place away, and the page says so", async () => {

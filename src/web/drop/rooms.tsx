@@ -38,7 +38,7 @@ export function Rooms() {
           key={next.saleId}
           room={next}
           tells={now === null || soldOut.value}
-          scene={{ ...scene, full: null, isSoldOut: false }}
+          scene={{ ...scene, full: null, isSoldOut: false, name: "Waiting room of the next sale" }}
         />
       )}
     </>

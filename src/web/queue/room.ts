@@ -58,6 +58,9 @@ export class Room {
   readonly place = signal<Place | null>(null);
   /** The browser works on a challenge. */
   readonly isProving = signal(false);
+  readonly isJoining = signal(false);
+  /** Why joining it did not do. */
+  readonly failed = signal<string | null>(null);
   #queueAskedAt = -Infinity;
   #placeAskedAt = -Infinity;
   /** Not before that the draw's result is asked for. */

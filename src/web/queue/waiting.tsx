@@ -2,7 +2,6 @@
  * The waiting room as it is seen: before the opening, the draw, the line, the turn, and what comes
  * after. One section that stays where it is; what is in it changes with the phase.
  */
-import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { connection } from "../api.ts";
@@ -26,21 +25,20 @@ type Scene = {
   /** Why nothing more may be had by this buyer; null when it may. */
   readonly full: string | null;
   readonly isSoldOut: boolean;
+  /** As it is called by who cannot see it, and has another one on the same page. */
+  readonly name?: string;
 };
 
-const failed = signal<string | null>(null);
-const isJoining = signal(false);
-
 async function join(room: Room): Promise<void> {
-  if (isJoining.peek()) return;
-  isJoining.value = true;
-  failed.value = null;
+  if (room.isJoining.peek()) return;
+  room.isJoining.value = true;
+  room.failed.value = null;
   try {
     await room.join();
   } catch (error) {
-    failed.value = sentenceOf(error);
+    room.failed.value = sentenceOf(error);
   }
-  isJoining.value = false;
+  room.isJoining.value = false;
 }
 
 function JoinButton({
@@ -56,13 +54,13 @@ function JoinButton({
     return <LinkButton href={login}>Log in to wait</LinkButton>;
   return (
     <>
-      <Button busy={isJoining.value} onClick={() => void join(room)}>
+      <Button busy={room.isJoining.value} onClick={() => void join(room)}>
         {children}
       </Button>
       <p class="queue-said" role="status">
         {room.isProving.value
           ? "Your browser shows that it is no robot: a second or two."
-          : failed.value}
+          : room.failed.value}
       </p>
     </>
   );
@@ -372,7 +370,11 @@ export function WaitingRoom({
   useEffect(() => (tells ? tell(room) : undefined), [room, tells]);
   const isLost = connection.value === "lost" || line.value === "lost";
   return (
-    <section class="queue card" aria-label="Waiting room" data-phase={isDrawn ? "drawn" : phase}>
+    <section
+      class="queue card"
+      aria-label={scene.name ?? "Waiting room"}
+      data-phase={isDrawn ? "drawn" : phase}
+    >
       {queue === null ? (
         <h2>The waiting room</h2>
       ) : (
