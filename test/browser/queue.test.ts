@@ -41,7 +41,7 @@ function brightness(color: string): number {
 async function contrastOf(text: Locator): Promise<number> {
   const colors = await text.evaluate((element) => [
     getComputedStyle(element).color,
-    getComputedStyle(document.body).backgroundColor,
+    getComputedStyle(document.documentElement).backgroundColor,
   ]);
   const [darker = 1, lighter = 1] = colors.map(brightness).toSorted((one, other) => one - other);
   return lighter / darker;
