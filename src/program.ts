@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Sql } from "postgres";
 import type { Accounts } from "./access/accounts.ts";
 import { openChallenges, type Challenges } from "./access/challenges.ts";
+import { unnamedProxy } from "./access/clients.ts";
 import { Hoarding } from "./access/hoarding.ts";
 import { newSecret, openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
@@ -19,6 +20,7 @@ import { DiskWatch } from "./engine/disk-watch.ts";
 import { Engine, systemTimers, type Log, type Timers } from "./engine/engine.ts";
 import { Metrics } from "./engine/metrics.ts";
 import { Nodes, type NodesOptions } from "./engine/nodes.ts";
+import { Tracer } from "./engine/traces.ts";
 import { Appearance } from "./http/appearance.ts";
 import { Connections, placesFor } from "./http/connections.ts";
 import { openDescriptors } from "./http/descriptors.ts";
@@ -111,6 +113,9 @@ type Parts = {
   readonly disk: DiskWatch;
   readonly photoCommand: readonly string[];
   readonly appearance: Appearance;
+  /** Without it no archive is kept here. */
+  readonly database?: Pick<Database, "archiveTrouble">;
+  readonly tracer?: Tracer | null;
 };
 
 /** One of several processes that are one program on this machine. */
@@ -177,11 +182,6 @@ const takenMaxMs = 150;
 /** How long a program that stops waits for what was asked; longer than anything waits for a leader. */
 const answerMaxMs = 4_000;
 
-/** What is told when a proxy seems to be there that nobody has named. */
-const unnamedProxy =
-  "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all clients " +
-  "behind it count as one";
-
 type ProgramOptions = {
   readonly config: Config;
   readonly database: Database;
@@ -235,9 +235,8 @@ function serveParts(
   options: ProgramOptions,
   parts: Omit<Parameters<typeof serve>[0], "host" | "port" | "isShared" | "log">,
 ): Server {
-  const { host, port, tracing } = options.config;
-  const { log } = options;
-  return serve({ ...parts, host, port, isShared: isFront(options), log, tracing });
+  const { host, port } = options.config;
+  return serve({ ...parts, host, port, isShared: isFront(options), log: options.log });
 }
 
 /** A program that sells once it is started, and takes requests once it listens. */
@@ -329,8 +328,7 @@ export class Program {
       timers: systemTimers,
       log,
     });
-    const now = (): number => clock.now();
-    const passwords = new Passwords();
+    const [now, passwords] = [(): number => clock.now(), new Passwords()];
     const onUnnamedProxy = (address: string): void => log.warn({ address }, unnamedProxy);
     const accounts = await openAccounts({ ...config, db, passwords, onUnnamedProxy, clock: now });
     const productSales = new ProductSaleChanges(engine.writer, catalogue);
@@ -339,9 +337,10 @@ export class Program {
     const sold = { engine, catalogue, draws, challenges, productSales };
     const appearance = Appearance.by(config, read.db);
     const told = { clock: now, version, family, secret, instance, photoCommand, appearance };
+    const tracer = config.tracing && new Tracer(config.tracing, log);
     const changing = { changingSql: sql, mayBePrivate: config.webhookPrivate, log };
     const webhooks = await openWebhooks({ engine, ...read, ...told, ...changing });
-    const parts = { ...sold, accounts, webhooks, ...read, ...told };
+    const parts = { ...sold, accounts, webhooks, ...read, ...told, tracer, database };
     const connections = new Connections();
     const { events, ...served } = servedParts(parts, config, connections, options.eventBounds);
     const serveHere = (): Server => {
@@ -408,7 +407,7 @@ export class Program {
       await poll({ everyMs: 10, waitMaxMs: answerMaxMs }, isAnswered);
     }
     this.#limits.stop();
-    this.#metrics.stop();
+    await this.#metrics.stop();
     this.#nodes.stop();
     await this.#webhooks.stop();
     await this.engine.stop();

@@ -115,7 +115,12 @@ const keepArchive = ({ database }: Serving, log: Log): void =>
   });
 
 /** The database is the leading process's to look after. */
-const untended = (): Promise<void> => Promise.resolve();
+const untended = {
+  ensure: () => Promise.resolve(),
+  startArchive: () => {},
+  archiveTrouble: () => undefined,
+  leave: () => Promise.resolve(),
+};
 
 /** Takes requests for the process that has started this one, until it or somebody says to stop. */
 export async function serveAsFront(
@@ -127,7 +132,7 @@ export async function serveAsFront(
   const program = await openProgram(
     {
       config: { ...config, port },
-      database: { ...database, ensure: untended, startArchive: () => {}, leave: untended },
+      database: { ...database, ...untended },
       schema,
     },
     log,

@@ -22,6 +22,11 @@ export type Client = {
 /** What is needed of a server. */
 type Peers = Pick<Server<undefined>, "requestIP">;
 
+/** What is told when a proxy seems to be there that nobody has named. */
+export const unnamedProxy =
+  "requests come with X-Forwarded-For, as from a proxy: name it in TRUSTED_PROXIES, or all clients " +
+  "behind it count as one";
+
 type ClientsOptions = {
   readonly trustedProxies: BlockList;
   /** Told once, when there seems to be a proxy that the operator has not named. */

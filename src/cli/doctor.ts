@@ -18,6 +18,7 @@ import { inspect } from "../postgres/inspect.ts";
 import { openDb } from "../store/db.ts";
 import { appliedMigration } from "../store/migrations.ts";
 import { readSetup, type Setup } from "../store/setup.ts";
+import { archiveFinding } from "./doctor-archive.ts";
 import { serverFindings } from "./doctor-server.ts";
 import { fine, note, wrong, type Finding } from "./finding.ts";
 import { diskFindings, kernelClock } from "./machine.ts";
@@ -161,6 +162,7 @@ async function recordsFindings(patient: Patient): Promise<Finding[]> {
     return [
       fine("PostgreSQL", `${description}, version ${inspection.settings.server_version}`),
       ...serverFindings(inspection, { isEmbedded, processes }),
+      ...archiveFindings(config, inspection.archivingFails),
       ...(await schemaFindings(patient, sql)),
     ];
   } catch (error) {
@@ -170,6 +172,9 @@ async function recordsFindings(patient: Patient): Promise<Finding[]> {
     await database.leave();
   }
 }
+
+const archiveFindings = ({ archiving, dataDir }: Config, fails: boolean): Finding[] =>
+  archiving === undefined ? [] : [archiveFinding({ ...archiving, dataDir, fails })];
 
 async function schemaFindings({ config, schema }: Patient, sql: Sql): Promise<Finding[]> {
   const applied = await appliedMigration(sql);

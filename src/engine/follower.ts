@@ -103,6 +103,11 @@ export class Follower {
     return this.isCurrent ? this.#leaderNow : null;
   }
 
+  /** How long ago the leader was as this can be read, ms; infinite while it cannot be read. */
+  get behindMs(): number {
+    return this.isCurrent ? this.#options.timers.monotonic() - this.#heardAt : Infinity;
+  }
+
   /**
    * Calls `use` with a view of what is committed, as far as the leader has told. `use` must not
    * await.

@@ -8,10 +8,12 @@
  */
 import { Counter, Gauge, Histogram, Registry, type Metric } from "prom-client";
 import { diskReserveBytes } from "../disk.ts";
+import type { Database } from "../postgres/client.ts";
 import type { DiskWatch } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
 import { Latencies } from "./latencies.ts";
 import { LoopLag } from "./loop-lag.ts";
+import type { Tracer } from "./traces.ts";
 
 /** How long the ledger may take to come to rest between two commits. */
 const readWaitMaxMs = 500;
@@ -41,6 +43,10 @@ type MetricsOptions = {
   readonly descriptorsMax: number;
   readonly disk: DiskWatch;
   readonly webhooks: { readonly figures: WebhookFigures };
+  /** Knows why the archive of the records is not kept; without it, none is kept here. */
+  readonly database?: Pick<Database, "archiveTrouble">;
+  /** Without it nothing is traced. */
+  readonly tracer?: Tracer | null;
   readonly version: string;
   /** Which of the program's processes this is, where there are several. */
   readonly process: string | null;
@@ -58,6 +64,7 @@ type SaleFigures = {
 export class Metrics {
   /** Noted by whoever answers requests. */
   readonly latencies = new Latencies();
+  readonly tracer: Tracer | null;
   readonly #options: MetricsOptions;
   readonly #registry = new Registry();
   readonly #loopLag = new LoopLag();
@@ -67,6 +74,7 @@ export class Metrics {
 
   constructor(options: MetricsOptions) {
     this.#options = options;
+    this.tracer = options.tracer ?? null;
     if (options.process !== null) this.#registry.setDefaultLabels({ process: options.process });
     const units = (word: string): Gauge<"sale_id"> =>
       new Gauge({
@@ -96,8 +104,10 @@ export class Metrics {
     this.#loopLag.start();
   }
 
-  stop(): void {
+  /** Resolves when the last traces are sent, or soon. */
+  async stop(): Promise<void> {
     this.#loopLag.stop();
+    await this.tracer?.stop();
   }
 
   get contentType(): string {
@@ -167,6 +177,8 @@ export class Metrics {
     const { engine, streams, version } = this.#options;
     this.#watchResources();
     this.#watchDisk();
+    this.#watchArchive();
+    this.#watchLink();
     this.#gauge("stampede_queue_length", "Commands that wait to be decided", () =>
       engine.role.name === "leader" ? engine.role.writer.queueLength : engine.writer.pendingCount,
     );
@@ -300,6 +312,32 @@ export class Metrics {
       "stampede_disk_reserve_bytes",
       "With less room than this there is a warning",
       () => diskReserveBytes,
+    );
+  }
+
+  #watchArchive(): void {
+    const { database } = this.#options;
+    if (database?.archiveTrouble() === undefined) return;
+    this.#gauge(
+      "stampede_archive_failing",
+      "1 while the archive in BACKUP_DIR is not kept, as far as this process knows",
+      () => (database.archiveTrouble() === null ? 0 : 1),
+    );
+  }
+
+  #watchLink(): void {
+    const { engine } = this.#options;
+    this.#gauge("stampede_link_connected", "1 while this process leads, or hears who does", () =>
+      engine.role.name === "leader" || engine.writer.isReachable ? 1 : 0,
+    );
+    this.#gauge(
+      "stampede_link_behind_seconds",
+      "How old what is read here is; infinite while nothing can be read here",
+      () => {
+        const { role } = engine;
+        if (role.name === "leader") return 0;
+        return role.name === "standby" ? role.replica.behindMs / 1000 : Infinity;
+      },
     );
   }
 

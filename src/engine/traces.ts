@@ -4,8 +4,9 @@
  * tracer, and nothing of this runs.
  *
  * A request that comes with a sampled `traceparent` is traced, one with another is not, and of the
- * rest a share is. Spans are kept in a bounded queue and sent every few seconds; what does not fit, or
- * cannot be delivered, or waits when the program ends, is dropped: a trace is no record. Nothing of who asks, and no code, is in one.
+ * rest a share is. Spans are kept in a bounded queue and sent every few seconds, and what is left when the
+ * program stops for the last time, of which the stop waits for no longer than a second; what does not fit,
+ * or cannot be delivered, is dropped: a trace is no record. Nothing of who asks, and no code, is in one.
  */
 import { messageOf } from "../postgres/client.ts";
 import type { Log } from "./engine.ts";
@@ -14,8 +15,10 @@ import type { Log } from "./engine.ts";
 export const spansMax = 2_048;
 const sendEveryMs = 5_000;
 const sendWaitMaxMs = 10_000;
+/** Of a stop. */
+const lastWaitMaxMs = 1_000;
 
-export type Tracing = {
+type Tracing = {
   /** Of the collector; `/v1/traces` is added to it. */
   readonly endpoint: string;
   /** Of the requests that come without a trace, from 0 to 1. */
@@ -47,6 +50,7 @@ export class Tracer {
   #spans: Span[] = [];
   #timer: Timer | null = null;
   #isFailing = false;
+  #sending: Promise<void> = Promise.resolve();
 
   constructor(tracing: Tracing, log: Log) {
     this.#tracing = tracing;
@@ -99,8 +103,21 @@ export class Tracer {
     this.#timer.unref();
   }
 
-  /** Sends what waits. */
-  async flush(): Promise<void> {
+  /** Sends what waits, after what is being sent. */
+  flush(): Promise<void> {
+    this.#sending = this.#sending.then(() => this.#send());
+    return this.#sending;
+  }
+
+  /** The same, for the last time; resolves also where the collector does not answer soon. */
+  async stop(): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, lastWaitMaxMs);
+    await Promise.race([this.flush(), late.promise]);
+    clearTimeout(timer);
+  }
+
+  async #send(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     const spans = this.#spans;

@@ -9,7 +9,7 @@
 import type { BunRequest, Server } from "bun";
 import type { z } from "zod";
 import { floodedWeight, Latencies, type Latency } from "../engine/latencies.ts";
-import { Tracer, type Tracing } from "../engine/traces.ts";
+import type { Tracer } from "../engine/traces.ts";
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from "../engine/writer.ts";
 import type { Log } from "../engine/engine.ts";
 import { isAway, isTooSlow } from "../postgres/client.ts";
@@ -93,16 +93,12 @@ export function serve(
     readonly isDeparting?: () => boolean;
     /** What reads pass; without it, nobody else has bounds in common with them. */
     readonly reads?: Reads;
-    /** Where it is noted how long requests take. */
-    readonly metrics?: { readonly latencies: Latencies };
-    /** Null where nothing is traced. */
-    readonly tracing?: Tracing | null;
+    /** Where it is noted how long requests take; without a tracer nothing is traced. */
+    readonly metrics?: { readonly latencies: Latencies; readonly tracer: Tracer | null };
   },
 ): Server<undefined> {
   const { log, gate, isDeparting = () => false, reads = new Reads(() => 0) } = options;
-  const { latencies } = options.metrics ?? { latencies: new Latencies() };
-  const { tracing = null } = options;
-  const tracer = tracing === null ? null : new Tracer(tracing, log);
+  const { latencies, tracer } = options.metrics ?? { latencies: new Latencies(), tracer: null };
   const passing = { log, gate, reads, latencies, tracer };
   const table: Record<string, Handler> = {};
   for (const { path, methods } of options.routes) {

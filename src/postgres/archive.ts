@@ -7,7 +7,8 @@
  *     data-<time>/          a copy of its data, made while it sells, to begin from
  *
  * A segment is there when it is full, or a minute after something was written into it. While the
- * folder cannot be written PostgreSQL keeps its segments, on its own disk; that is said in the log.
+ * folder cannot be written PostgreSQL keeps its segments, on its own disk; that is said in the log, in
+ * the figures and by `stampede doctor`.
  */
 import {
   closeSync,
@@ -35,7 +36,7 @@ const finished = /^[0-9A-F]{24}(\.[0-9A-F]{8}\.backup)?$|^[0-9A-F]{8}\.history$/
 export const segment = /^[0-9A-F]{24}$/;
 const segmentWaitSeconds = 60;
 const roundEveryMs = 10_000;
-const copyEveryMs = 24 * 3_600_000;
+export const copyEveryMs = 24 * 3_600_000;
 const zstdLevel = 3;
 
 /** What a copy of the data says of itself; it is written last. */
@@ -124,6 +125,11 @@ export class Archive {
 
   constructor(options: ArchiveOptions) {
     this.#options = options;
+  }
+
+  /** Why it is not kept; null while it is. */
+  get trouble(): string | null {
+    return this.#trouble;
   }
 
   start(): void {

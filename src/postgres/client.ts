@@ -36,6 +36,8 @@ export type Database = {
    * @param onTrouble told once when it does not archive, and null when it does again
    */
   startArchive(onTrouble: (reason: string | null) => void): void;
+  /** Why that archive is not kept, null while it is; undefined where none is to be kept here. */
+  archiveTrouble(): string | null | undefined;
   /** This process needs it no more: where it is ours, it ends with the last that does. */
   leave(): Promise<void>;
 };
@@ -51,6 +53,7 @@ export function databaseAt(databaseUrl: string): Database {
     description: `PostgreSQL at ${places}${pathname}`,
     ensure: () => Promise.resolve(),
     startArchive: () => {},
+    archiveTrouble: () => undefined,
     leave: () => Promise.resolve(),
   };
 }

@@ -52,6 +52,8 @@ export type EmbeddedServer = {
   ensure(): Promise<void>;
   /** As in `Database`. */
   startArchive(onTrouble: (reason: string | null) => void): void;
+  /** As in `Database`. */
+  archiveTrouble(): string | null | undefined;
   /**
    * Uses the server no more. Stops it when nobody else does, and resolves when it is gone.
    * Idempotent, and final for this object.
@@ -189,6 +191,10 @@ class Server implements EmbeddedServer {
       onTrouble,
     });
     this.#archive.start();
+  }
+
+  archiveTrouble(): string | null | undefined {
+    return this.#archiving === undefined ? undefined : (this.#archive?.trouble ?? null);
   }
 
   async leave(): Promise<void> {

@@ -150,3 +150,32 @@ async function refusesWhatItCannot(backupDir: string): Promise<void> {
   expect(await refusal("latest")).toContain("lacks the segment");
   rmSync(join(log, "aside"));
 }
+
+test("an archive that is not kept is in the figures and in what the doctor finds, until it is again", async () => {
+  const backupDir = join(newFolder(), "archive");
+  const env = { ...stock, STAMPEDE_DATA: newDataFolder(), BACKUP_DIR: backupDir };
+  await using server = await startServer(env);
+  await until("a copy of the data", () => hasCopy(backupDir));
+  const isFailing = (figure: 0 | 1) =>
+    until(`stampede_archive_failing ${figure}`, async () => {
+      const { text } = await server.client.get("/metrics");
+      return text.includes(`\nstampede_archive_failing ${figure}\n`) || undefined;
+    });
+  const finding = async () => {
+    const { exitCode, output } = await runProgram(["doctor"], env);
+    return { exitCode, archive: /^(\w+) +archive /m.exec(output)?.[1] };
+  };
+  await isFailing(0);
+  expect(await finding()).toEqual({ exitCode: 0, archive: "ok" });
+
+  const log = join(archiveIn(backupDir), "log");
+  renameSync(log, `${log}-aside`);
+  await isFailing(1);
+  expect(await finding()).toEqual({ exitCode: 1, archive: "WRONG" });
+  await server.client.reserveAndBuy("ann");
+
+  renameSync(`${log}-aside`, log);
+  await isFailing(0);
+  expect(await finding()).toEqual({ exitCode: 0, archive: "ok" });
+  expect(await server.stop()).toBe(0);
+}, 300_000);

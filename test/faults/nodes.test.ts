@@ -91,6 +91,17 @@ test("every process is listed by every process, and who is gone is not", async (
     expect(new Set(listed.slice(at, at + 3).map((one) => one.url))).toEqual(new Set([family.url]));
   });
   stream.close();
+  await inTurn([leader, standby], async ({ client }) => {
+    const figures = await until("figures of what is heard", async () => {
+      const { text } = await client.get("/metrics");
+      const behind = /^stampede_link_behind_seconds (\S+)$/m.exec(text)?.[1];
+      return behind !== "+Inf" && { behind: Number(behind), text };
+    });
+    // Who has not been heard of for a second is not read from.
+    expect(figures.behind).toBeGreaterThanOrEqual(0);
+    expect(figures.behind).toBeLessThanOrEqual(1);
+    expect(figures.text).toContain("\nstampede_link_connected 1\n");
+  });
 
   await leader.kill();
   const left = await until("its being gone, and another leading", async () => {

@@ -1,10 +1,11 @@
 /** `stampede doctor`: what it finds wrong, and that it disturbs nobody who sells. */
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { archiveFinding } from "../../src/cli/doctor-archive.ts";
 import { serverFindings } from "../../src/cli/doctor-server.ts";
 import type { Inspection } from "../../src/postgres/inspect.ts";
-import { newDataFolder } from "../support/leftovers.ts";
+import { newDataFolder, newFolder } from "../support/leftovers.ts";
 import { lookInto, useOwnPostgres } from "../support/postgres.ts";
 import { type Environment, runProgram, startServer } from "../support/server.ts";
 
@@ -152,6 +153,39 @@ describe("of a server", () => {
       verdictOf({ standbys: { all: 2, synchronous: 0 } }, "replication"),
     ];
     expect(noted).toEqual(noted.map(() => ["note"]));
+  });
+});
+
+describe("of an archive", () => {
+  const day = 86_400_000;
+
+  test("it says what is there, and what is not", () => {
+    const dataDir = newDataFolder();
+    mkdirSync(join(dataDir, "pgdata/global"), { recursive: true });
+    writeFileSync(join(dataDir, "pgdata/global/pg_control"), Buffer.alloc(8));
+    const backupDir = newFolder();
+    const verdict = (fails = false) => {
+      const { verdict: one, found } = archiveFinding({ backupDir, dataDir, fails });
+      return `${one}: ${found}`;
+    };
+    expect(verdict()).toBe(`note: ${backupDir} has no whole copy of these records yet`);
+    const copy = (name: string, madeAt: number): void => {
+      const folder = join(backupDir, "0", name);
+      mkdirSync(folder, { recursive: true });
+      const segment = "0".repeat(24);
+      const said = { madeAt, firstSegment: segment, lastSegment: segment };
+      writeFileSync(join(folder, "copy.json"), JSON.stringify(said));
+    };
+    copy("data-1", Date.now() - 3 * day);
+    expect(verdict()).toContain("WRONG: ");
+    expect(verdict()).toContain("has no folder log any more");
+    mkdirSync(join(backupDir, "0/log"));
+    expect(verdict()).toBe(`WRONG: the last copy in ${backupDir} is 3 days old`);
+    copy("data-2", Date.now());
+    expect(verdict()).toStartWith(`ok: 2 in ${backupDir}, from 2`);
+    expect(verdict(true)).toStartWith("WRONG: PostgreSQL cannot put its log into");
+    writeFileSync(join(backupDir, "0/data-2/copy.json"), "{");
+    expect(verdict()).toContain("cannot be read");
   });
 });
 

@@ -58,6 +58,8 @@ test("a program that sells tells what it has done", async () => {
     'stampede_role{role="leader"}': 1,
     'stampede_role{role="standby"}': 0,
     stampede_epoch: 1,
+    stampede_link_connected: 1,
+    stampede_link_behind_seconds: 0,
     [`stampede_sale_sold_units{sale_id="${id}"}`]: 1,
     [`stampede_sale_reserved_units{sale_id="${id}"}`]: 1,
     [`stampede_sale_available_units{sale_id="${id}"}`]: 18,
@@ -65,6 +67,7 @@ test("a program that sells tells what it has done", async () => {
   };
   const shown = Object.fromEntries(Object.keys(expected).map((name) => [name, told.get(name)]));
   expect(shown).toEqual(expected);
+  expect(told.has("stampede_archive_failing")).toBe(false);
   expect(told.get("stampede_commit_duration_seconds_sum")).toBeGreaterThan(0);
   expect(told.get("process_resident_memory_bytes")).toBeGreaterThan(1e6);
   await stream.body?.cancel();
@@ -86,6 +89,7 @@ test("one that does not lead tells so, and nothing of sales", async () => {
         tries: { delivered: 9, failed: 4 },
       },
     },
+    database: { archiveTrouble: () => "no room" },
     version: "1.2.3",
     process: null,
   });
@@ -100,6 +104,9 @@ test("one that does not lead tells so, and nothing of sales", async () => {
   expect(told.get('stampede_webhook_tries_total{result="delivered"}')).toBe(9);
   expect(told.get("stampede_webhook_lag_seconds")).toBe(1.5);
   expect(told.get("stampede_disk_reserve_bytes")).toBe(1e9);
+  expect(told.get("stampede_archive_failing")).toBe(1);
+  expect(told.get("stampede_link_connected")).toBe(0);
+  expect(text).toContain("\nstampede_link_behind_seconds +Inf\n");
   expect(told.get('stampede_build_info{version="1.2.3"}')).toBe(1);
   expect([...told.keys()].filter((name) => name.startsWith("stampede_sale_"))).toEqual([]);
 });

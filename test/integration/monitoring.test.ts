@@ -1,7 +1,8 @@
 /** The dashboard and the alert rules, held to the figures that the program has. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { z } from "zod";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { newDataFolder, newFolder, useLeftovers } from "../support/leftovers.ts";
 import { startServer } from "../support/server.ts";
 import { textOf } from "../support/sources.ts";
 
@@ -42,7 +43,10 @@ const seriesIn = (expr: string): string[] => expr.match(/\b(?:stampede|process)_
 
 describe("figures", () => {
   test("that a dashboard or an alert names are those of the program, and none of its own is left out", async () => {
-    await using server = await startServer({ STAMPEDE_DATA: newDataFolder() });
+    await using server = await startServer({
+      STAMPEDE_DATA: newDataFolder(),
+      BACKUP_DIR: join(newFolder(), "archive"),
+    });
     await server.client.reserveAndBuy("ann");
     const { text } = await server.client.get("/metrics");
     const told = new Set(Array.from(text.matchAll(/^(\w+)(?=[{ ])/gm), ([, name = ""]) => name));

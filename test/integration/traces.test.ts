@@ -106,3 +106,41 @@ test("a share of the others is traced, as many as are kept, and a collector that
   const none = new Tracer({ ...tracing, share: 0 }, log);
   expect(none.begin("GET", "/sale", null)).toBeNull();
 });
+
+test("what is under way at a stop is sent before the program ends", async () => {
+  const { server, spans } = collecting();
+  const stampede = await startServer({
+    DATABASE_URL: await postgres.newRecords(),
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${server.port}`,
+    OTEL_TRACES_SAMPLER_ARG: "0",
+  });
+  const headers = { traceparent: `00-${trace}-${parent}-01` };
+  await (await fetch(`${stampede.url}/sale`, { headers })).text();
+  expect(await stampede.stop()).toBe(0);
+  expect(spans.map(({ name, traceId }) => [name, traceId])).toEqual([["GET /sale", trace]]);
+});
+
+test("a stop does not wait long for a collector that says nothing", async () => {
+  const asked = Promise.withResolvers<void>();
+  const silent = Promise.withResolvers<Response>();
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch() {
+      asked.resolve();
+      return silent.promise;
+    },
+  });
+  atEnd(() => server.stop(true));
+  const tracing = { endpoint: `http://127.0.0.1:${server.port}`, share: 1, version: "1.2.3" };
+  const warnings: string[] = [];
+  const warn = (_: object, text: string) => void warnings.push(text);
+  const tracer = new Tracer(tracing, { info() {}, warn, error() {} });
+  tracer.begin("GET", "/sale", null)?.(200);
+  const stopped = tracer.stop();
+  await asked.promise;
+  await stopped;
+  // It is over before the sending is given up, which is told.
+  expect(warnings).toEqual([]);
+  silent.resolve(new Response());
+});

@@ -89,6 +89,7 @@ export const databaseAt = (url: string): Database => ({
   description: "the test's",
   ensure: nothing,
   startArchive: () => {},
+  archiveTrouble: () => undefined,
   leave: nothing,
 });
 
