@@ -9,8 +9,8 @@ export type ChangeSale = {
   readonly opens: boolean;
   /** ms; `"now"` closes it, null leaves its end where it is. */
   readonly endsAt: number | "now" | null;
-  /** Null: it keeps the one it has. */
-  readonly title: string | null;
+  /** What it is called, and was: the ledger knows no titles. Null: it keeps the one it has. */
+  readonly title: { readonly from: string; readonly to: string } | null;
   /** Null: the schedule. */
   readonly by: Actor | null;
 };

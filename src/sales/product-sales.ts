@@ -152,10 +152,13 @@ export class ProductSales {
       const opened = await this.#hasOpened(saleId);
       if (typeof opened !== "boolean") return opened;
       if (!opened) return await this.#replace(saleId, change, by);
-      const { endsAt = null, title = null, ...more } = change;
+      const { endsAt = null, title: to, ...more } = change;
       if (Object.values(more).some((value) => value !== undefined)) {
         return { word: "sale_has_opened" };
       }
+      const present = await this.#shown(saleId);
+      if ("word" in present) return present;
+      const title = to === undefined ? null : { from: present.title, to };
       return await this.#decide({ saleId, opens: false, endsAt, title, by });
     });
   }
@@ -192,7 +195,9 @@ export class ProductSales {
       await writer.read((view) => {
         const sale = view.sale(saleId);
         const stored = catalogue.held(saleId)?.stored;
-        if (sale === null || stored === undefined) return;
+        if (sale === null) return;
+        // It is being read, maybe as it was before.
+        if (stored === undefined) return catalogue.changed(saleId, true);
         const items = stored.items.map((item) =>
           item.id === itemId ? Object.assign({ ...item }, { stock: outcome.after }) : item,
         );
@@ -352,9 +357,11 @@ export async function changeSale(
   await writer.read((view) => {
     const sale = view.sale(change.saleId);
     const stored = catalogue.held(change.saleId)?.stored;
-    if (sale === null || stored === undefined) return;
+    if (sale === null) return;
+    // It is being read, maybe as it was before.
+    if (stored === undefined) return catalogue.changed(change.saleId, true);
     const endByHand = stored.endByHand || (change.by !== null && change.endsAt !== null);
-    catalogue.hold({ ...stored, sale, title: change.title ?? stored.title, endByHand });
+    catalogue.hold({ ...stored, sale, title: change.title?.to ?? stored.title, endByHand });
   });
   return null;
 }

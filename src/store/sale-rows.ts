@@ -44,7 +44,7 @@ export const changedSaleRow = (
   starts_at: `"${isoTime(outcome.startsAt)}"`,
   ends_at: `"${isoTime(outcome.endsAt)}"`,
   closed: String(outcome.closed),
-  title: title === null ? (before?.title ?? none) : quote(title),
+  title: title === null ? (before?.title ?? none) : quote(title.to),
   end_by_hand: String(before?.end_by_hand === "true" || (by !== null && endsAt !== null)),
 });
 
@@ -59,12 +59,13 @@ export function changeActivity(
     sale_id: saleId,
     ...(opens ? { starts_at: isoTime(before.startsAt) } : {}),
     ...(endsAt === null ? {} : { ends_at: isoTime(before.endsAt) }),
+    ...(title === null ? {} : { title: title.from }),
   };
   const is = {
     sale_id: saleId,
     ...(opens ? { starts_at: isoTime(after.startsAt) } : {}),
     ...(endsAt === null ? {} : { ends_at: isoTime(after.endsAt) }),
-    ...(title === null ? {} : { title }),
+    ...(title === null ? {} : { title: title.to }),
   };
   const what = opens ? "sale.opened" : endsAt === "now" ? "sale.closed" : "sale.changed";
   return activityRow(nth, by, { what, before: was, after: is });

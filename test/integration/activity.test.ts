@@ -92,6 +92,7 @@ describe("the activity", () => {
     expect(noted.every(({ who }) => who === "boss")).toBe(true);
     expect(noted[1]).toMatchObject({ before: { price_cents: 1_000 }, after: { price_cents: 900 } });
     expect(noted[3]).toMatchObject({ before: { title: "A sale" }, after: { title: "Lamps" } });
+    expect(noted[5]).toMatchObject({ before: { title: "Lamps" }, after: { title: "Lamps!" } });
     expect(noted[6]).toMatchObject({
       before: { status: "paid" },
       after: { status: "refunded", order_id: order.order_id, units: 1, reason: "Broken" },

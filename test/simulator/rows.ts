@@ -215,7 +215,14 @@ export function stage(
         const { startsAt, endsAt, closed } = outcome;
         const { saleId: id, title, by } = command;
         const endByHand = by !== null && command.endsAt !== null;
-        staged.saleChanges.push({ id, startsAt, endsAt, closed, title, endByHand });
+        staged.saleChanges.push({
+          id,
+          startsAt,
+          endsAt,
+          closed,
+          title: title?.to ?? null,
+          endByHand,
+        });
       }
       return;
     case "join": {

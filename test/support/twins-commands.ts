@@ -107,7 +107,7 @@ function command(twins: Twins): Command {
   if (dice.chance(0.4)) {
     return { kind: "restock", saleId: sale, itemId: item, units: dice.between(1, 2), by };
   }
-  const title = dice.chance(0.3) ? `A "new" title` : null;
+  const title = dice.chance(0.3) ? { from: "A sale", to: `A "new" title` } : null;
   return { ...change, saleId: sale, opens: dice.chance(0.3), endsAt, title };
 }
 
