@@ -55,6 +55,8 @@ export class Catalogue {
 
   /** Keeps a sale for as long as the ledger holds it. */
   hold(stored: StoredSale): void {
+    // What is being read may be as it was before.
+    this.#reading.delete(stored.sale.id);
     this.#held.set(stored.sale.id, show(stored));
     if (stored.sale.entry.kind === "queue") this.#queued.add(stored.sale.id);
     this.#others.delete(stored.sale.id);
