@@ -129,6 +129,17 @@ const freeItem =
 const nextFree = (sale: SaleState) =>
   sale.waitingList?.nextFree(freeItem(sale), mayHave(sale)) ?? null;
 
+const nothingOwed: ReadonlyMap<number, number> = new Map();
+
+/**
+ * Units that are free at `now` (ms), by item, and can be had by who waits alone: nobody has decided yet
+ * that they are offered.
+ */
+export function owedIn(sale: SaleState, now: number): ReadonlyMap<number, number> {
+  if (sale.waitingList === null || sale.available === 0 || !isOpen(sale, now)) return nothingOwed;
+  return sale.waitingList.owed(sale.free, mayHave(sale));
+}
+
 /** The sale of whose waiting list something is due at `now` (ms); null for none. */
 export function saleWithOfferDue(state: LedgerState, now: number): number | null {
   for (const sale of state.waited) {

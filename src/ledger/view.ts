@@ -14,6 +14,7 @@ import {
   type QueueProgress,
 } from "./admission.ts";
 import { expire } from "./lapses.ts";
+import { owedIn } from "./offers.ts";
 import type { Rate, RateChange } from "./queue.ts";
 import { holderOf, isOpen, onBooks, soldIn, unitOf, type LedgerState } from "./state.ts";
 import type { Reservation, SaleState } from "./state.ts";
@@ -31,6 +32,7 @@ export type SaleTotals = {
   /** Units that were sold and taken back, and how many of these are not on sale again. */
   readonly refunded: number;
   readonly takenOut: number;
+  /** Those too that are about to be reserved for who waits: nobody else can have them. */
   readonly reserved: number;
   readonly available: number;
   readonly attempts: number;
@@ -118,13 +120,22 @@ export class LedgerView {
   totals(saleId: number): SaleTotals | null {
     const sale = this.#sale(saleId);
     if (sale === null) return null;
-    const { live, refunded, takenOut, available, attempts } = sale;
-    return { sold: soldIn(sale), refunded, takenOut, reserved: live.size, available, attempts };
+    const { live, refunded, takenOut, attempts } = sale;
+    let owed = 0;
+    for (const units of owedIn(sale, this.now).values()) owed += units;
+    const [reserved, available] = [live.size + owed, sale.available - owed];
+    return { sold: soldIn(sale), refunded, takenOut, reserved, available, attempts };
   }
 
   /** Units of each item that can be had; item N is at index N - 1. */
   free(saleId: number): Int32Array | null {
-    return this.#sale(saleId)?.free.slice() ?? null;
+    const sale = this.#sale(saleId);
+    const free = sale?.free.slice() ?? null;
+    if (sale === null || free === null) return free;
+    for (const [itemId, units] of owedIn(sale, this.now)) {
+      free[itemId - 1] = (free[itemId - 1] ?? 0) - units;
+    }
+    return free;
   }
 
   soldOf(saleId: number): Int32Array | null {

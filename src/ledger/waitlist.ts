@@ -207,6 +207,49 @@ export class WaitingList {
     return null;
   }
 
+  /**
+   * How many units of which items are free and due to who waits. Of a buyer whose limit is less than
+   * the lines that something is due to, it may be more than they are offered in the end.
+   * @param free units that are free, item N at index N - 1
+   */
+  owed(free: ArrayLike<number>, mayHave: (buyer: Buyer) => boolean): ReadonlyMap<number, number> {
+    const owed = new Map<number, number>();
+    if (this.#freed.size === 0) return owed;
+    const anybody = this.#countDue(anyItem, mayHave);
+    let forAny = anybody;
+    for (const itemId of this.#freed) {
+      if (itemId === anyItem) continue;
+      const units = free[itemId - 1] ?? 0;
+      const own = units === 0 ? 0 : Math.min(units, this.#countDue(itemId, mayHave));
+      const others = Math.min(units - own, forAny);
+      forAny -= others;
+      if (own + others > 0) owed.set(itemId, own + others);
+      else if (units === 0 || anybody === 0) this.#freed.delete(itemId);
+    }
+    // Somebody may have something again, who waits for whatever there is.
+    for (let index = 0; this.#freed.has(anyItem) && forAny > 0 && index < free.length; index += 1) {
+      const had = owed.get(index + 1) ?? 0;
+      const units = Math.min((free[index] ?? 0) - had, forAny);
+      forAny -= units;
+      if (units > 0) owed.set(index + 1, had + units);
+    }
+    return owed;
+  }
+
+  /** Lines of an item, or of any, that wait, or will again once the lapse of their offer is noted. */
+  #countDue(number: number, mayHave: (buyer: Buyer) => boolean): number {
+    const isDue = (line: Line): boolean => mayHave(line.buyer);
+    let due = Iterator.from(this.#waiting.get(number) ?? [])
+      .filter(isDue)
+      .toArray().length;
+    for (const code of this.#lapsed) {
+      const line = this.#offered.get(code);
+      const waitsAgain = line !== undefined && line.lapses + 1 < lapsesMax;
+      if (waitsAgain && numberOf(line) === number && isDue(line)) due += 1;
+    }
+    return due;
+  }
+
   /** Every invariant that does not hold, a sentence each. */
   check(): string[] {
     const complaints: string[] = [];

@@ -254,3 +254,58 @@ describe("the auditor says", () => {
     expect(list.all().at(-1)).toMatchObject({ place: 7, lapses: 1, offer: null });
   });
 });
+
+/** What a ledger and its replica show. */
+const figures = (books: Books) =>
+  [books.ledger, books.replica].map((of) => {
+    const view = of.view(books.now);
+    const totals = view.totals(1);
+    const units = Array.from(view.free(1) ?? []);
+    return { reserved: totals?.reserved, available: totals?.available, free: units };
+  });
+const both = <T>(shown: T): T[] => [shown, shown];
+
+describe("what is free and due to who waits", () => {
+  test("is nobody else's in any figure, from the moment at which it lapses", async () => {
+    const books = await Books.open(openTerms([1, 1, 2], { perUserLimit: 2 }));
+    for (const item of [1, 2, 3, 3]) books.reserve(guest(`g ${item}`), item);
+    books.wait(account("ann"), 1);
+    books.wait(account("bob"), "any");
+    books.now += ttl;
+    const due = { reserved: 2, available: 2 };
+    const [shown, again] = figures(books);
+    expect(shown).toMatchObject(due);
+    expect([shown, again]).toEqual([again, shown]);
+    expect(shown?.free[0]).toBe(0);
+    expect(shown?.free.reduce((sum, units) => sum + units)).toBe(2);
+    // They are offered as many.
+    books.wait(account("eve"), 1);
+    for (const of of figures(books)) expect(of).toMatchObject(due);
+  });
+
+  test("is what their own offer was, which lapsed, but not the third time", async () => {
+    const books = await Books.open(openTerms([1]));
+    books.reserve(guest("g"), 1);
+    books.wait(account("ann"));
+    for (const shown of [
+      { reserved: 1, available: 0, free: [0] },
+      { reserved: 1, available: 0, free: [0] },
+      { reserved: 1, available: 0, free: [0] },
+      { reserved: 0, available: 1, free: [1] },
+    ]) {
+      books.now += ttl;
+      expect(figures(books)).toEqual(both(shown));
+      books.wait(guest("nobody"));
+    }
+  });
+
+  test("is not whose limit is full: others can have it", async () => {
+    const books = await Books.open(openTerms([1, 1], { perUserLimit: 1 }));
+    books.reserve(guest("g"), 1);
+    books.wait(account("ann"), 1);
+    books.now += ttl / 2;
+    books.reserve(account("ann"), 2);
+    books.now += ttl / 2;
+    expect(figures(books)).toEqual(both({ reserved: 1, available: 1, free: [1, 0] }));
+  });
+});
