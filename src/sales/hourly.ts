@@ -34,7 +34,7 @@ export class HourlySales {
   readonly #catalogue: Catalogue;
   readonly #calendar: Calendar;
   readonly #terms: HourlySaleTerms;
-  readonly #newSeed: NewSeed;
+  readonly #made: { readonly newSeed: NewSeed; readonly timeZone: string };
 
   constructor(
     records: Records,
@@ -51,7 +51,7 @@ export class HourlySales {
     this.#catalogue = catalogue;
     this.#calendar = new Calendar(options.schedule);
     this.#terms = options.terms;
-    this.#newSeed = options.newSeed;
+    this.#made = { newSeed: options.newSeed, timeZone: options.schedule.timeZone };
   }
 
   /**
@@ -112,7 +112,7 @@ export class HourlySales {
     if (isHeld) return;
     const id =
       (await this.#records.findHourly(startsAt)) ??
-      (await this.#records.storeSale(await announce(window, this.#terms, this.#newSeed), seq));
+      (await this.#records.storeSale(await announce(window, this.#terms, this.#made), seq));
     const [stored] = await this.#records.loadSales([id]);
     if (stored === undefined) throw new Error(`sale ${id} was stored and cannot be found`);
     await this.#writer.maintain((ledger) => {
@@ -127,11 +127,17 @@ function preparesAt(next: Window, present: Window | null): number {
   return next.startsAt - Math.min(prepareAheadMs, length / 2);
 }
 
+/** "Drop of 2026-11-20 12:00 UTC": by the zone of the schedule. */
+function titleOf(startsAt: number, timeZone: string): string {
+  const written = { dateStyle: "short", timeStyle: "short", timeZone } as const;
+  return `Drop of ${new Intl.DateTimeFormat("sv-SE", written).format(startsAt)} ${timeZone}`;
+}
+
 /** Makes the catalogue of the sale of a window, a little in each turn of the event loop. */
 async function announce(
   window: Window,
   terms: HourlySaleTerms,
-  newSeed: NewSeed,
+  { newSeed, timeZone }: { readonly newSeed: NewSeed; readonly timeZone: string },
 ): Promise<NewSale> {
   // The minute is a number of the sale that every process agrees on.
   const saleSeed = Math.floor(window.startsAt / 60_000);
@@ -147,10 +153,9 @@ async function announce(
     });
     if (id % namesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
   }
-  const hour = new Date(window.startsAt).toISOString().slice(0, 16).replace("T", " ");
   return {
     kind: "hourly",
-    title: `Drop of ${hour} UTC`,
+    title: titleOf(window.startsAt, timeZone),
     startsAt: window.startsAt,
     endsAt: window.endsAt,
     perUserLimit: terms.perUserLimit,

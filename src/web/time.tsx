@@ -96,45 +96,95 @@ export const secondsUntil = (time: number): number =>
 
 const day = { year: "numeric", month: "short", day: "numeric" } as const;
 const clock = { hour: "numeric", minute: "2-digit" } as const;
-const dayTime = new Intl.DateTimeFormat(house.locale, { ...day, ...clock });
-const zonedTime = new Intl.DateTimeFormat(house.locale, {
-  ...day,
-  ...clock,
-  timeZoneName: "short",
+const second = { second: "2-digit" } as const;
+const zone = { timeZoneName: "short" } as const;
+const sentence = "en";
+/** How moments are written: as figures in the shop's language, and as parts of sentences. */
+const forms = {
+  day: new Intl.DateTimeFormat(house.locale, { ...day, ...clock }),
+  zoned: new Intl.DateTimeFormat(house.locale, { ...day, ...clock, ...zone }),
+  exact: new Intl.DateTimeFormat(house.locale, { ...day, ...clock, ...second, ...zone }),
+  hour: new Intl.DateTimeFormat(sentence, clock),
+  second: new Intl.DateTimeFormat(sentence, { ...clock, ...second }),
+  week: new Intl.DateTimeFormat(sentence, { weekday: "long", ...clock }),
+  far: new Intl.DateTimeFormat(sentence, { dateStyle: "long", timeStyle: "short" }),
+} as const;
+
+/** A moment in the visitor's own zone. @param at RFC 3339 or epoch milliseconds */
+export const momentText = (at: string | number, form: keyof typeof forms = "day"): string =>
+  forms[form].format(new Date(at));
+
+/** The zone of the shop's schedule, where the visitor's is another one. */
+const shopZone = forms.hour.resolvedOptions().timeZone === house.zone ? null : house.zone;
+const inShop = { timeZone: house.zone };
+const shopForms = (locale: string) => ({
+  hour: new Intl.DateTimeFormat(locale, { ...clock, ...inShop }),
+  week: new Intl.DateTimeFormat(locale, { weekday: "short", ...clock, ...inShop }),
 });
-const hourTime = new Intl.DateTimeFormat("en", clock);
-const weekTime = new Intl.DateTimeFormat("en", { weekday: "long", ...clock });
-const dateTime = new Intl.DateTimeFormat("en", { dateStyle: "long", timeStyle: "short" });
-/** When something comes, in the visitor's own zone: "at 3:00 PM", with the day where it is another one. */
+const shopFigures = shopForms(house.locale);
+const shopWords = shopForms(sentence);
+const date = { dateStyle: "short" } as const;
+const [ownDate, shopDate] = [date, { ...date, ...inShop }].map(
+  (options) => new Intl.DateTimeFormat(sentence, options),
+);
+/** A moment in the shop's zone, with its day where that is another one; null where the zones are one. */
+export function shopTimeText(at: string | number, of = shopFigures): string | null {
+  if (shopZone === null) return null;
+  const moment = new Date(at);
+  const isSameDay = ownDate?.format(moment) === shopDate?.format(moment);
+  return `${(isSameDay ? of.hour : of.week).format(moment)} in ${shopZone}`;
+}
+/** To be read beside when a sale opens and closes: where somebody has chosen a zone, which UTC need not be. */
+const saleTimeText = (at: string | number, of = shopFigures): string | null =>
+  house.zone === "UTC" ? null : shopTimeText(at, of);
+
+/** When a sale comes: "at 3:00 PM", with the day where it is another one, and by the shop's zone. */
 export function whenText(at: string | number): string {
   const [then, now] = [new Date(at), new Date(serverNow())];
-  if (then.toDateString() === now.toDateString()) return `at ${hourTime.format(then)}`;
   const isFar = then.getTime() - now.getTime() > 6 * 86_400_000;
-  return `on ${(isFar ? dateTime : weekTime).format(then)}`;
+  const isToday = then.toDateString() === now.toDateString();
+  const own = isToday
+    ? `at ${momentText(at, "hour")}`
+    : `on ${momentText(at, isFar ? "far" : "week")}`;
+  const there = saleTimeText(at, shopWords);
+  return there === null ? own : `${own} (${there})`;
 }
-/** The zone of the shop's schedule, where the visitor's is another one; and a moment in it. */
-const shopZone = hourTime.resolvedOptions().timeZone === house.zone ? null : house.zone;
-const shopTime = new Intl.DateTimeFormat(house.locale, { ...clock, timeZone: house.zone });
-export const shopTimeText = (at: string | number): string | null =>
-  shopZone === null ? null : `${shopTime.format(new Date(at))} in ${shopZone}`;
-/** A moment in the visitor's own time zone, which `zoned` names; the shop's is told beside it. */
+
+/** A moment in the visitor's own time zone; the shop's is told when it is pointed at. */
 export const Moment = ({
   at,
-  short = false,
-  zoned = false,
+  form = "day",
 }: {
   readonly at: string;
-  readonly short?: boolean;
-  readonly zoned?: boolean;
+  readonly form?: "day" | "zoned" | "exact" | "hour" | "second";
 }) => (
   <time dateTime={at} title={shopTimeText(at) ?? undefined}>
-    {(short ? hourTime : zoned ? zonedTime : dayTime).format(new Date(at))}
+    {momentText(at, form)}
   </time>
 );
 
+/** When a sale opens or closes: in the shop's zone, too. */
+export function SaleMoment({
+  at,
+  form = "day",
+}: {
+  readonly at: string;
+  readonly form?: "day" | "zoned" | "hour";
+}) {
+  const there = saleTimeText(at);
+  const own = <Moment at={at} form={form} />;
+  return there === null ? (
+    own
+  ) : (
+    <span>
+      {own} ({there})
+    </span>
+  );
+}
+
 /** The visitor's time zone as people call it, and how far it is from UTC now: "Asia/Kathmandu, GMT+5:45". */
 export const zoneText = (): string => {
-  const { timeZone } = hourTime.resolvedOptions();
+  const { timeZone } = forms.hour.resolvedOptions();
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
     .formatToParts(new Date())
     .find(({ type }) => type === "timeZoneName")?.value;

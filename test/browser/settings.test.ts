@@ -60,4 +60,17 @@ describe.skipIf(noBrowser)("the shop's settings", () => {
     expect(accent).not.toBe("rgb(181, 50, 26)");
     expect(wrong).toEqual([]);
   });
+
+  test("tell when a sale comes by the schedule's zone, too, to who lives in another", async () => {
+    const beside = /\d:\d\d [AP]M \((?:[A-Z]\w\w )?\d+:\d\d [AP]M in Asia\/Tokyo\)/;
+    await using berlin = await visit(`${server.url}/`, { timezoneId: "Europe/Berlin" });
+    await says(berlin.page.locator(".hero-when"), beside);
+    await berlin.page.goto(`${server.url}/shop`);
+    // In the language that the shop was given.
+    await says(berlin.page.locator(".coming"), /\d:\d\d \((?:\S+ )?\d+:\d\d in Asia\/Tokyo\)/);
+    await berlin.page.goto(`${server.url}/proof`);
+    await says(berlin.page.locator(".verdict-of"), /^Drop of \S+ \d\d:00 Asia\/Tokyo$/);
+    await using tokyo = await visit(`${server.url}/`, { timezoneId: "Asia/Tokyo" });
+    expect(await says(tokyo.page.locator(".hero-when"), /[AP]M/)).not.toContain("Asia/Tokyo");
+  });
 });

@@ -3,7 +3,7 @@ import { get } from "../api.ts";
 import { type Column, count, EmptyState, money } from "../ui.tsx";
 import { paged, PagedTable } from "./paged.tsx";
 import { addressOf } from "./place.ts";
-import { Exactly, exactText } from "./story.tsx";
+import { Moment, momentText } from "../time.tsx";
 
 type Values = Readonly<Record<string, unknown>>;
 type Change = {
@@ -37,8 +37,11 @@ function valueText(name: string, value: unknown): string {
   if (value === null || value === undefined) return "none";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number" && name.endsWith("_cents")) return money(value);
-  if (typeof value === "string" && /^\d{4}-\d\d-\d\dT.*Z$/.test(value)) return exactText(value);
-  if (Array.isArray(value)) return count(value.length);
+  if (typeof value === "string" && /^\d{4}-\d\d-\d\dT.*Z$/.test(value))
+    return momentText(value, "exact");
+  if (Array.isArray(value)) {
+    return value.every((one) => typeof one === "string") ? value.join(", ") : count(value.length);
+  }
   return typeof value === "string" || typeof value === "number"
     ? String(value)
     : JSON.stringify(value);
@@ -76,7 +79,7 @@ function Values({ of }: { readonly of: Change }) {
 }
 
 const columns: readonly Column<Change>[] = [
-  { title: "When", of: (row) => <Exactly at={row.at} /> },
+  { title: "When", of: (row) => <Moment at={row.at} form="exact" /> },
   {
     title: "Who",
     of: ({ who, by }) => (

@@ -184,7 +184,7 @@ function State({ of }: { readonly of: Coupon }) {
 }
 
 const Time = ({ at, none }: { readonly at: string | null; readonly none: string }) =>
-  at === null ? <span class="soft">{none}</span> : <Moment at={at} zoned />;
+  at === null ? <span class="soft">{none}</span> : <Moment at={at} form="zoned" />;
 
 function Acts({ of }: { readonly of: Coupon }) {
   const off = working.value !== null;

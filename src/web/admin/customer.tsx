@@ -71,7 +71,7 @@ const heldColumns: readonly Column<Held>[] = [
     ),
   },
   { title: "Price", of: (row) => <Money cents={row.price_cents} />, figures: true },
-  { title: "Since", of: (row) => <Moment at={row.reserved_at} zoned /> },
+  { title: "Since", of: (row) => <Moment at={row.reserved_at} form="zoned" /> },
   {
     title: "Ends in",
     of: ({ expires_at: at }) => `${count(secondsUntil(Date.parse(at)))} s`,

@@ -40,7 +40,7 @@ const columns: readonly Column<Account>[] = [
     ),
   },
   ...accountColumns,
-  { title: "Since", of: (row) => <Moment at={row.created_at} zoned /> },
+  { title: "Since", of: (row) => <Moment at={row.created_at} form="zoned" /> },
   { title: "Actions", of: (row) => <AccountActs of={row} tell={tell} />, figures: true },
 ];
 

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { send } from "../api.ts";
 import type { FlashSale } from "../shop/data.ts";
-import { Moment } from "../time.tsx";
+import { SaleMoment } from "../time.tsx";
 import { Badge, Button, type Column, count, Table } from "../ui.tsx";
 import { carryOut } from "./saleacts.tsx";
 import { askProducts, SaleForm } from "./saleform.tsx";
@@ -17,8 +17,9 @@ const announce = (of: FlashSale) =>
     title: "Announce this sale?",
     text: (
       <>
-        Everybody sees “{of.title}” from now on, and it opens <Moment at={of.starts_at} zoned />, or
-        at once if that has passed. It becomes no draft again.
+        Everybody sees “{of.title}” from now on, and it opens{" "}
+        <SaleMoment at={of.starts_at} form="zoned" />, or at once if that has passed. It becomes no
+        draft again.
       </>
     ),
     yes: "Announce it",
@@ -76,7 +77,7 @@ const columns = (done: () => Promise<void>): readonly Column<FlashSale>[] => [
       </span>
     ),
   },
-  { title: "Would open", of: (row) => <Moment at={row.starts_at} zoned /> },
+  { title: "Would open", of: (row) => <SaleMoment at={row.starts_at} form="zoned" /> },
   { title: "Products", of: (row) => count(row.items.length), figures: true },
   { title: "Units", of: (row) => count(row.stock), figures: true },
   { title: "Actions", of: (row) => <Acts of={row} done={done} />, figures: true },

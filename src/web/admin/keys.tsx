@@ -73,7 +73,7 @@ function stopsText({ scopes: granted, last_used_at: used }: Key) {
         "never used"
       ) : (
         <>
-          last used <Moment at={used} zoned />
+          last used <Moment at={used} form="zoned" />
         </>
       )}
       . A revoked key does not come back.
@@ -232,7 +232,7 @@ function End({ of }: { readonly of: Key }) {
   return (
     <span class="cell-end">
       {revoked !== null ? <Badge tone="bad">Revoked</Badge> : isOver(of) && <Badge>Over</Badge>}
-      <Moment at={revoked ?? end ?? ""} zoned />
+      <Moment at={revoked ?? end ?? ""} form="zoned" />
     </span>
   );
 }
@@ -251,11 +251,11 @@ const columns: readonly Column<Key>[] = [
       </span>
     ),
   },
-  { title: "Made", of: (row) => <Moment at={row.created_at} zoned /> },
+  { title: "Made", of: (row) => <Moment at={row.created_at} form="zoned" /> },
   {
     title: "Last used",
     of: ({ last_used_at: at }) =>
-      at === null ? <span class="soft">never</span> : <Moment at={at} zoned />,
+      at === null ? <span class="soft">never</span> : <Moment at={at} form="zoned" />,
   },
   { title: "Ends", of: (row) => <End of={row} /> },
   {

@@ -53,7 +53,7 @@ const columns: readonly Column<Node>[] = [
   },
   { title: "Address", of: ({ url }) => url },
   { title: "Version", of: ({ version }) => version },
-  { title: "Since", of: ({ since }) => <Moment at={since} zoned /> },
+  { title: "Since", of: ({ since }) => <Moment at={since} form="zoned" /> },
   { title: "Term", of: ({ epoch }) => count(epoch), figures: true },
   {
     title: "Behind",

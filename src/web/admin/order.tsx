@@ -22,7 +22,7 @@ import { Fact } from "./facts.tsx";
 import { BuyerName, type OrderHead, StatusBadge } from "./orderhead.tsx";
 import { addressOf } from "./place.ts";
 import { RefundForm } from "./refund.tsx";
-import { type Attempt, attemptColumns, Exactly } from "./story.tsx";
+import { type Attempt, attemptColumns } from "./story.tsx";
 
 type OrderUnit = {
   readonly code: string;
@@ -72,7 +72,8 @@ const unitColumns: readonly Column<OrderUnit>[] = [
         <span class="cell-end">
           <Badge>Refunded</Badge>
           <span class="soft">
-            {restocked ? "and put on sale again" : "and not sold again"}, <Moment at={at} zoned />
+            {restocked ? "and put on sale again" : "and not sold again"},{" "}
+            <Moment at={at} form="zoned" />
           </span>
         </span>
       ),
@@ -120,7 +121,7 @@ function Facts({ of }: { readonly of: WholeOrder }) {
         {money(back)}
       </Fact>
       <Fact title="Bought" text>
-        <Exactly at={of.purchased_at} />
+        <Moment at={of.purchased_at} form="exact" />
       </Fact>
     </dl>
   );

@@ -76,7 +76,7 @@ export const orderColumns: readonly Column<OrderHead>[] = [
       </a>
     ),
   },
-  { title: "When", of: (row) => <Moment at={row.purchased_at} zoned /> },
+  { title: "When", of: (row) => <Moment at={row.purchased_at} form="zoned" /> },
   {
     title: "What",
     of: ({ item, quantity, sale_title: title }) => (

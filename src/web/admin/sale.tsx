@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.ts";
 import { Problem } from "../problems.ts";
-import { Moment } from "../time.tsx";
+import { SaleMoment } from "../time.tsx";
 import {
   Button,
   type Column,
@@ -19,6 +19,7 @@ import {
 import { Fact } from "./facts.tsx";
 import { type SaleMoney, shareText } from "./money.tsx";
 import { paged, PagedTable } from "./paged.tsx";
+import { QueuePanel } from "./queue.tsx";
 import { addressOf } from "./place.ts";
 import { restocking, SaleActs, SaleForms } from "./saleacts.tsx";
 import { CsvLinks, Overlaps, type SaleHead, StateBadge, stateOf } from "./salehead.tsx";
@@ -149,14 +150,16 @@ function Whole({
     <>
       <div class="toolbar">
         <p>
-          {state === "upcoming" ? "Opens" : "Opened"} <Moment at={sale.starts_at} zoned />,{" "}
-          {state === "ended" ? "closed" : "closes"} <Moment at={sale.ends_at} zoned />. Up to{" "}
-          {count(sale.per_user_limit)} a person.
+          {state === "upcoming" ? "Opens" : "Opened"}{" "}
+          <SaleMoment at={sale.starts_at} form="zoned" />, {state === "ended" ? "closed" : "closes"}{" "}
+          <SaleMoment at={sale.ends_at} form="zoned" />. Up to {count(sale.per_user_limit)} a
+          person.
         </p>
         <SaleActs of={sale} state={state} done={done} />
       </div>
       <Overlaps saleId={id} />
       <Facts of={of} />
+      {sale.entry === "queue" && <QueuePanel saleId={id} />}
       <p class="row">
         <a href={addressOf("orders", "sale", id)}>Its orders</a>
         <a href={`/proof?sale=${id}`}>Its proof</a>

@@ -9,7 +9,7 @@ import { get, send } from "../api.ts";
 import { confirm, notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import type { FlashSale, SaleState } from "../shop/data.ts";
-import { Moment, serverNow, zoneText } from "../time.tsx";
+import { SaleMoment, serverNow, zoneText } from "../time.tsx";
 import { Button, count, Field } from "../ui.tsx";
 import { FormSheet, hasTexts, instantOf, localText, readDraft, wholeOf, Wrong } from "./forms.tsx";
 import { addressOf } from "./place.ts";
@@ -55,8 +55,8 @@ const openNow = (of: SaleHead) =>
     title: "Open this sale now?",
     text: (
       <>
-        “{of.title}” opens at once, not <Moment at={of.starts_at} zoned />: people can buy from this
-        moment on, and it cannot be made to come again. It closes when it would have.
+        “{of.title}” opens at once, not <SaleMoment at={of.starts_at} form="zoned" />: people can
+        buy from this moment on, and it cannot be made to come again. It closes when it would have.
       </>
     ),
     yes: "Open it now",

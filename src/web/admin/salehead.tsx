@@ -8,7 +8,7 @@ import {
   type SaleState,
   stateAt,
 } from "../shop/data.ts";
-import { Moment, tick } from "../time.tsx";
+import { SaleMoment, tick } from "../time.tsx";
 import { Badge } from "../ui.tsx";
 import { addressOf } from "./place.ts";
 
@@ -120,7 +120,8 @@ export function Overlaps({ saleId }: { readonly saleId?: number }) {
         {found.map(({ key, name, sales: [one, other], from }) => (
           <li key={key}>
             {name}: <SaleLink id={one.id} title={one.title} /> and{" "}
-            <SaleLink id={other.id} title={other.title} />, from <Moment at={from} zoned />
+            <SaleLink id={other.id} title={other.title} />, from{" "}
+            <SaleMoment at={from} form="zoned" />
           </li>
         ))}
       </ul>

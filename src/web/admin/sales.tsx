@@ -5,7 +5,7 @@ import { get } from "../api.ts";
 import { notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
 import { askTime } from "../shop/data.ts";
-import { Moment } from "../time.tsx";
+import { SaleMoment } from "../time.tsx";
 import { Badge, Button, type Column, count, EmptyState } from "../ui.tsx";
 import { Drafts } from "./drafts.tsx";
 import { paged, PagedTable } from "./paged.tsx";
@@ -54,8 +54,8 @@ const columns: readonly Column<SaleHead>[] = [
       </span>
     ),
   },
-  { title: "Opens", of: (row) => <Moment at={row.starts_at} zoned /> },
-  { title: "Closes", of: (row) => <Moment at={row.ends_at} zoned /> },
+  { title: "Opens", of: (row) => <SaleMoment at={row.starts_at} form="zoned" /> },
+  { title: "Closes", of: (row) => <SaleMoment at={row.ends_at} form="zoned" /> },
   { title: "Sold", of: (row) => `${count(row.sold)} of ${count(row.stock)}`, figures: true },
   { title: "Held", of: (row) => count(row.reserved), figures: true },
   { title: "Refunded", of: (row) => count(row.refunded), figures: true },

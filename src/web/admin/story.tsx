@@ -1,4 +1,5 @@
 /** Attempts as rows of a table: when, what, and what came of it. */
+import { Moment } from "../time.tsx";
 import { Badge, type Column, count } from "../ui.tsx";
 import { kindOf, outcomeOf } from "./words.ts";
 
@@ -15,30 +16,14 @@ export type Attempt = {
   readonly quantity: number | null;
 };
 
-const exact = new Intl.DateTimeFormat("en", {
-  year: "numeric",
-  month: "short",
-  day: "numeric",
-  hour: "numeric",
-  minute: "2-digit",
-  second: "2-digit",
-  timeZoneName: "short",
-});
-
-/** A moment to the second, with its zone. */
-export const exactText = (at: string): string => exact.format(new Date(at));
-export const Exactly = ({ at }: { readonly at: string }) => (
-  <time dateTime={at}>{exactText(at)}</time>
-);
-
 export const attemptColumns: readonly Column<Attempt>[] = [
   { title: "Number", of: (row) => count(row.seq), figures: true },
-  { title: "When", of: (row) => <Exactly at={row.at} /> },
+  { title: "When", of: (row) => <Moment at={row.at} form="exact" /> },
   { title: "What", of: (row) => kindOf(row.kind) },
   {
     title: "Outcome",
     of: (row) => {
-      const { words, tone } = outcomeOf(row.outcome);
+      const { words, tone } = outcomeOf(row.outcome, row.kind);
       return <Badge tone={tone}>{words}</Badge>;
     },
   },

@@ -9,7 +9,6 @@ import { FormSheet, hasTexts, readDraft, Wrong } from "./forms.tsx";
 import { paged, PagedTable } from "./paged.tsx";
 import { addressOf } from "./place.ts";
 import { carryOut } from "./saleacts.tsx";
-import { Exactly } from "./story.tsx";
 
 export type Webhook = {
   readonly id: number;
@@ -72,7 +71,7 @@ export function WebhookState({ of }: { readonly of: Webhook }) {
     <span class="cell-end">
       <Badge tone="held">Failing</Badge>{" "}
       <span class="soft">
-        {count(tries)} tries since <Moment at={since} zoned />
+        {count(tries)} tries since <Moment at={since} form="zoned" />
       </span>
     </span>
   );
@@ -84,7 +83,7 @@ const wordsOf = (type: string): string => new Map(Object.entries(eventWords)).ge
 const columns: readonly Column<Delivery>[] = [
   { title: "Event", of: (row) => count(row.seq), figures: true },
   { title: "What", of: ({ type }) => wordsOf(type) },
-  { title: "When", of: (row) => <Exactly at={row.at} /> },
+  { title: "When", of: (row) => <Moment at={row.at} form="exact" /> },
   {
     title: "Came of it",
     of: ({ delivered, status, error }) => (

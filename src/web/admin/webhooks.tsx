@@ -46,7 +46,7 @@ const columns: readonly Column<Webhook>[] = [
     ),
   },
   { title: "Up to event", of: (row) => count(row.delivered_up_to), figures: true },
-  { title: "Made", of: (row) => <Moment at={row.created_at} zoned /> },
+  { title: "Made", of: (row) => <Moment at={row.created_at} form="zoned" /> },
 ];
 
 type Draft = { readonly url: string; readonly types: string };

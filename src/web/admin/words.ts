@@ -96,5 +96,11 @@ const known = new Map<string, { readonly words: string; readonly tone: Tone }>(
 );
 
 /** A newer server may know words that this page does not. */
-export const outcomeOf = (word: string): { readonly words: string; readonly tone: Tone } =>
-  known.get(word) ?? { words: word.replaceAll("_", " "), tone: "plain" };
+export function outcomeOf(
+  word: string,
+  kind?: string,
+): { readonly words: string; readonly tone: Tone } {
+  const { words, tone } = known.get(word) ?? { words: word.replaceAll("_", " "), tone: "plain" };
+  // What happens to a sale is no refusal, though it may be the reason of some.
+  return { words, tone: kind === "milestone" ? "plain" : tone };
+}

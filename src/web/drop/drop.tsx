@@ -10,7 +10,15 @@ import { line } from "../live.ts";
 import { held } from "../holding/store.ts";
 import { secondsLeft } from "../holding/warn.ts";
 import { guest } from "../session.ts";
-import { clockText, Countdown, Moment, secondsUntil, spanText, whenText } from "../time.tsx";
+import {
+  clockText,
+  Countdown,
+  Moment,
+  momentText,
+  secondsUntil,
+  spanText,
+  whenText,
+} from "../time.tsx";
 import { count, Meter, Money, Picture } from "../ui.tsx";
 import { TakeAny, WaitForAny } from "./acts.tsx";
 import {
@@ -29,7 +37,6 @@ import { Inspector, Legend, WallView } from "./wallview.tsx";
 
 /** Animals on the lower edge of the panel; drop.html has as many. */
 const herdSize = 12;
-const second = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
 
 /** Where the sale stands, and this visitor in it. */
 const standing = computed((): string => {
@@ -64,7 +71,7 @@ function holdWords(open: Sale): string {
 const lostWords = computed(() => {
   if (connection.value !== "lost" && line.value !== "lost") return "";
   const at = knownAt.value;
-  const since = at === null ? "" : ` These figures are from ${second.format(at)}.`;
+  const since = at === null ? "" : ` These figures are from ${momentText(at, "second")}.`;
   const [next] = held.value;
   const time =
     next === undefined
@@ -154,7 +161,7 @@ const Mine1 = ({ order }: { readonly order: Bought }) => (
       <h3>{order.item.name}</h3>
       <p class="soft small-text num">
         Order {order.order_id} · <Money cents={order.item.price_cents} /> ·{" "}
-        <Moment at={order.purchased_at} short />
+        <Moment at={order.purchased_at} form="hour" />
       </p>
       <p class="small-text">
         <code class="code">{order.codes.join(" ")}</code>

@@ -17,7 +17,7 @@ import {
   type ProductSale,
   type SalePage,
 } from "../shop/data.ts";
-import { clockText, Countdown, Moment, whenText } from "../time.tsx";
+import { clockText, Countdown, Moment, SaleMoment, whenText } from "../time.tsx";
 import { Badge, Button, count, LinkButton, load, Meter, money } from "../ui.tsx";
 import {
   allowance,
@@ -282,7 +282,7 @@ export function Counter() {
         </div>
         {state === "ended" ? (
           <p class="soft">
-            Closed <Moment at={of.ends_at} />
+            Closed <SaleMoment at={of.ends_at} />
           </p>
         ) : (
           <Countdown
@@ -300,7 +300,7 @@ export function Counter() {
         {state === "upcoming" && (
           <>
             {" "}
-            It opens <Moment at={of.starts_at} />.{" "}
+            It opens <SaleMoment at={of.starts_at} />.{" "}
             <a href={calendarAddress(of.id)} download>
               Put it into your calendar
             </a>

@@ -8,7 +8,7 @@ import { signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { mount } from "../layout.tsx";
 import { Problem } from "../problems.ts";
-import { Moment, serverNow, steadyNow } from "../time.tsx";
+import { Moment, SaleMoment, serverNow, steadyNow } from "../time.tsx";
 import {
   Badge,
   Button,
@@ -115,7 +115,8 @@ function Verdict({ proof }: { readonly proof: Proof | null }) {
           <p class="verdict-when">
             {proof ? (
               <>
-                <Moment at={proof.sale.starts_at} /> to <Moment at={proof.sale.ends_at} short />
+                <SaleMoment at={proof.sale.starts_at} /> to{" "}
+                <SaleMoment at={proof.sale.ends_at} form="hour" />
                 {proof.sale.status === "open" ? ", still open" : ""}.{" "}
                 {proof.sale.attempts >= proof.audit.sold &&
                   `${count(proof.sale.attempts)} attempts on record.`}
@@ -141,8 +142,7 @@ const Promises = ({ proof }: { readonly proof: Proof | null }) => (
         <span class="soft small-text num">
           {proof && (
             <>
-              Counted at{" "}
-              <time dateTime={proof.at}>{new Date(proof.at).toLocaleTimeString("en")}</time>
+              Counted at <Moment at={proof.at} form="second" />
             </>
           )}
         </span>
@@ -212,7 +212,7 @@ function Others() {
               title: "Sale",
               of: ({ id, title }) => <a href={`/proof?sale=${id}`}>{title}</a>,
             },
-            { title: "Opened", of: ({ starts_at }) => <Moment at={starts_at} /> },
+            { title: "Opened", of: ({ starts_at }) => <SaleMoment at={starts_at} /> },
             {
               title: "Sold",
               figures: true,

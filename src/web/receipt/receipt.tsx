@@ -90,7 +90,7 @@ function Facts({ of }: { readonly of: Receipt }) {
       </dd>
       <dt>Bought</dt>
       <dd>
-        <Moment at={of.purchased_at} zoned />
+        <Moment at={of.purchased_at} form="zoned" />
       </dd>
       <dt>By</dt>
       <dd>{of.user_id}</dd>

@@ -2,7 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import { get } from "../api.ts";
 import { sentenceOf } from "../problems.ts";
-import { Moment } from "../time.tsx";
+import { SaleMoment } from "../time.tsx";
 import { Badge, Button, EmptyState, ErrorState, Field, money, Picture, Skeleton } from "../ui.tsx";
 import {
   type FlashSale,
@@ -87,7 +87,7 @@ function ProductCard({ of }: { readonly of: Product }) {
             "In no sale at present"
           ) : sale.status === "upcoming" ? (
             <span>
-              From <Moment at={sale.starts_at} />
+              From <SaleMoment at={sale.starts_at} />
             </span>
           ) : (
             <Badge tone={gone ? "plain" : "accent"}>{leftWords(sale)}</Badge>

@@ -4,7 +4,7 @@
  */
 import { signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
-import { Countdown, Moment, whenText } from "../time.tsx";
+import { Countdown, SaleMoment, whenText } from "../time.tsx";
 import { Badge, Button, count, EmptyState, ErrorState, Meter, Picture } from "../ui.tsx";
 import { calendarAddress, type FlashSale } from "./data.ts";
 import { AllProducts, BlankCards, ItemCard } from "./goods.tsx";
@@ -116,7 +116,8 @@ const Coming = ({ list }: { readonly list: readonly FlashSale[] }) => (
           <h3>{sale.title}</h3>
           <Countdown to={sale.starts_at} label="Opens in" />
           <p class="soft">
-            <Moment at={sale.starts_at} />, {count(sale.stock)} to be had. <Calendar of={sale} />
+            <SaleMoment at={sale.starts_at} />, {count(sale.stock)} to be had.{" "}
+            <Calendar of={sale} />
           </p>
           <div class="show-row">
             {sale.items.slice(0, picturesShown).map((item) => (
@@ -146,7 +147,7 @@ const Past = ({ list }: { readonly list: readonly FlashSale[] }) => (
             </span>
           )}
           <span class="soft">
-            Closed <Moment at={sale.ends_at} />
+            Closed <SaleMoment at={sale.ends_at} />
           </span>
         </li>
       ))}
