@@ -45,12 +45,14 @@ const given = (sql: ISql, saleId: number) => sql`
       select encode(sha256(convert_to(coalesce(string_agg(entry || chr(10), '' order by number), ''),
                                       'UTF8')), 'hex') as digest
       from joined, draw where number <= drawn),
-    ranked as (
-      select number, row_number() over (
-        order by sha256(convert_to(seed || ':' || digest || ':' || entry, 'UTF8'))) as rank
-      from joined, draw, digest where number <= drawn),
+    -- In one pass: PostgreSQL knows nothing yet of the tickets of a sale that has just opened, and would
+    -- join them with their ranks one by one.
     given as materialized (
-      select j.*, coalesce(r.rank, j.number) as rank from joined j left join ranked r using (number))`;
+      select j.*, case when number <= drawn
+        then row_number() over (partition by number <= drawn
+          order by sha256(convert_to(seed || ':' || digest || ':' || entry, 'UTF8')))
+        else number end as rank
+      from joined j left join (select * from draw, digest) d on true)`;
 
 /** Who reserved or bought something, with their ticket by then and when the turn of that was. */
 const turns = (sql: ISql, saleId: number) => sql`
@@ -118,9 +120,9 @@ export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit 
          where a.seq = g.seq and a.kind = 'join' and a.outcome = 'joined' and a.at = g.joined_at
            and a.sale_id = g.sale_id and a.buyer = g.buyer and a.user_id = g.user_id)
        and g.seq >= (select coalesce(min(seq), 0) from attempts)) as tickets_without_attempt,
-      (select count(*)::int from attempts a
-       where a.sale_id = ${saleId} and a.outcome = 'joined' and not exists (
-         select from given g where g.seq = a.seq)) as attempts_without_ticket,
+      (select count(*)::int from (
+         select seq from attempts where sale_id = ${saleId} and outcome = 'joined'
+         except select seq from given) a) as attempts_without_ticket,
       (select count(*)::int from holders where rank is null) as reserved_without_ticket,
       -- What is offered, whenever that is, was waited for when their turn had come.
       (select count(*)::int from let_in
