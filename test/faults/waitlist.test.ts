@@ -49,7 +49,8 @@ test("after kill -9 who waited waits, in their order, and an offer is an offer",
 
 test("what lapses while nobody runs is offered when somebody does", async () => {
   const url = await postgres.newRecords();
-  const ttl = { RESERVATION_TTL_MS: "1000" };
+  // Long enough for a slow machine to wait and to be killed in it.
+  const ttl = { RESERVATION_TTL_MS: "5000" };
   const environment = { DATABASE_URL: url, JWT_SECRET: jwtSecret, SALE_ITEMS: "1", ...ttl };
   const first = await startServer(environment);
   const ann = await newPerson(lookInto(url), first.client, "ann");

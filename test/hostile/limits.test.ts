@@ -190,9 +190,13 @@ describe("whoever holds and does not buy", () => {
 
   test("listens to twenty streams, and others to theirs", async () => {
     const stopped = new AbortController();
+    // Held on to, for a stream ends when its response is collected as garbage.
+    const opened: Response[] = [];
     const open = async (address: string) => {
       const ask = { ...from(address), signal: stopped.signal };
-      return (await fetch(`${server.url}/events`, ask)).status;
+      const response = await fetch(`${server.url}/events`, ask);
+      opened.push(response);
+      return response.status;
     };
     const here = await inTurn(upTo(21), () => open("198.51.100.20"));
     expect(here).toEqual([...upTo(20).map(() => 200), 429]);
