@@ -7,7 +7,8 @@ import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { codeOf } from "../support/authenticator.ts";
 import { narrow, noBrowser, says, useBrowser, visit, wide } from "../support/browser.ts";
-import { newDataFolder, useLeftovers } from "../support/leftovers.ts";
+import { useLeftovers } from "../support/leftovers.ts";
+import { newCluster } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { logIn, makeAdmin, password, register, visitAs } from "../support/visitors.ts";
 import { until } from "../support/wait.ts";
@@ -45,7 +46,7 @@ describe.skipIf(noBrowser)("a second factor", () => {
   useBrowser();
   let server: TestServer;
   beforeAll(async () => {
-    const env = { STAMPEDE_DATA: newDataFolder(), ADMIN_SECOND_FACTOR: "demanded" };
+    const env = { STAMPEDE_DATA: await newCluster(), ADMIN_SECOND_FACTOR: "demanded" };
     server = await startServer(env);
     await makeAdmin(server, env);
   });
@@ -167,7 +168,7 @@ describe.skipIf(noBrowser)("API keys", () => {
   useBrowser();
   let server: TestServer;
   beforeAll(async () => {
-    const env = { STAMPEDE_DATA: newDataFolder() };
+    const env = { STAMPEDE_DATA: await newCluster() };
     server = await startServer(env);
     await makeAdmin(server, env);
   });

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "../support/client.ts";
 import { newDataFolder, newFolder, useLeftovers } from "../support/leftovers.ts";
+import { newCluster } from "../support/postgres.ts";
 import { type Environment, runProgram, startServer } from "../support/server.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
@@ -44,7 +45,7 @@ const hasCopy = (backupDir: string): true | undefined =>
 /** A program that archives while a crowd buys; what was acknowledged, and a moment in the middle. */
 async function archived(backupDir: string) {
   const orders: Sold[] = [];
-  const env = { ...stock, STAMPEDE_DATA: newDataFolder(), BACKUP_DIR: backupDir };
+  const env = { ...stock, STAMPEDE_DATA: await newCluster(), BACKUP_DIR: backupDir };
   await using server = await startServer(env);
   const stop = flood(server.client, orders);
   await until("a copy of the data", () => hasCopy(backupDir));
@@ -105,7 +106,7 @@ test("what was sold until a moment is restored from the archive, and what came a
 
 test("a server that ran without its archive begins it anew", async () => {
   const backupDir = join(newFolder(), "archive");
-  const env = { ...stock, STAMPEDE_DATA: newDataFolder() };
+  const env = { ...stock, STAMPEDE_DATA: await newCluster() };
   const withArchive = { ...env, BACKUP_DIR: backupDir };
   const sells = async (settings: Environment, buyer: string): Promise<Sold> => {
     await using server = await startServer(settings);
@@ -153,7 +154,7 @@ async function refusesWhatItCannot(backupDir: string): Promise<void> {
 
 test("an archive that is not kept is in the figures and in what the doctor finds, until it is again", async () => {
   const backupDir = join(newFolder(), "archive");
-  const env = { ...stock, STAMPEDE_DATA: newDataFolder(), BACKUP_DIR: backupDir };
+  const env = { ...stock, STAMPEDE_DATA: await newCluster(), BACKUP_DIR: backupDir };
   await using server = await startServer(env);
   await until("a copy of the data", () => hasCopy(backupDir));
   const isFailing = (figure: 0 | 1) =>

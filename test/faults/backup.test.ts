@@ -9,7 +9,7 @@ import { BackupWriter, checkWhole } from "../../src/store/backup-file.ts";
 import { AccountClient } from "../support/accounts.ts";
 import type { Client } from "../support/client.ts";
 import { newDataFolder, newFolder } from "../support/leftovers.ts";
-import { lookInto, usePostgres } from "../support/postgres.ts";
+import { lookInto, newCluster, usePostgres } from "../support/postgres.ts";
 import { type Environment, runProgram, startServer, TestServer } from "../support/server.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
@@ -121,7 +121,7 @@ async function roundTrip(env: Environment, target: Environment): Promise<string>
 describe("a backup that is made under a flood", () => {
   test("of its own PostgreSQL is restored into a database", async () => {
     await roundTrip(
-      { STAMPEDE_DATA: newDataFolder() },
+      { STAMPEDE_DATA: await newCluster() },
       { DATABASE_URL: await postgres.newDatabase() },
     );
   });

@@ -15,7 +15,7 @@ import {
   refused,
 } from "../support/contract.ts";
 import { newDataFolder } from "../support/leftovers.ts";
-import { lookInto, usePostgres } from "../support/postgres.ts";
+import { lookInto, newCluster, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { Clock, openShop, type Shop } from "../support/shop.ts";
 import { EventStream, stockNews, type SentEvent } from "../support/sse.ts";
@@ -264,7 +264,7 @@ describe("when the leader is gone", () => {
 
 describe("two processes of one data folder", () => {
   test("share the embedded PostgreSQL, whoever started it, and whoever stops it", async () => {
-    const environment = { STAMPEDE_DATA: newDataFolder() };
+    const environment = { STAMPEDE_DATA: await newCluster() };
     await using first = await startServer(environment);
     await using second = await startServer(environment);
     expect((await roleOf(first)).role).toBe("leader");

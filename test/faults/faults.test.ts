@@ -15,8 +15,8 @@ import {
   expectSound,
   whileShopping,
 } from "../support/crowd.ts";
-import { freePort, newDataFolder } from "../support/leftovers.ts";
-import { lookInto, useOwnPostgres } from "../support/postgres.ts";
+import { freePort } from "../support/leftovers.ts";
+import { lookInto, newCluster, useOwnPostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { until, upTo } from "../support/wait.ts";
@@ -108,7 +108,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
 
   test("the embedded PostgreSQL is killed, and the program starts it again", async () => {
     const random = new Random(seed);
-    const dataDir = newDataFolder();
+    const dataDir = await newCluster();
     const { DATABASE_URL: _, ...environment } = stormSale("", 0);
     await using server = await startServer({ ...environment, STAMPEDE_DATA: dataDir });
     const postmaster = () =>

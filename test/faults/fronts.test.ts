@@ -10,8 +10,8 @@ import { findPostmaster } from "../../src/postgres/postmaster.ts";
 import { Client, type Answer } from "../support/client.ts";
 import { accepted, readiness, refused, reservation } from "../support/contract.ts";
 import { Crowd, expectNothingLost, expectSound, whileShopping } from "../support/crowd.ts";
-import { freePort, newDataFolder } from "../support/leftovers.ts";
-import { lookInto, usePostgres } from "../support/postgres.ts";
+import { freePort } from "../support/leftovers.ts";
+import { lookInto, newCluster, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
 import { frontsOf, readProc, runProgram, startServer, type TestServer } from "../support/server.ts";
 import { EventStream, stockNews, type SentEvent } from "../support/sse.ts";
@@ -252,7 +252,7 @@ describe("told to stop,", () => {
   });
 
   test("two programs on one embedded PostgreSQL end it with the last of them", async () => {
-    const dataDir = newDataFolder();
+    const dataDir = await newCluster();
     const { DATABASE_URL: _, ...rest } = environment("");
     const settings = { ...rest, STAMPEDE_DATA: dataDir };
     await using first = await startServer(settings);

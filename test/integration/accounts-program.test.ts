@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import { codeOf } from "../support/authenticator.ts";
-import { atEnd, newDataFolder, newFolder } from "../support/leftovers.ts";
-import { lookInto, useOwnPostgres } from "../support/postgres.ts";
+import { atEnd, newFolder } from "../support/leftovers.ts";
+import { lookInto, newCluster, useOwnPostgres } from "../support/postgres.ts";
 import {
   type Environment,
   runProgram,
@@ -34,7 +34,7 @@ const accountsOf = (server: TestServer): AccountClient => new AccountClient(() =
 
 describe("user create", () => {
   test("makes an administrator while the program runs on its own PostgreSQL", async () => {
-    const env = { STAMPEDE_DATA: newDataFolder() };
+    const env = { STAMPEDE_DATA: await newCluster() };
     await using server = await startServer(env);
     const made = await userCreate(["Root", "--role", "admin"], `${password}\n`, env);
     expect(made).toMatchObject({ exitCode: 0 });

@@ -14,6 +14,7 @@ import {
   closeSync,
   copyFileSync,
   openSync,
+  readdirSync,
   readFileSync,
   writeFileSync,
 } from "node:fs";
@@ -24,6 +25,7 @@ import { packageDistribution } from "../../src/postgres/distribution.ts";
 import { startEmbedded } from "../../src/postgres/embedded.ts";
 import { serverAccount, spawnAs } from "../../src/postgres/account.ts";
 import { superuser } from "../../src/postgres/roles.ts";
+import { makeDataFolder } from "../../src/postgres/folders.ts";
 import { installationIn } from "../../src/postgres/installation.ts";
 import { findPostmaster } from "../../src/postgres/postmaster.ts";
 import { migrate } from "../../src/store/migrations.ts";
@@ -105,6 +107,31 @@ class SharedDatabases extends Databases {
   }
 }
 
+/**
+ * A data folder as the program's first start leaves it, for those who do not care about that: it takes
+ * seconds. `npm test` has made one, of which this is a copy, identifier and password too.
+ */
+export async function newCluster(): Promise<string> {
+  const dataDir = newDataFolder();
+  const made = process.env["TEST_CLUSTER"];
+  if (made === undefined) {
+    const embedded = await startEmbedded({ dataDir, log() {} });
+    await embedded.leave();
+    return dataDir;
+  }
+  makeDataFolder(dataDir, serverAccount(made, join(made, "pgdata")));
+  for (const name of readdirSync(made)) {
+    // The server's files are never written again.
+    copy(name.startsWith("postgres-") ? "-al" : "-a", join(made, name), join(dataDir, name));
+  }
+  return dataDir;
+}
+
+function copy(how: string, from: string, to: string): void {
+  const { exitCode, stderr } = Bun.spawnSync(["cp", how, from, to]);
+  if (exitCode !== 0) throw new Error(`${from} cannot be copied: ${stderr.toString()}`);
+}
+
 /** What a server needs to have replicas. */
 export const replicated = { wal_level: "replica", max_wal_senders: "4" } as const;
 
@@ -124,10 +151,8 @@ export class Postgres extends Databases {
 
   /** Makes the cluster, which is done the way the product does it. */
   async prepare(): Promise<void> {
-    this.#dataDir = newDataFolder();
-    const embedded = await startEmbedded({ dataDir: this.#dataDir, log() {} });
+    this.#dataDir = await newCluster();
     this.#password = readFileSync(join(this.#dataDir, "password"), "utf8");
-    await embedded.leave();
     await this.start();
   }
 
@@ -145,8 +170,7 @@ export class Postgres extends Databases {
     replica.#dataDir = newDataFolder();
     replica.#password = this.#password;
     await this.end("SIGINT");
-    const { exitCode, stderr } = Bun.spawnSync(["cp", "-a", this.#dataDir, replica.#dataDir]);
-    if (exitCode !== 0) throw new Error(`the data cannot be copied: ${stderr.toString()}`);
+    copy("-a", this.#dataDir, replica.#dataDir);
     // The program has no use for it.
     const receiver = "lib/postgresql/libpqwalreceiver.so";
     const { postgres } = installationIn(replica.#dataDir);
