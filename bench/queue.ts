@@ -170,26 +170,34 @@ async function stateOf({ stampede, sale }: Setup) {
   return queueShape.parse(await (await fetch(`${stampede.origin}/sales/${sale}/queue`)).json());
 }
 
+/** What is public is kept for a second. */
+async function joinedOf(setup: Setup): Promise<number> {
+  await Bun.sleep(1_100);
+  return (await stateOf(setup)).joined;
+}
+
 /** Has them join until there are enough. */
 async function gather(
   setup: Setup,
 ): Promise<Part & { readonly joined: number; readonly few: readonly string[] }> {
   const { bench, stampede, opensAt } = setup;
-  const { joined: wanted } = bench.plan;
-  const before = { joined: (await stateOf(setup)).joined, memory: stampede.memory.nowMb };
+  const before = { joined: await joinedOf(setup), memory: stampede.memory.nowMb };
+  // So many more, however many came while the rates were measured.
+  const wanted = before.joined + bench.plan.joined;
   const loads: Load[] = [];
   let joined = before.joined;
-  await bench.progress.step(`queue: ${number(wanted)} join`, gatherSeconds(wanted), async () => {
-    while (joined < wanted && Date.now() < opensAt - floodSeconds * 2_000) {
-      // oxlint-disable-next-line no-await-in-loop
-      loads.push(await flood(setup, "join"));
-      // What is public is kept for a second.
-      // oxlint-disable-next-line no-await-in-loop
-      await Bun.sleep(1_100);
-      // oxlint-disable-next-line no-await-in-loop
-      ({ joined } = await stateOf(setup));
-    }
-  });
+  await bench.progress.step(
+    `queue: ${number(bench.plan.joined)} join`,
+    gatherSeconds(bench.plan.joined),
+    async () => {
+      while (joined < wanted && Date.now() < opensAt - floodSeconds * 2_000) {
+        // oxlint-disable-next-line no-await-in-loop
+        loads.push(await flood(setup, "join"));
+        // oxlint-disable-next-line no-await-in-loop
+        joined = await joinedOf(setup);
+      }
+    },
+  );
   if (Date.now() > opensAt) throw new BenchError("the sale opened before they had joined");
   const bytes = ((stampede.memory.nowMb - before.memory) * 1e6) / (joined - before.joined);
   const few =
@@ -215,7 +223,7 @@ async function draw(setup: Setup): Promise<Part> {
   const { bench, stampede, opensAt } = setup;
   const untilOpen = (opensAt - Date.now()) / 1_000;
   return await bench.progress.step("queue: the draw", untilOpen + 15, async () => {
-    const { joined } = await stateOf(setup);
+    const joined = await joinedOf(setup);
     await Bun.sleep(Math.max(0, opensAt - Date.now() - 500));
     let longestMs = 0;
     let drawnMs = Number.NaN;
