@@ -95,6 +95,25 @@ export async function prepareBaselines(home: Home): Promise<void> {
   });
 }
 
+const settings = [
+  "fsync",
+  "synchronous_commit",
+  "full_page_writes",
+  "shared_buffers",
+  "wal_buffers",
+  "max_wal_size",
+  "checkpoint_timeout",
+] as const;
+
+/** What of PostgreSQL's settings decides how fast and how safe a commit is. */
+export const readSettings = (home: Home): Promise<[string, string][]> =>
+  using(accessTo(home), async (sql) => {
+    const rows = await sql<{ name: string; value: string }[]>`
+      select name, current_setting(name) as value
+      from unnest(string_to_array(${settings.join()}, ',')) as name`;
+    return rows.map(({ name, value }) => [name, value]);
+  });
+
 const databaseOf = (way: Way): string => `bench_${way}`;
 
 /** Attempts to claim a coupon that Stampede has stored, refused ones too. */

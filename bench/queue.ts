@@ -56,14 +56,15 @@ export const queue: Scenario = {
 
 const gatherSeconds = (joined: number): number => joined / joinsPerSecondMin + spareSeconds + 60;
 
-type Setup = {
+/** What the draw of a queue is looked at with. */
+export type QueueSetup = {
   readonly bench: Bench;
   readonly stampede: Stampede;
-  readonly port: number;
   /** The sale that opens while it is measured. */
   readonly sale: number;
   readonly opensAt: number;
 };
+type Setup = QueueSetup & { readonly port: number };
 
 async function run(bench: Bench): Promise<Found> {
   const { owned, progress, executable, plan } = bench;
@@ -166,7 +167,8 @@ async function joinsBesideCheckouts(setup: Setup): Promise<Part> {
   };
 }
 
-async function stateOf({ stampede, sale }: Setup) {
+/** What everybody may see of it; a second old at most. */
+export async function stateOf({ stampede, sale }: QueueSetup) {
   return queueShape.parse(await (await fetch(`${stampede.origin}/sales/${sale}/queue`)).json());
 }
 
@@ -218,8 +220,11 @@ async function gather(
   };
 }
 
-/** Waits for the opening, and asks all the time until it is drawn, and until all are let in. */
-async function draw(setup: Setup): Promise<Part> {
+/**
+ * Waits for the opening, and asks all the time until it is drawn, and until all are let in.
+ * @returns how long the draw took, s, and the longest wait for an answer meanwhile, ms
+ */
+export async function draw(setup: QueueSetup): Promise<Part> {
   const { bench, stampede, opensAt } = setup;
   const untilOpen = (opensAt - Date.now()) / 1_000;
   return await bench.progress.step("queue: the draw", untilOpen + 15, async () => {

@@ -78,6 +78,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 const width = (text: string): number => Bun.stringWidth(text);
 
+/** The median, and between which the others lie: `41,300 (39,800–42,100)`; one alone by itself. */
+export function withSpread(values: readonly number[], digits = 0): string {
+  const middle = number(median(values), digits);
+  if (values.length < 2) return middle;
+  return `${middle} (${number(Math.min(...values), digits)}–${number(Math.max(...values), digits)})`;
+}
+
 /** With thousands apart; "–" for what was not measured. */
 export function number(value: number, digits = 0): string {
   if (!Number.isFinite(value)) return "–";

@@ -6,6 +6,8 @@
  * Everything runs on the loopback address and in one temporary folder; what was started is ended
  * and what was made is removed, on Ctrl-C too.
  */
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { asking } from "./asking.ts";
 import { checkouts } from "./checkouts.ts";
@@ -18,6 +20,13 @@ import { Progress } from "./progress.ts";
 import { queue } from "./queue.ts";
 import { recovery } from "./recovery.ts";
 import { abandoned } from "./abandoned.ts";
+import { hundredThousand, instant } from "./chapters/crowds.ts";
+import { flood } from "./chapters/flood.ts";
+import { mix } from "./chapters/mix.ts";
+import { rivalry } from "./chapters/rivals.ts";
+import { takeover } from "./chapters/takeover.ts";
+import { waiting } from "./chapters/waiting.ts";
+import { pageOf } from "./page/page.ts";
 import { beside } from "./reads.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { soldOut } from "./soldout.ts";
@@ -40,6 +49,18 @@ const scenarios: readonly Scenario[] = [
   webhooks,
 ];
 
+/** Those that make the page. */
+const chapters: readonly Scenario[] = [
+  flood,
+  hundredThousand,
+  instant,
+  mix,
+  waiting,
+  takeover,
+  rivalry,
+];
+const page = join(import.meta.dir, "../dist/bench.html");
+
 const fullPlan: Plan = {
   rounds: 10,
   roundSeconds: 2,
@@ -54,6 +75,8 @@ const fullPlan: Plan = {
   besideRounds: 3,
   besideSeconds: 2,
   webhookRuns: 3,
+  reportTurns: 5,
+  reportSeconds: 10,
   wholeSecondsMax: 40 * 60,
 };
 
@@ -71,13 +94,19 @@ const quickPlan: Plan = {
   besideRounds: 1,
   besideSeconds: 1,
   webhookRuns: 1,
+  reportTurns: 3,
+  reportSeconds: 2,
   wholeSecondsMax: 8 * 60,
 };
 
-const usage = `bun bench/run.ts [--quick] [--only SCENARIO] [--load wrk|autocannon] [--executable PATH]
+const namesOf = (all: readonly Scenario[]): string => all.map(({ name }) => name).join(", ");
 
+const usage = `bun bench/run.ts [--report] [--quick] [--only SCENARIO] [--load wrk|autocannon] [--executable PATH]
+
+  --report            measures what makes a page to look at, and writes it: dist/bench.html
   --quick             shorter, and less to be relied on
-  --only SCENARIO     one of ${scenarios.map(({ name }) => name).join(", ")}; may be repeated
+  --only SCENARIO     one of ${namesOf(scenarios)}; may be repeated;
+                      with --report one of ${namesOf(chapters)}
   --load GENERATOR    wrk or autocannon, in place of wrk where it is installed
   --executable PATH   measures this one; by default dist/stampede, built when it is not up to date
 `;
@@ -88,6 +117,7 @@ const say = (...lines: string[]): void => {
 
 type Options = {
   readonly help: boolean;
+  readonly isReport: boolean;
   readonly plan: Plan;
   readonly chosen: readonly Scenario[];
   readonly load: GeneratorName | undefined;
@@ -99,22 +129,25 @@ function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       help: { type: "boolean", short: "h", default: false },
+      report: { type: "boolean", default: false },
       quick: { type: "boolean", default: false },
       only: { type: "string", multiple: true },
       load: { type: "string" },
       executable: { type: "string" },
     },
   });
-  const { help, quick, only, load, executable } = values;
-  const unknown = only?.find((name) => !scenarios.some((scenario) => scenario.name === name));
+  const { help, report: isReport, quick, only, load, executable } = values;
+  const all = isReport ? chapters : scenarios;
+  const unknown = only?.find((name) => !all.some((scenario) => scenario.name === name));
   if (unknown !== undefined) throw new BenchError(`There is no scenario ${unknown}.\n\n${usage}`);
   if (load !== undefined && load !== "wrk" && load !== "autocannon") {
     throw new BenchError(`--load is ${load}; it takes wrk or autocannon.`);
   }
   return {
     help,
+    isReport,
     plan: quick ? quickPlan : fullPlan,
-    chosen: scenarios.filter(({ name }) => only === undefined || only.includes(name)),
+    chosen: all.filter(({ name }) => only === undefined || only.includes(name)),
     load,
     executable,
   };
@@ -131,7 +164,9 @@ async function measure(options: Options, owned: Owned): Promise<boolean> {
     prepareExecutable(owned, options.executable),
   );
   progress.pause();
-  say(...header(executable, generator.description, owned.root), "");
+  const load = options.isReport ? reportLoad(generator.description) : generator.description;
+  const facts = header(executable, load, owned.root);
+  say(...facts, "");
 
   const bench: Bench = { plan, owned, progress, generator, executable };
   const all: Found[] = [];
@@ -145,7 +180,29 @@ async function measure(options: Options, owned: Owned): Promise<boolean> {
     // oxlint-disable-next-line no-await-in-loop
     await owned.endAll();
   }
+  if (options.isReport) await writePage(all, plan, facts);
   return conclude(all, plan);
+}
+
+async function writePage(all: readonly Found[], plan: Plan, facts: string[]): Promise<void> {
+  const isQuick = plan === quickPlan;
+  const named = facts.map((line) => [line.slice(0, 16).trim(), line.slice(16)] as const);
+  const records = all.find(({ database }) => database !== null)?.database ?? "nothing";
+  const report = {
+    chapters: all.flatMap((found) => found.chapters ?? []),
+    facts: [
+      ...named,
+      ["records", records] as const,
+      ...all.flatMap((found) => found.facts ?? []),
+      ["turns", `${plan.reportTurns} of ${plan.reportSeconds} s`] as const,
+    ],
+    command: `npm run bench -- --report${isQuick ? " --quick" : ""}`,
+    isQuick,
+    wrong: all.flatMap(({ wrong }) => wrong),
+  };
+  mkdirSync(dirname(page), { recursive: true });
+  await Bun.write(page, pageOf(report));
+  say(`Written: ${page}`);
 }
 
 /** A scenario that breaks is wrong; those after it are still run. */
@@ -162,6 +219,9 @@ async function attempt(scenario: Scenario, bench: Bench): Promise<Found> {
     };
   }
 }
+
+const reportLoad = (reads: string): string =>
+  `a crowd of one process, bench/arrivals.ts; reads by ${reads}`;
 
 function header(executable: string, generator: string, folder: string): string[] {
   const { stdout } = Bun.spawnSync([executable, "--version"]);
@@ -188,7 +248,7 @@ function conclude(all: readonly Found[], plan: Plan): boolean {
 }
 
 const explain = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
+  error instanceof Error ? error.stack || error.message : String(error);
 
 /** Runs, and cleans up whatever happens. */
 async function main(): Promise<number> {

@@ -3,6 +3,7 @@
  * `run.ts`. It starts what it needs through `owned`, shows where it is through `progress`, and
  * returns what it found; a slow server is a finding, a wrong one is `wrong`.
  */
+import type { Chapter } from "./chapters/chapter.ts";
 import type { LoadGenerator } from "./load.ts";
 import type { Owned } from "./owned.ts";
 import type { Progress } from "./progress.ts";
@@ -31,6 +32,9 @@ export type Plan = {
   readonly besideSeconds: number;
   /** Sales without webhooks and with two, one after another. */
   readonly webhookRuns: number;
+  /** Turns of everything in the report, and how long each is. */
+  readonly reportTurns: number;
+  readonly reportSeconds: number;
   /** The run is given up after this. */
   readonly wholeSecondsMax: number;
 };
@@ -53,6 +57,10 @@ export type Found = {
   readonly verdicts: readonly Verdict[];
   /** What is incorrect, not slow: any makes the run fail. */
   readonly wrong: readonly string[];
+  /** Of the report, where the scenario is for it. */
+  readonly chapters?: readonly Chapter[];
+  /** What it was measured with, for the same page: a name and a value each. */
+  readonly facts?: readonly (readonly [name: string, value: string])[];
 };
 
 export type Verdict = { readonly what: string; readonly met: boolean };

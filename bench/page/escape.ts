@@ -1,0 +1,2 @@
+/** Text as HTML shows it. */
+export const escape = (text: string): string => Bun.escapeHTML(text);
