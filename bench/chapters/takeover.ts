@@ -161,7 +161,7 @@ function chapterOf(turns: readonly Turn[], promises: readonly Promised[]): Chapt
     charts: [
       {
         kind: "time",
-        title: "Answers a second as time goes by, the kill in the middle",
+        title: "Answers a second as time goes by, the kill among them",
         unit: "a second",
         lines: [{ name: "checkouts and purchases", turns: reports.map(tenths) }],
       },
@@ -176,6 +176,6 @@ function chapterOf(turns: readonly Turn[], promises: readonly Promised[]): Chapt
   };
 }
 
-/** Answers a second, by tenths: a gap is shorter than half a second. */
+/** Answers a second, by whole tenths: a gap is shorter than half a second. */
 const tenths = ({ answersByTenth }: ArrivalReport): [number, number][] =>
-  answersByTenth.map((count, tenth) => [(tenth + 1) / 10, count * 10]);
+  answersByTenth.slice(0, -1).map((count, tenth) => [(tenth + 1) / 10, count * 10]);
