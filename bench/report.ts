@@ -78,11 +78,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 const width = (text: string): number => Bun.stringWidth(text);
 
-/** The median, and between which the others lie: `41,300 (39,800–42,100)`; one alone by itself. */
+/** The median, and between which the others lie, if they differ: `41,300 (39,800–42,100)`. */
 export function withSpread(values: readonly number[], digits = 0): string {
   const middle = number(median(values), digits);
-  if (values.length < 2) return middle;
-  return `${middle} (${number(Math.min(...values), digits)}–${number(Math.max(...values), digits)})`;
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? middle : `${middle} (${number(least, digits)}–${number(most, digits)})`;
 }
 
 /** With thousands apart; "–" for what was not measured. */

@@ -13,7 +13,7 @@ const sizes: readonly Size[] = [
   { name: "wide", width: 840, height: 320 },
   { name: "narrow", width: 320, height: 260 },
 ];
-const margin = { top: 12, right: 14, bottom: 34, left: 52 };
+const margin = { top: 12, right: 16, bottom: 34, left: 58 };
 
 /** A line of a chart: x, the median of its turns, and between which the others lie. */
 type Point = {
@@ -69,7 +69,9 @@ function drawLines(
   });
   const feet = xScale.ticks.map(({ at, text }) => {
     const x = at.toFixed(1);
-    return `<line class="tick" x1="${x}" x2="${x}" y1="${bottom}" y2="${bottom + 4}"/><text x="${x}" y="${bottom + 17}" text-anchor="middle">${text}</text>`;
+    // What would stand over the edge ends there.
+    const [place, anchor] = at > right - 20 ? [size.width, "end"] : [x, "middle"];
+    return `<line class="tick" x1="${x}" x2="${x}" y1="${bottom}" y2="${bottom + 4}"/><text x="${place}" y="${bottom + 17}" text-anchor="${anchor}">${text}</text>`;
   });
   const place = (x: number, y: number): string =>
     `${xScale.of(x).toFixed(1)},${yScale.of(y).toFixed(1)}`;

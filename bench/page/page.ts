@@ -99,10 +99,13 @@ const promiseLine = ({ what, held }: Promised): string =>
 function wideTable({ head, rows }: NonNullable<Chapter["table"]>): string {
   const heads = head.map((text) => `<th>${escape(text)}</th>`).join("");
   const body = rows.map(([name = "", ...cells]) => {
-    const own = cells.map((text) => `<td>${escape(text)}</td>`).join("");
+    // On a phone each row is a list of its own, which says what each figure is.
+    const own = cells
+      .map((text, n) => `<td data-is="${escape(head[n + 1] ?? "")}">${escape(text)}</td>`)
+      .join("");
     return `<tr><th>${escape(name)}</th>${own}</tr>`;
   });
-  return `<div class="scroll"><table><thead><tr>${heads}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+  return `<div class="scroll"><table class="compared"><thead><tr>${heads}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
 
 const factsTable = (facts: Report["facts"]): string =>

@@ -1,20 +1,23 @@
 /** Who sells the same sale in the report, Stampede and those beside it, as one thing to measure and kill. */
 import { join } from "node:path";
 import postgres from "postgres";
-import { z } from "zod";
+import type { ArrivalReport } from "../arriving.ts";
 import { accessTo, type DatabaseAccess } from "../baseline.ts";
 import { addressOf } from "../beside.ts";
 import type { Child } from "../owned.ts";
 import type { Bench } from "../scenario.ts";
 import { type Home, makeHome, Stampede } from "../stampede.ts";
 import { Redis, type Sync } from "./redis.ts";
-import { type RivalSettings, stock, tables, type Way } from "./rival.ts";
+import { type RivalSettings, stock, type Stored, storedSchema, tables, type Way } from "./rival.ts";
 
 export type Contender = {
   readonly name: string;
   /** Another one after each start. */
   readonly port: number;
-  readonly figures: () => Promise<{ readonly attempts: number; readonly orders: number }>;
+  /** Attempts that are stored. */
+  readonly attempts: () => Promise<number>;
+  /** Of these orders, how many have no attempt of buying stored; null where the order is the attempt. */
+  readonly unrecorded: (orders: ArrivalReport["orders"]) => Promise<number | null>;
   /** `kill -9` of everything at once: what serves, and what keeps its records. */
   readonly crash: () => Promise<void>;
   /** On what it had before. */
@@ -50,9 +53,13 @@ export class StampedeContender implements Contender {
     return this.#stampede;
   }
 
-  async figures(): Promise<{ attempts: number; orders: number }> {
-    const { attempts, sold } = await this.#stampede.settledSale();
-    return { attempts, orders: sold };
+  async attempts(): Promise<number> {
+    return (await this.#stampede.settledSale()).attempts;
+  }
+
+  /** An order of it is the attempt: there is none without the other. */
+  unrecorded(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   async crash(): Promise<void> {
@@ -67,7 +74,6 @@ export class StampedeContender implements Contender {
 const database = "bench_rival";
 /** What PostgreSQL serves best on few cores. */
 const poolConnections = 16;
-const figuresShape = z.object({ attempts: z.int(), orders: z.int() });
 
 type Kind = { readonly name: string; readonly way: Way; readonly sync: Sync | null };
 
@@ -109,8 +115,19 @@ export class Rival implements Contender {
     return this.#server?.port ?? 0;
   }
 
-  async figures(): Promise<z.output<typeof figuresShape>> {
-    return figuresShape.parse(await (await fetch(`http://127.0.0.1:${this.port}/figures`)).json());
+  async attempts(): Promise<number> {
+    return (await this.#stored([])).attempts;
+  }
+
+  async unrecorded(orders: ArrivalReport["orders"]): Promise<number> {
+    const { bought } = await this.#stored(orders.map(([code]) => code));
+    return orders.length - bought;
+  }
+
+  async #stored(codes: readonly string[]): Promise<Stored> {
+    const body = JSON.stringify(codes);
+    const answer = await fetch(`http://127.0.0.1:${this.port}/stored`, { method: "POST", body });
+    return storedSchema.parse(await answer.json());
   }
 
   async crash(): Promise<void> {

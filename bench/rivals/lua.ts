@@ -5,7 +5,14 @@
  */
 import type { Sql } from "postgres";
 import { RedisClient } from "bun";
-import { perUserLimit, type Refusal, reservationMs, type RivalSale, stock } from "./rival.ts";
+import {
+  perUserLimit,
+  type Refusal,
+  reservationMs,
+  type RivalSale,
+  stock,
+  storedIn,
+} from "./rival.ts";
 
 /** KEYS: sold, held, units of the buyer, the code. ARGV: buyer, item, code, ms, limit. */
 const checkoutScript = `
@@ -64,13 +71,9 @@ export async function saleByLua(sql: Sql, socket: string): Promise<RivalSale> {
       store.add(["purchase", user, Number(item), code, item === undefined ? "not found" : "ok"]);
       return item === undefined ? null : { order, user, item: Number(item) };
     },
-    figures: async () => {
+    stored: async (codes) => {
       await store.settle();
-      const [row] = await sql<
-        { attempts: number }[]
-      >`select count(*)::int as attempts from attempts`;
-      const orders = Number((await redis.get("orders")) ?? 0);
-      return { attempts: row?.attempts ?? 0, orders };
+      return await storedIn(sql, codes);
     },
   };
 }

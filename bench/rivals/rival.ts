@@ -3,6 +3,7 @@
  * server of the same runtime, with its records in a PostgreSQL of the same kind. Here is what such a
  * server is told, and what it keeps its sale in.
  */
+import type { Sql } from "postgres";
 import { z } from "zod";
 
 export const ways = ["rowlocks", "lua"] as const;
@@ -40,9 +41,22 @@ export type RivalSale = {
   readonly purchase: (
     code: string,
   ) => Promise<{ readonly order: string; readonly user: string; readonly item: number } | null>;
-  /** What is stored: attempts of both steps, and orders. */
-  readonly figures: () => Promise<{ readonly attempts: number; readonly orders: number }>;
+  /** How many attempts of both steps are stored, and how many there are of buying by these codes. */
+  readonly stored: (codes: readonly string[]) => Promise<Stored>;
 };
+
+export const storedSchema = z.object({ attempts: z.int(), bought: z.int() });
+export type Stored = z.output<typeof storedSchema>;
+
+/** The same of the tables below. */
+export async function storedIn(sql: Sql, codes: readonly string[]): Promise<Stored> {
+  const [row] = await sql<Stored[]>`
+    select count(*)::int as attempts,
+           count(distinct code) filter (
+             where kind = 'purchase' and code = any(${[...codes]}::text[]))::int as bought
+    from attempts`;
+  return row ?? { attempts: 0, bought: 0 };
+}
 
 /** What each way stores in PostgreSQL. */
 export const tables = `

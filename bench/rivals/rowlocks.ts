@@ -3,7 +3,7 @@
  * row, counts the buyer's units in a row of their own, and stores the attempt, refused or not.
  */
 import type { Sql, TransactionSql } from "postgres";
-import { perUserLimit, type Refusal, reservationMs, type RivalSale } from "./rival.ts";
+import { perUserLimit, type Refusal, reservationMs, type RivalSale, storedIn } from "./rival.ts";
 
 type Item = {
   readonly sold_to: string | null;
@@ -15,12 +15,7 @@ export function saleByRowLocks(sql: Sql): RivalSale {
   return {
     checkout: (user, item) => sql.begin((tx) => reserve(tx, user, item)),
     purchase: (code) => sql.begin((tx) => buy(tx, code)),
-    figures: async () => {
-      const [row] = await sql<{ attempts: number; orders: number }[]>`
-        select (select count(*)::int from attempts) as attempts,
-               (select count(*)::int from orders) as orders`;
-      return row ?? { attempts: 0, orders: 0 };
-    },
+    stored: (codes) => storedIn(sql, codes),
   };
 }
 

@@ -3,6 +3,7 @@
  * ends when its standard input does. `bun bench/rivals/server.ts '{"way":"rowlocks",…}'` (`RivalSettings`)
  */
 import postgres from "postgres";
+import { z } from "zod";
 import { type Refusal, type RivalSale, reservationMs, rivalSchema } from "./rival.ts";
 import { saleByLua } from "./lua.ts";
 import { saleByRowLocks } from "./rowlocks.ts";
@@ -17,6 +18,7 @@ const sql = postgres({
 });
 const sale: RivalSale = redis === null ? saleByRowLocks(sql) : await saleByLua(sql, redis);
 
+const codesSchema = z.array(z.string());
 const jsonHeaders = new Headers({ "Content-Type": "application/json" });
 const problemHeaders = new Headers({ "Content-Type": "application/problem+json" });
 
@@ -62,7 +64,9 @@ const server = Bun.serve({
   routes: {
     "/checkout": { POST: checkout },
     "/purchase": { POST: purchase },
-    "/figures": { GET: async () => json(await sale.figures()) },
+    "/stored": {
+      POST: async (request) => json(await sale.stored(codesSchema.parse(await request.json()))),
+    },
   },
   error(error) {
     process.stderr.write(`${error.stack ?? error.message}\n`);
