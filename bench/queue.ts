@@ -168,12 +168,12 @@ async function joinsBesideCheckouts(setup: Setup): Promise<Part> {
 }
 
 /** What everybody may see of it; a second old at most. */
-export async function stateOf({ stampede, sale }: QueueSetup) {
+async function stateOf({ stampede, sale }: QueueSetup) {
   return queueShape.parse(await (await fetch(`${stampede.origin}/sales/${sale}/queue`)).json());
 }
 
 /** What is public is kept for a second. */
-async function joinedOf(setup: Setup): Promise<number> {
+async function joinedOf(setup: QueueSetup): Promise<number> {
   await Bun.sleep(1_100);
   return (await stateOf(setup)).joined;
 }

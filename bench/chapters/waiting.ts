@@ -37,7 +37,6 @@ export const waiting: Scenario = {
 
 type Turn = {
   readonly report: ArrivalReport;
-  readonly bytesPerTicket: number;
   readonly drawnSeconds: number;
   readonly longestMs: number;
   readonly promises: readonly Promised[];
@@ -100,12 +99,10 @@ async function oneOpening(setup: Setup, which: string): Promise<Turn> {
   const { bench, stampede, port } = setup;
   const seconds = Math.min(joinSecondsMax, bench.plan.reportSeconds);
   const { sale, opensAt } = await nextOpening(setup, seconds);
-  const memoryMb = stampede.memory.nowMb;
   const pace = { kind: "flood", seconds } as const;
   const report = await bench.progress.step(`waiting room: they join, ${which}`, seconds, () =>
     arrive(bench.owned, { ...plainArrivals, port, connections, pace, asks: "place", sale }),
   );
-  const bytes = (stampede.memory.nowMb - memoryMb) * 1e6;
   const queue: QueueSetup = { bench, stampede, sale, opensAt };
   const { measures, wrong } = await draw(queue);
   const path = `${stampede.origin}/sales/${sale}`;
@@ -116,7 +113,6 @@ async function oneOpening(setup: Setup, which: string): Promise<Turn> {
   const strange = [...wrongIn(report, /^checkout 201$/), ...wrong];
   return {
     report,
-    bytesPerTicket: bytes / told,
     drawnSeconds: measures[0]?.value ?? Number.NaN,
     longestMs: measures[1]?.value ?? Number.NaN,
     promises: [
@@ -156,7 +152,6 @@ function chapterOf(turns: readonly Turn[], promises: readonly Promised[]): Chapt
       ),
       figure("from the opening until all are drawn", 2, "s", ({ drawnSeconds }) => drawnSeconds),
       figure("longest wait for another answer meanwhile", 0, "ms", ({ longestMs }) => longestMs),
-      figure("memory a ticket, of the whole process", 0, "bytes", (turn) => turn.bytesPerTicket),
     ],
     charts: [
       {
