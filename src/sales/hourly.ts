@@ -35,6 +35,8 @@ export class HourlySales {
   readonly #calendar: Calendar;
   readonly #terms: HourlySaleTerms;
   readonly #made: { readonly newSeed: NewSeed; readonly timeZone: string };
+  /** When the sale began that is over before its time: the ledger needs it no more, or has let it go. */
+  #overSince: number | null = null;
 
   constructor(
     records: Records,
@@ -63,8 +65,8 @@ export class HourlySales {
   async tick(now: number): Promise<void> {
     const { present, next } = this.#calendar.at(now);
     const open = await this.#adjust(now, next);
-    if (present !== null && !open) await this.#ensure(present);
-    if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next);
+    if (present !== null && !open) await this.#ensure(present, now);
+    if (next !== null && now >= preparesAt(next, present)) await this.#ensure(next, now);
   }
 
   /** What is there by another schedule gets its place in this one. @returns whether one is open */
@@ -103,8 +105,9 @@ export class HourlySales {
     if (word === "withdrawn") this.#catalogue.changed(saleId, false);
   }
 
-  async #ensure(window: Window): Promise<void> {
+  async #ensure(window: Window, now: number): Promise<void> {
     const { startsAt } = window;
+    if (startsAt === this.#overSince) return;
     const { isHeld, seq } = await this.#writer.read((view) => ({
       isHeld: view.sales().some((sale) => sale.kind === "hourly" && sale.startsAt === startsAt),
       seq: view.seq,
@@ -115,6 +118,11 @@ export class HourlySales {
       (await this.#records.storeSale(await announce(window, this.#terms, this.#made), seq));
     const [stored] = await this.#records.loadSales([id]);
     if (stored === undefined) throw new Error(`sale ${id} was stored and cannot be found`);
+    // Somebody has ended it by hand, and it is settled: its life is noted, and nothing of it is sold.
+    if (stored.sale.endsAt <= now) {
+      this.#overSince = startsAt;
+      return;
+    }
     await this.#writer.maintain((ledger) => {
       this.#catalogue.hold(stored);
       ledger.addSale(stored.sale, stored.attempts);

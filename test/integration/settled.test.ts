@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { settleAfterMs } from "../../src/store/records.ts";
-import { accepted, refused, reservation } from "../support/contract.ts";
+import { accepted, readiness, refused, reservation } from "../support/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { Clock, openShop, type Shop } from "../support/shop.ts";
 import {
@@ -102,4 +102,27 @@ describe("once its sale is settled", () => {
       "409 sale_not_open",
     );
   });
+});
+
+test("an hourly sale that was ended by hand stays settled, and the next one opens", async () => {
+  const records = await postgres.newRecords();
+  const time = new Clock(opens + 60_000);
+  const early = await openShop(records, { clock: time });
+  const admin = await newPerson(early.sql, early.client, "boss", "admin");
+  const { id } = await early.client.openSale();
+  expect(told(await admin.post(`/api/admin/flash-sales/${id}/close`, {}))).toBe("200");
+  time.now += settleAfterMs + 1_000;
+  await until("its end for good", async () => {
+    const rows = await early.sql`select from sales where id = ${id} and settled`;
+    return rows.length === 1;
+  });
+  // The next is prepared once the present one was looked for.
+  time.now = ends - 60_000;
+  await until("the next sale", async () => {
+    const rows = await early.sql`select from sales where kind = 'hourly' and id <> ${id}`;
+    return rows.length === 1;
+  });
+  time.now = ends;
+  await until("its opening", async () => (await early.client.checkout("ann", 1)).status === 200);
+  expect(accepted(await early.client.get("/ready"), readiness).epoch).toBe(1);
 });
