@@ -137,6 +137,22 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   return parseBody(value, schema);
 }
 
+const noFields = z.object({});
+
+/** The refusal of what has fields where none are taken; null of what is empty, or no JSON. */
+export function refuseFields(bytes: Uint8Array): Response | null {
+  if (bytes.length === 0) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(utf8.decode(bytes));
+  } catch {
+    return null;
+  }
+  const unknown = unknownField(noFields, value);
+  const detail = `${unknown} is not a field of this request, which has no body`;
+  return unknown === null ? null : problem("invalid_request", { detail });
+}
+
 /** A value that was read by a schema, or the refusal to answer with. */
 export function parseBody<T>(value: unknown, schema: z.ZodType<T>): T | Response {
   const unknown = unknownField(schema, value);

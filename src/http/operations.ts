@@ -121,13 +121,19 @@ async function ready(engine: Engine, process: string | null, disk: DiskWatch): P
   });
 }
 
-/** Lets in this machine itself, and whoever may read. */
+/** What proxies say of whom they pass on. */
+const passedOn = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"] as const;
+
+/** Lets in this machine itself, and whoever may read; not whom a proxy on it passes on. */
 function guarded(accounts: Accounts, handle: Handler): Handler {
   const proven = withScope(accounts, "read", handle);
   return (request, server) => {
     const isAnonymous =
       request.headers.get("Authorization") === null && request.headers.get("Cookie") === null;
-    return isAnonymous && isLoopback(networkOf(accounts.clients.addressOf(request, server)))
+    const isDirect = !passedOn.some((name) => request.headers.has(name));
+    return isAnonymous &&
+      isDirect &&
+      isLoopback(networkOf(accounts.clients.addressOf(request, server)))
       ? handle(request, server)
       : proven(request, server);
   };

@@ -17,7 +17,7 @@ import { CommitUnknownError } from "../store/db.ts";
 import { timing, traced } from "./timing.ts";
 import type { Gate, Gated } from "./gate.ts";
 import { Reads, type ReadCost } from "./reads.ts";
-import { bodyBytesMax, readBytes, tooLarge, unread } from "./body.ts";
+import { bodyBytesMax, readBytes, refuseFields, tooLarge, unread } from "./body.ts";
 import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
@@ -290,14 +290,16 @@ function carryingId(answer: Handler, log: Log): Handler {
 function withBody(
   request: BunRequest,
   server: Server<undefined>,
-  { handle, body, bodyTypes, bodyBytesMax: bytesMax = bodyBytesMax }: ServedMethod,
+  { handle, body, bodyTypes, bodyBytesMax: bytesMax = bodyBytesMax, admitsItself }: ServedMethod,
 ): Response | Promise<Response> {
   const length = request.headers.get("Content-Length");
   if (length !== null && Number(length) > bytesMax) return tooLarge(bytesMax);
-  if (length !== null) return handle(request, server);
-  if ((body ?? bodyTypes) !== undefined) return answeredWhole(request, handle(request, server));
+  const takesBody = (body ?? bodyTypes) !== undefined;
+  // In a flood nobody looks at what is not read.
+  if (length !== null && (takesBody || admitsItself === true)) return handle(request, server);
+  if (takesBody) return answeredWhole(request, handle(request, server));
   return readBytes(request).then((bytes) =>
-    bytes instanceof Response ? bytes : handle(request, server),
+    bytes instanceof Response ? bytes : (refuseFields(bytes) ?? handle(request, server)),
   );
 }
 

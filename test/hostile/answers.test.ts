@@ -1,6 +1,6 @@
 /** What answers give away or lead to: caches, guesses at types, spreadsheets, other hosts. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { AccountClient } from "../support/accounts.ts";
+import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import { newPage, noBrowser, useBrowser } from "../support/browser.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
@@ -68,6 +68,36 @@ test("a cell that a spreadsheet would take for a formula is told apart", async (
     const { text } = await leader.client.get("/api/admin/sales/1/attempts.csv", ask);
     expect(text).toContain(`"'${user}"`);
   });
+});
+
+test("a field is refused where there is no body, on a leader and on a standby", async () => {
+  const sale = (await leader.client.openSale()).id;
+  const operations = [
+    ["DELETE", `/sales/${sale}/waitlist`],
+    ["POST", "/api/admin/flash-sales/1/close"],
+    ["POST", "/api/admin/flash-sales/1/duplicate"],
+    ["DELETE", "/api/admin/products/1"],
+    ["DELETE", "/api/coupons/none"],
+  ] as const;
+  await inTurn([leader, standby], ({ client }) =>
+    inTurn(operations, async ([method, path]) => {
+      const asked = await client.ask(method, path, { headers: admin, body: '{"item_id":1}' });
+      expectRefusal(asked, 400, "invalid_request");
+      expect(asked.text).toContain("item_id is not a field");
+      const empty = await client.ask(method, path, { headers: admin, body: "{}" });
+      expect({ path, status: empty.status === 400 }).toEqual({ path, status: false });
+    }),
+  );
+});
+
+test("figures are not told to whom a proxy on this machine passes on", async () => {
+  await using guarded = await startServer({ DATABASE_URL: url, ACCESS: "guarded" });
+  expect((await guarded.client.get("/metrics")).status).toBe(200);
+  for (const name of ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"]) {
+    // oxlint-disable-next-line no-await-in-loop
+    const passed = await guarded.client.get("/metrics", { headers: { [name]: "192.0.2.1" } });
+    expectRefusal(passed, 401, "unauthenticated");
+  }
 });
 
 describe.skipIf(noBrowser)("going back after a login", () => {
