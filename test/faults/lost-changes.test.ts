@@ -12,6 +12,7 @@ import { idleRoutes } from "../../src/idle.ts";
 import type { Answer } from "../support/client.ts";
 import { codeOf } from "../support/authenticator.ts";
 import { CutWay, type Cut } from "../support/cuts.ts";
+import { everything } from "../support/everything.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { Clock, openShop, type Shop } from "../support/shop.ts";
 import { newKey, newPerson, newProduct, newSale, Person, read } from "../support/storefront.ts";
@@ -53,37 +54,6 @@ beforeAll(async () => {
   });
   picture = await Bun.file(`${import.meta.dir}/../support/square.avif`).bytes();
 });
-
-/**
- * What there is, but for what is only counted, and for what happens by itself. Each is all of a
- * table's rows, or those columns that somebody changes by asking.
- */
-const kept: Readonly<Record<string, string>> = {
-  users: "t::text",
-  sessions: "t::text",
-  api_keys: "(id, name, scopes, revoked_at)::text",
-  products: "t::text",
-  pictures: "digest",
-  settings: "t::text",
-  drafts: "t::text",
-  webhooks: "(id, url, types, version)::text",
-  sales:
-    "case kind when 'product' then (id, title, starts_at, ends_at, closed, per_user_limit)::text end",
-  items: "case when product_id is not null then t::text end",
-  purchases: "t::text",
-  coupons: "t::text",
-  claims: "t::text",
-  activity: "t::text",
-  attempts: "case when kind not in ('milestone', 'offer') then t::text end",
-};
-
-async function everything(): Promise<string> {
-  const parts = Object.entries(kept).map(
-    ([table, row]) => `select '${table}' as of, md5(string_agg(${row}, '|' order by ${row}))
-                       from ${table} as t`,
-  );
-  return JSON.stringify(await sql.unsafe(parts.join(" union all ")));
-}
 
 let count = 0;
 const newName = (): string => `somebody-${(count += 1)}`;
@@ -384,13 +354,13 @@ async function toldOf(prepare: () => Promise<Send>, cut: Cut): Promise<string[]>
     // oxlint-disable-next-line no-await-in-loop
     const send = await ready(prepare);
     // oxlint-disable-next-line no-await-in-loop
-    const before = await everything();
+    const before = await everything(sql);
     way.cutAt(nth, cut);
     // oxlint-disable-next-line no-await-in-loop
     const word = wordOf(await send());
     const isCut = way.heal();
     // oxlint-disable-next-line no-await-in-loop
-    const isSame = (await everything()) === before;
+    const isSame = (await everything(sql)) === before;
     expect(["done", "unavailable", "outcome_unknown"]).toContain(word);
     if (word === "unavailable") expect({ nth, isSame }).toEqual({ nth, isSame: true });
     if (!isCut) {
