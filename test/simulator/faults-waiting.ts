@@ -35,7 +35,7 @@ export const waitingFaults: readonly Fault[] = [
     file: "src/ledger/offers.ts",
     find: "heldBy(holder) < sale.terms.perUserLimit;",
     replace: "heldBy(holder) <= sale.terms.perUserLimit;",
-    by: "simulator",
+    by: "test/unit/waitlist.test.ts",
   },
   {
     name: "an offer that is given back keeps its line",

@@ -93,7 +93,7 @@ export const faults: readonly Fault[] = [
     file: "src/ledger/sales.ts",
     find: "now + 1 : asked",
     replace: "now : asked",
-    by: "simulator",
+    by: "test/unit/ledger.buy.test.ts",
   },
   {
     name: "a term takes commands while it drains",
@@ -156,7 +156,7 @@ export const faults: readonly Fault[] = [
     file: "src/ledger/ledger.ts",
     find: "    this.moveOn(now);\n    return new LedgerView(this.#state);",
     replace: "    this.#state.now = now + 5;\n    return new LedgerView(this.#state);",
-    by: "simulator",
+    by: "test/unit/restore.test.ts",
   },
   {
     name: "a wrong clock is followed at once",
