@@ -10,6 +10,7 @@ import { leaderLockKey } from "../../src/store/leadership.ts";
 import {
   answersEach,
   buyersEach,
+  ends,
   expectOnce,
   faultsOf,
   Flood,
@@ -19,7 +20,7 @@ import {
   tell,
 } from "../support/flood.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
-import { startServer } from "../support/server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -109,11 +110,11 @@ describe("buyers at processes that live see no error, and nothing is done twice"
       const next = await startServer(floodedSale(url));
       servers.push(next);
       floods.push(new Flood(next, `of the next ${n}`));
-      const [old, its] = [servers[n - 1], floods[n - 1]];
-      old?.program.signal("SIGTERM");
+      const [old, its] = [servers[n - 1] as TestServer, floods[n - 1]];
+      old.program.signal("SIGTERM");
       await leaves(old, its);
       await floods.at(-1)?.goesOn(answersEach / 6);
-      expect(await old?.program.exited()).toBe(0);
+      expect(await ends(old, floods)).toBe(0);
     });
     await Promise.all(floods.map((flood) => flood.end()));
     tell("replaced", floods);

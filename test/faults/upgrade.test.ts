@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import {
   answersEach,
+  ends,
   expectOnce,
   Flood,
   faultsOf,
@@ -43,7 +44,7 @@ test("with the schema as it was: each goes on answering, and nothing is done twi
     await leaves(server, floods[n]);
     // The old ones that are left, too, whoever leads.
     await Promise.all(floods.slice(n + 1).map((flood) => flood.goesOn(answersEach / 3)));
-    expect(await server.program.exited()).toBe(0);
+    expect(await ends(server, floods)).toBe(0);
   });
   await Promise.all(floods.map((flood) => flood.end()));
   tell("upgraded", floods);

@@ -33,6 +33,8 @@ export class Flood {
   /** Codes that were bought. */
   readonly bought: string[] = [];
   slowestMs = 0;
+  /** Buyers wait for it before they go on; null: they do not. */
+  #turn: PromiseWithResolvers<void> | null = null;
   readonly #server: TestServer;
   readonly #off = new AbortController();
   readonly #done: Promise<unknown>;
@@ -54,6 +56,19 @@ export class Flood {
     await until(`${more} more answers`, isThere, waitMaxMs);
   }
 
+  /** From now on each buyer gets one thing at a turn. */
+  takeTurn(): void {
+    const before = this.#turn;
+    this.#turn = Promise.withResolvers();
+    before?.resolve();
+  }
+
+  /** And now as many as they can, again. */
+  goFreely(): void {
+    this.#turn?.resolve();
+    this.#turn = null;
+  }
+
   async end(): Promise<void> {
     this.#off.abort();
     await this.#done;
@@ -62,6 +77,7 @@ export class Flood {
   async #buyer(name: string): Promise<void> {
     const { client } = this.#server;
     for (let n = 1; !this.#off.signal.aborted && this.wrong.length === 0; n += 1) {
+      await this.#turn?.promise;
       const user = `${name} ${n % 3 === 0 ? 0 : n}`;
       const given = await this.#ask("checkout", () => client.checkout(user, "any"));
       if (given?.status !== 200) continue;
@@ -158,6 +174,23 @@ export async function leaves(
     return answer?.status === 503;
   });
   await flood?.end();
+}
+
+/**
+ * Waits for the end of a process that its buyers have left. Those at the others go on, but each asks
+ * for one thing whenever it is looked whether the process has ended: the lead is given away, and for
+ * all of the grace they would keep the machine busy for nothing.
+ */
+export async function ends({ program }: TestServer, others: readonly Flood[]): Promise<number> {
+  try {
+    await until("its end", () => {
+      others.forEach((flood) => flood.takeTurn());
+      return !program.isRunning;
+    });
+    return await program.exited();
+  } finally {
+    others.forEach((flood) => flood.goFreely());
+  }
 }
 
 /** What was not answered as it is while somebody sells, nor after all the time that it may wait. */
