@@ -13,6 +13,7 @@ import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
 import { bundleProgram } from "./support/bundle.ts";
+import { failuresIn, type Failure } from "./support/failures.ts";
 import { newCluster, Postgres } from "./support/postgres.ts";
 import { leaveRun, runFolder, sweep } from "./support/runs.ts";
 
@@ -24,6 +25,8 @@ const testMaxMs = 120_000;
  */
 const atOnce = 5;
 const slowestShown = 10;
+/** Files that are run again by themselves, when they fail beside others; where more fail, it is not by chance. */
+const againMax = 4;
 /** As `bun test` writes them: ms of each file. */
 const timings = z.object({ files: z.record(z.string(), z.number()) });
 
@@ -37,6 +40,7 @@ const usual = join(import.meta.dir, "timings.json");
 const own = { ...process.env };
 sweep();
 const measured = join(runFolder(), "timings.json");
+const report = join(runFolder(), "report.xml");
 const environment = isWhole ? { ...own, ...(await prepare()) } : own;
 const ordered = [`--timings=${measured}`, `--timings=${usual}`, "--update-timings"];
 let tests: Bun.Subprocess | null = null;
@@ -50,7 +54,9 @@ for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   });
 }
 const side = [`--parallel=${atOnce}`, ...(isWhole ? ordered : []), ...paths, ...others];
-let code = await run(side);
+const reported = ["--reporter=junit", `--reporter-outfile=${report}`];
+let code = await run(isWhole ? [...side, ...reported] : side);
+if (isWhole && code !== 0 && signalled === null) code = await again(code);
 // What changes the machine that the others run on, too.
 if (isWhole && signalled === null) code = (await run(["./test/faults/network.alone.ts"])) || code;
 if (existsSync(measured)) tellSlowest();
@@ -64,6 +70,41 @@ async function run(args: readonly string[]): Promise<number> {
     stdio: ["inherit", "inherit", "inherit"],
   });
   return await tests.exited;
+}
+
+/**
+ * What fails beside others, on a machine that has too much to do, is run again by itself: what fails
+ * then too has failed. What does not is named at the end, for it may be a fault that is seldom seen.
+ * @returns the code to end with
+ */
+async function again(failed: number): Promise<number> {
+  const failures = existsSync(report) ? failuresIn(readFileSync(report, "utf8")) : [];
+  const files = [...new Set(failures.map(({ file }) => file))];
+  if (files.length === 0) return failed;
+  if (files.length > againMax) {
+    tell("Failed:", failures);
+    return failed;
+  }
+  const twice: string[] = [];
+  for (const file of files) {
+    process.stderr.write(`\nOnce more, by itself: ${file}\n`);
+    // oxlint-disable-next-line no-await-in-loop
+    if ((await run([`./${file}`])) !== 0) twice.push(file);
+    if (signalled !== null) return failed;
+  }
+  const hasTwice = ({ file }: Failure): boolean => twice.includes(file);
+  tell(
+    "Failed beside others, and passed alone:",
+    failures.filter((failure) => !hasTwice(failure)),
+  );
+  tell("Failed, also alone:", failures.filter(hasTwice));
+  return twice.length === 0 ? 0 : failed;
+}
+
+function tell(what: string, failures: readonly Failure[]): void {
+  if (failures.length === 0) return;
+  const lines = failures.map(({ file, test, message }) => `  ${file}: ${test}\n    ${message}`);
+  process.stderr.write(`\n${what}\n${lines.join("\n")}\n`);
 }
 
 /**
