@@ -96,7 +96,7 @@ const quickPlan: Plan = {
   webhookRuns: 1,
   reportTurns: 3,
   reportSeconds: 2,
-  wholeSecondsMax: 8 * 60,
+  wholeSecondsMax: 12 * 60,
 };
 
 const namesOf = (all: readonly Scenario[]): string => all.map(({ name }) => name).join(", ");

@@ -21,7 +21,7 @@ import {
 const startSeconds = 6;
 
 const buyers = 100_000;
-const connections = 1_000;
+const connectionsMax = 1_000;
 const soldOutSeconds = 6;
 
 /** Everybody of these has a connection, on which to ask in the same instant. */
@@ -29,6 +29,9 @@ const atOnceMax = 10_000;
 /** Files that a process holds open besides connections. */
 const otherFiles = 500;
 const instantSeconds = 3;
+
+/** As many of them as a process may have here. */
+const connectionsOf = (wanted: number): number => Math.min(wanted, openFilesMax() - otherFiles);
 
 export const hundredThousand: Scenario = {
   name: "hundredthousand",
@@ -66,7 +69,7 @@ async function sellOnce({ owned, progress, executable, plan }: Bench, turn: numb
   const report = await progress.step(`100,000 buyers: selling, ${of}`, soldOutSeconds, () =>
     arrive(owned, {
       port: home.port,
-      connections,
+      connections: connectionsOf(connectionsMax),
       pace: { kind: "instant", requests: buyers },
       ...plainArrivals,
       asks: "free",
@@ -99,7 +102,7 @@ function soldOutChapter(reports: readonly ArrivalReport[], promises: readonly Pr
       return report.lastOrderSeconds;
     }),
     says: [
-      `All of ${number(buyers)} people, each somebody else, ask for the next free item from the first moment on, over ${number(connections)} connections; who gets one buys it at once. It is over when the last of them has an answer: an order, or that there is nothing left. On a new folder each time.`,
+      `All of ${number(buyers)} people, each somebody else, ask for the next free item from the first moment on, over ${number(connectionsOf(connectionsMax))} connections; who gets one buys it at once. It is over when the last of them has an answer: an order, or that there is nothing left. On a new folder each time.`,
     ],
     figures: [
       figure("from the first request to the last of 10,000 orders", 2, "s", (report) => {
@@ -131,7 +134,7 @@ export const instant: Scenario = {
 };
 
 async function startTogether({ owned, progress, executable, plan }: Bench): Promise<Found> {
-  const many = Math.min(atOnceMax, openFilesMax() - otherFiles);
+  const many = connectionsOf(atOnceMax);
   // Enough for everybody in every turn, so that each answer is a reservation.
   const home = makeHome(owned, { SALE_UNITS_PER_ITEM: "100" });
   const stampede = await progress.step("instant: starting", startSeconds, () =>
