@@ -84,13 +84,21 @@ const turns = (sql: ISql, saleId: number) => sql`
               rows between unbounded preceding and 1 preceding) as until
       from sale, reserved r left join lateral (
         select max(due) as due from extensions x where x.sale_id = ${saleId} and x.code = r.code) x on true),
+    -- Each buyer's tickets and what they took, in order: what was taken belongs to the ticket before it.
+    -- In one pass, too, for no table is known yet.
+    both_kinds as (
+      select seq, at, buyer, user_id, kind, until,
+             null::bigint as number, null::bigint as rank, null::timestamptz as joined_at from active
+      union all
+      select seq, joined_at, buyer, user_id, null, null, number, rank, joined_at from given),
+    of_tickets as (
+      select *, count(number) over (partition by buyer, user_id order by seq) as nth from both_kinds),
     holders as (
-      select r.seq, r.at, r.kind, r.until, g.rank, t.joined_at from active r left join lateral (
-        select number, joined_at from tickets t
-        where t.sale_id = ${saleId} and t.buyer = r.buyer and t.user_id = r.user_id and t.seq < r.seq
-        order by t.number desc limit 1) t on true
-      left join given g on g.number = t.number
-      where r.kind <> 'purchase'),
+      select seq, at, kind, until, rank, joined_at from (
+        select seq, at, kind, until, number, first_value(rank) over ticket as rank,
+               first_value(joined_at) over ticket as joined_at
+        from of_tickets window ticket as (partition by buyer, user_id, nth order by seq)) taken
+      where number is null and kind <> 'purchase'),
     let_in as (
       select h.*, (
         select max(before + rate * greatest(0, extract(epoch from least(h.at, until) - since) * 1000))
