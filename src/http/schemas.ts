@@ -80,6 +80,13 @@ export const purchaseQuery = codeQuery.extend({
 
 export const saleParam = z.object({ sale_id: id.describe("The sale, of either kind") });
 
+export const wholeCatalogueQuery = z.object({
+  of: z
+    .string()
+    .optional()
+    .describe("When the sale opens, in milliseconds, and its stock: `START-STOCK`"),
+});
+
 export const itemParam = saleParam.extend({ id: id.describe("Number of the item in its sale") });
 
 export const catalogueQuery = (limitMax: number) =>

@@ -70,8 +70,9 @@ describe("a whole catalogue", () => {
     expect(whole.sale_id).toBe(id);
   });
 
-  test("is for ever the same, and sent compressed to who takes it", async () => {
-    const path = `/sales/${id}/catalogue`;
+  test("is for ever the same by its opening and its stock, and sent compressed to who takes it", async () => {
+    const { starts_at: start, stock } = await client.openSale();
+    const path = `/sales/${id}/catalogue?of=${Date.parse(start)}-${stock}`;
     const packed = await sent(path, { "Accept-Encoding": "gzip" });
     expect(packed.headers.get("Content-Encoding")).toBe("gzip");
     expect(packed.headers.get("Cache-Control")).toBe("public, max-age=31536000, immutable");
@@ -232,6 +233,28 @@ describe("what is free", () => {
     });
     await inTurn(taken, (code) => client.release(code));
   });
+});
+
+test("of an open hourly sale that gets units has them, and is kept by nobody for what it was", async () => {
+  const clock = new Clock(Math.floor(Date.now() / hourMs) * hourMs + hourMs / 3);
+  const front = await openStorefront(await postgres.newRecords(), clock);
+  const admin = await front.person("boss", "admin");
+  const { id: sale, starts_at: start } = await front.client.openSale();
+  const cached = async (of: string) => {
+    const answer = await front.client.get(`/sales/${sale}/catalogue${of}`);
+    const [units] = accepted(answer, wholeCatalogue).stock;
+    return [units, answer.headers.get("Cache-Control")];
+  };
+  const [before, after] = [5, 9].map((stock) => `?of=${Date.parse(start)}-${stock}`);
+  const forEver = "public, max-age=31536000, immutable";
+  expect(await cached("")).toEqual([1, "no-cache"]);
+  expect(await cached(before ?? "")).toEqual([1, forEver]);
+  const path = `/api/admin/flash-sales/${sale}/restock`;
+  expect((await admin.post(path, { item_id: 1, units: 4 })).status).toBe(200);
+  expect(await cached("")).toEqual([5, "no-cache"]);
+  expect(await cached(before ?? "")).toEqual([5, "no-cache"]);
+  expect(await cached(after ?? "")).toEqual([5, forEver]);
+  await front.stop();
 });
 
 describe("of product sales", () => {

@@ -14,7 +14,12 @@ import type { Events, SaidUnits } from "./events.ts";
 import type { FiguresContext, SaleFigures } from "./figures.ts";
 import { Fresh } from "../fresh.ts";
 import { problem } from "../problems.ts";
-import { availabilityShape, saleParam, wholeCatalogueShape } from "../schemas.ts";
+import {
+  availabilityShape,
+  saleParam,
+  wholeCatalogueQuery,
+  wholeCatalogueShape,
+} from "../schemas.ts";
 import type { Route } from "../server.ts";
 
 /** Items looked at between two turns of the event loop: about half a millisecond's worth. */
@@ -36,9 +41,11 @@ export function wholeCatalogueRoutes(context: CatalogueContext, figures: SaleFig
           cost: "large",
           summary: "A sale's whole catalogue, in columns",
           description:
-            "Every list is in the order of the items: the first entry is item 1's. That of an " +
-            "hourly sale never changes and may be kept for ever. Sent as gzip to who takes it.",
+            "Every list is in the order of the items: the first entry is item 1's. Of an hourly " +
+            "sale only the stock can change, by units that are added while it is open: asked for " +
+            "by that it may be kept for ever. Sent as gzip to who takes it.",
           path: saleParam,
+          query: wholeCatalogueQuery,
           answers: { 200: wholeCatalogueShape, 304: null },
           refusals: ["sale_not_found"],
         },
@@ -78,8 +85,11 @@ class Catalogues {
     if (found === null) return problem("sale_not_found");
     const made = this.#made.get(found) ?? makeCatalogue(found);
     this.#made.set(found, made);
-    // The items of a product sale that has not opened may yet be other ones.
-    const isFinal = found.stored.sale.kind === "hourly";
+    // The items of a product sale that has not opened may yet be other ones. An hourly one may get
+    // units while it is open, so that it is named by those that it has.
+    const { sale } = found.stored;
+    const named = new URL(request.url).searchParams.get("of");
+    const isFinal = sale.kind === "hourly" && named === `${sale.startsAt}-${found.stock}`;
     const caching = isFinal ? "public, max-age=31536000, immutable" : "no-cache";
     return sendCompressed(request, await made, caching);
   }
