@@ -64,6 +64,6 @@ export const queueFaults: readonly Fault[] = [
     file: "src/ledger/rejoining.ts",
     find: "for (const [number, at] of active) queueOf",
     replace: "for (const [number, at] of active.slice(1)) queueOf",
-    by: "simulator",
+    by: "test/unit/queue.test.ts",
   },
 ];
