@@ -56,7 +56,7 @@ export const waitingFaults: readonly Fault[] = [
     file: "src/ledger/restore.ts",
     find: "      sale.waitingList?.noteAll(",
     replace: "      if (now < 0) sale.waitingList?.noteAll(",
-    by: "simulator",
+    by: "test/unit/waitlist.test.ts",
   },
   {
     name: "a checkpoint forgets who waits",

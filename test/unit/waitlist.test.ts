@@ -299,6 +299,22 @@ describe("what is free and due to who waits", () => {
     }
   });
 
+  test("is due after a term that ended before it was offered, from a checkpoint too", async () => {
+    const books = await Books.open(openTerms([1]));
+    const code = books.reserve(guest("g"), 1);
+    books.wait(account("ann"));
+    const release = { kind: "release", code, saleId: null, by: null, lookup: null } as const;
+    const outcome = books.ledger.decide(release, books.ledger.moveOn(books.now));
+    books.records.note(release, outcome, books.ledger.seq, books.now);
+    const isDue = async (isShort: boolean): Promise<number | null> => {
+      const again = await Ledger.restore(books.records.recorded(isShort), books.now);
+      return again.saleWithOfferDue(books.now);
+    };
+    expect(await isDue(false)).toBe(1);
+    books.records.saveCheckpoint(1, books.ledger.view(books.now));
+    expect(await isDue(true)).toBe(1);
+  });
+
   test("is not whose limit is full: others can have it", async () => {
     const books = await Books.open(openTerms([1, 1], { perUserLimit: 1 }));
     books.reserve(guest("g"), 1);
