@@ -142,7 +142,7 @@ export const faults: readonly Fault[] = [
     file: "src/store/audit.ts",
     find: line,
     replace: line.endsWith(";") ? "  true;" : "",
-    by: "test/integration/audit.test.ts",
+    by: "test/unit/verdict.test.ts",
   })),
   {
     name: "time may run backwards between two decisions",
