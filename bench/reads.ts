@@ -275,11 +275,18 @@ async function readsOf(
   const { flash_sales: productSales } = z
     .object({ flash_sales: z.array(z.object({ id: z.int() })).min(1) })
     .parse(await get(stampede, "/api/flash-sales"));
+  const { orders } = z
+    .object({ orders: z.array(z.object({ order_id: z.string() })).min(1) })
+    .parse(await get(stampede, "/api/admin/orders", { Authorization: `Bearer ${token}` }));
   const sale = await stampede.sale();
   const values: Readonly<Record<string, readonly (string | number)[]>> = {
     sale_id: [sale.id, oldSale],
     "/api/flash-sales id": [productSales[0]?.id ?? 0],
     "/api/admin/sales id": [oldSale],
+    "/api/admin/flash-sales id": [productSales[0]?.id ?? 0],
+    // Nothing is sent: that there is none is looked up as well.
+    "/api/admin/webhooks id": [1],
+    order_id: [orders[0]?.order_id ?? 0],
     "/api/products id": [1],
     "/sales id": [42],
     product: [1],
@@ -327,7 +334,7 @@ async function pagesOf({ origin }: Stampede): Promise<Named[]> {
     return found;
   };
   const reference = await script("/docs", /src="(\/docs\/reference[^"]+)"/);
-  const own = await script("/", /src="(\/assets\/[^"]+)"/);
+  const own = await script("/", /data-entry href="(\/assets\/[^"]+)"/);
   const identity = { "Accept-Encoding": "identity" };
   return [
     ...["/", "/docs", reference, own, "/card.jpg", "/favicon.svg", "/nothing"].map((path) =>
@@ -356,7 +363,8 @@ const post = ({ origin }: Stampede, path: string, body: object): Promise<unknown
     body: JSON.stringify(body),
   });
 
-const get = ({ origin }: Stampede, path: string): Promise<unknown> => ask(origin + path, {});
+const get = ({ origin }: Stampede, path: string, headers: Read["headers"] = {}): Promise<unknown> =>
+  ask(origin + path, { headers });
 
 async function ask(url: string, init: RequestInit): Promise<unknown> {
   const response = await fetch(url, {
