@@ -36,6 +36,14 @@ export type Line = {
   offer: { readonly code: string; readonly itemId: number } | null;
 };
 
+type LineState = "waiting" | "offered" | "gone";
+
+const transitions: Readonly<Record<LineState, readonly LineState[]>> = {
+  waiting: ["offered", "gone"],
+  offered: ["waiting", "gone"],
+  gone: [],
+};
+
 /** The line for whatever item. */
 const anyItem = 0;
 const numberOf = ({ item }: Pick<Line, "item">): number => (item === "any" ? anyItem : item);
@@ -104,7 +112,7 @@ export class WaitingList {
   /** @returns whether there was any */
   leave(buyer: Buyer): boolean {
     const own = this.of(buyer);
-    for (const line of own.slice()) this.#drop(line);
+    for (const line of own.slice()) this.#become("gone", line);
     return own.length > 0;
   }
 
@@ -114,15 +122,13 @@ export class WaitingList {
       .filter(({ item, offer }) => offer === null && (item === "any" || item === itemId))
       .reduce<Line | null>((a, b) => (a !== null && a.place < b.place ? a : b), null);
     if (line === null) throw new Error(`${code} is offered to somebody who does not wait for it`);
-    this.#stopWaiting(line);
-    line.offer = { code, itemId };
-    this.#offered.set(code, line);
+    this.#become("offered", line, { code, itemId });
   }
 
   /** The line of an offer that was bought or given back. */
   close(code: string): void {
     const line = this.#offered.get(code);
-    if (line !== undefined) this.#drop(line);
+    if (line !== undefined) this.#become("gone", line);
   }
 
   /** An offer has lapsed: its line goes to the end, or is gone. */
@@ -131,12 +137,10 @@ export class WaitingList {
     const line = this.#offered.get(code);
     // It was left meanwhile.
     if (line === undefined) return;
-    if (line.lapses + 1 >= lapsesMax) return this.#drop(line);
-    this.#offered.delete(code);
     line.lapses += 1;
+    if (line.lapses >= lapsesMax) return this.#become("gone", line);
     line.place = seq;
-    line.offer = null;
-    this.#wait(line);
+    this.#become("waiting", line);
     this.#freed.add(numberOf(line));
   }
 
@@ -289,6 +293,17 @@ export class WaitingList {
     return complaints;
   }
 
+  #become(to: LineState, line: Line, offer: Line["offer"] = null): void {
+    const from = line.offer === null ? "waiting" : "offered";
+    if (!transitions[from].includes(to)) throw new Error(`${from} cannot become ${to}`);
+    if (line.offer === null) this.#stopWaiting(line);
+    else this.#offered.delete(line.offer.code);
+    line.offer = offer;
+    if (to === "gone") this.#forget(line);
+    else if (offer === null) this.#wait(line);
+    else this.#offered.set(offer.code, line);
+  }
+
   #wait(line: Line): void {
     const number = numberOf(line);
     const others = this.#waiting.get(number);
@@ -296,14 +311,12 @@ export class WaitingList {
     else others.add(line);
   }
 
-  #drop(line: Line): void {
+  #forget(line: Line): void {
     const name = buyerId(line.buyer);
     const left = this.of(line.buyer).filter((other) => other !== line);
     if (left.length === 0) this.#of.delete(name);
     else this.#of.set(name, left);
     this.#size -= 1;
-    if (line.offer === null) this.#stopWaiting(line);
-    else this.#offered.delete(line.offer.code);
   }
 
   #stopWaiting(line: Line): void {
