@@ -210,7 +210,11 @@ export class Auditor {
     for (const [index] of sale.stock.entries()) {
       const right = history.free(sale, index + 1, view.now);
       const shownFree = free[index] ?? 0;
-      if (shownFree < right.min || shownFree > right.max) {
+      // What is due to who waits, and was not offered yet, is nobody else's.
+      const waiting = history.waiting
+        .lines(sale.id)
+        .filter(({ item }) => item === "any" || item === index + 1).length;
+      if (shownFree < right.min - waiting || shownFree > right.max) {
         return `item ${index + 1}: ${shownFree} free, right is ${JSON.stringify(right)}`;
       }
       if (soldOf[index] !== history.soldOf(sale.id, index + 1)) {
