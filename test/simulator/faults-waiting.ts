@@ -21,7 +21,7 @@ export const waitingFaults: readonly Fault[] = [
     file: "src/engine/upkeep.ts",
     find: "    writer.offerDue();\n",
     replace: "",
-    by: "test/integration/waitlist.test.ts",
+    by: "test/unit/upkeep.test.ts",
   },
   {
     name: "who waits for any comes before who waits for the item",

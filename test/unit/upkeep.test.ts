@@ -1,7 +1,10 @@
 /** What a term has done beside selling: when it notes where sales stand. */
 import { expect, test } from "bun:test";
 import { LedgerClock } from "../../src/engine/clock.ts";
-import { checkpointRows, Upkeep } from "../../src/engine/upkeep.ts";
+import type { Timers } from "../../src/engine/engine.ts";
+import type { Feed } from "../../src/engine/feed.ts";
+import { checkpointRows, tellTime, Upkeep } from "../../src/engine/upkeep.ts";
+import type { Writer } from "../../src/engine/writer.ts";
 import type { Records, Term } from "../../src/store/records.ts";
 import { soundLine } from "../simulator/line.ts";
 import { MemoryRecords } from "../simulator/records.ts";
@@ -50,4 +53,22 @@ async function notedAt(seq: number): Promise<readonly number[]> {
 test("a quiet sale is noted once for so many attempts on others, and not for fewer", async () => {
   expect(await notedAt(checkpointRows - 1)).toEqual([]);
   expect(await notedAt(checkpointRows)).toEqual([1]);
+});
+
+test("four times a second it is seen to that what came free by itself is offered", async () => {
+  const { promise: lost, resolve: end } = Promise.withResolvers<Error>();
+  let [offers, told, sleeps] = [0, 0, 0];
+  const sleep = (ms: number): Promise<void> => {
+    expect(ms).toBe(250);
+    sleeps += 1;
+    if (sleeps === 3) end(new Error("enough"));
+    return Promise.resolve();
+  };
+  await tellTime(
+    { confirm: () => null } as unknown as Term,
+    { tellTime: () => void (told += 1) } as unknown as Feed,
+    { lost, offerDue: () => void (offers += 1) } as unknown as Writer,
+    { clock: { now: () => 7 } as unknown as LedgerClock, timers: { sleep } as unknown as Timers },
+  );
+  expect([offers, told]).toEqual([2, 2]);
 });

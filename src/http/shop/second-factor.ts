@@ -50,6 +50,7 @@ export const secondFactorRoutes = (accounts: Accounts): Route[] => [
 ];
 
 const reading = (accounts: Accounts): Operation => ({
+  cost: "records",
   handle: withUser(accounts, async (_request, _server, me) => {
     const { isOn, recoveryCodesLeft } = await accounts.secondFactors.state(me);
     return fresh(json({ on: isOn, recovery_codes_left: recoveryCodesLeft }));
