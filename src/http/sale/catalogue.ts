@@ -13,6 +13,7 @@ import { compressed, sendCompressed, type Compressed } from "../compressed.ts";
 import type { Events, SaidUnits } from "./events.ts";
 import type { FiguresContext, SaleFigures } from "./figures.ts";
 import { Fresh } from "../fresh.ts";
+import { queryOf, queryValue } from "../parse.ts";
 import { problem } from "../problems.ts";
 import {
   availabilityShape,
@@ -88,7 +89,7 @@ class Catalogues {
     // The items of a product sale that has not opened may yet be other ones. An hourly one may get
     // units while it is open, so that it is named by those that it has.
     const { sale } = found.stored;
-    const named = new URL(request.url).searchParams.get("of");
+    const named = queryValue(queryOf(request.url), "of");
     const isFinal = sale.kind === "hourly" && named === `${sale.startsAt}-${found.stock}`;
     const caching = isFinal ? "public, max-age=31536000, immutable" : "no-cache";
     return sendCompressed(request, await made, caching);
