@@ -82,11 +82,13 @@ async function withFactor(): Promise<{ readonly person: Person; readonly otp: st
 
 const hourMs = 3_600_000;
 
+type OneItem = { readonly id: number; readonly product: number };
+
 /** A product sale of one item, that is open or coming. */
-async function aSale(from = 0): Promise<{ readonly id: number; readonly product: number }> {
+async function aSale(from = 0, stock = 50): Promise<OneItem> {
   const product = await newProduct(admin, newName());
   const { now } = clock;
-  const items = [{ product, stock: 50 }];
+  const items = [{ product, stock }];
   const { id } = await newSale(admin, { startsAt: now + from, endsAt: now + 9 * hourMs, items });
   return { id, product };
 }
@@ -116,11 +118,15 @@ async function aCoupon(): Promise<string> {
   return name;
 }
 
+let bought: OneItem | null = null;
+/** The sale from which whatever is bought here is: there may not be so many as there are tries. */
+const theSale = async (): Promise<OneItem> => (bought ??= await aSale(0, 5_000));
+
 /** An order of a product sale. */
 async function anOrder(): Promise<string> {
-  const { id, product } = await aSale();
-  const bought = await (await someone()).buy(id, product);
-  return read(bought, z.object({ order_id: z.string() })).order_id;
+  const { id, product } = await theSale();
+  const made = await (await someone()).buy(id, product);
+  return read(made, z.object({ order_id: z.string() })).order_id;
 }
 
 const held = async (): Promise<string> => (await shop.client.reserve(newName())).code;
@@ -324,7 +330,7 @@ const decided: typeof changes = {
     return () => person.ask("DELETE", `/api/flash-sales/${id}/checkout?code=${code}`);
   },
   "POST /api/purchases": async () => {
-    const [person, { id, product }] = [await someone(), await aSale()];
+    const [person, { id, product }] = [await someone(), await theSale()];
     return () => person.buy(id, product);
   },
   "POST /api/admin/orders/:order_id/refund": async () => {
@@ -344,8 +350,16 @@ const wordOf = (answer: Answer): string =>
   answer.status < 400 ? "done" : z.object({ code: z.string() }).parse(answer.json()).code;
 
 /** Gets ready, as soon as what was cut before is there again. */
-const ready = (prepare: () => Promise<Send>): Promise<Send> =>
-  until("what it takes", () => prepare().catch(() => null));
+async function ready(prepare: () => Promise<Send>): Promise<Send> {
+  let why: unknown = null;
+  const failed = (error: unknown): null => {
+    why = error;
+    return null;
+  };
+  return await until("what it takes", () => prepare().catch(failed)).catch((cause: unknown) => {
+    throw new Error(`${String(cause)}; ${String(why)}`, { cause: why });
+  });
+}
 
 /** What is told of a change that is cut at each of its statements, one after another. */
 async function toldOf(prepare: () => Promise<Send>, cut: Cut): Promise<string[]> {

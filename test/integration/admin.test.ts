@@ -9,6 +9,7 @@ import {
   newSale,
   openStorefront,
   type Person,
+  quietClock,
   read,
   told,
   wishBody,
@@ -24,8 +25,7 @@ let ann: Person;
 let lamp: number;
 
 beforeAll(async () => {
-  // Far from the hour, whose sale is none of this file's business.
-  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 10 * minuteMs);
+  clock = quietClock(10);
   front = await openStorefront(await postgres.newRecords(), clock);
   admin = await front.person("boss", "admin");
   ann = await front.person("ann");

@@ -13,6 +13,7 @@ import {
   newSale,
   openStorefront,
   Person,
+  quietClock,
   read,
   told,
   wishBody,
@@ -30,7 +31,7 @@ let nobody: Person;
 let lamp: number;
 
 beforeAll(async () => {
-  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 5 * minuteMs);
+  clock = quietClock(5);
   front = await openStorefront(await postgres.newRecords(), clock);
   admin = await front.person("boss", "admin");
   ann = await front.person("ann");

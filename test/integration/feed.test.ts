@@ -11,6 +11,7 @@ import {
   openStorefront,
   orderShape,
   Person,
+  quietClock,
   read,
   told,
 } from "../support/storefront.ts";
@@ -36,8 +37,7 @@ let ann: Person;
 let bob: Person;
 
 beforeAll(async () => {
-  // Far from the hour, so that the hourly sale that is open stays so.
-  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 20 * minuteMs);
+  clock = quietClock();
   url = await postgres.newRecords();
   front = await openStorefront(url, clock);
   admin = await front.person("boss", "admin");

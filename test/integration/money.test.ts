@@ -9,6 +9,7 @@ import {
   openStorefront,
   orderShape,
   type Person,
+  quietClock,
   read,
   told,
 } from "../support/storefront.ts";
@@ -25,8 +26,7 @@ let lamp: number;
 let chair: number;
 
 beforeAll(async () => {
-  // Far from the hour, whose sale is none of this file's business.
-  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 20 * minuteMs);
+  clock = quietClock();
   front = await openStorefront(await postgres.newRecords(), clock);
   admin = await front.person("boss", "admin");
   ann = await front.person("ann");

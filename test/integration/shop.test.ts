@@ -13,9 +13,9 @@ import {
   flashSaleShape,
   newProduct,
   newSale,
+  openPeopledStorefront,
   openStorefront,
   orderShape,
-  Person,
   read,
   told,
 } from "../support/storefront.ts";
@@ -23,21 +23,13 @@ import {
 const postgres = usePostgres();
 const minuteMs = 60_000;
 
-let clock: Clock;
-let front: Awaited<ReturnType<typeof openStorefront>>;
-let admin: Person;
-let ann: Person;
-let bob: Person;
-let nobody: Person;
+type Peopled = Awaited<ReturnType<typeof openPeopledStorefront>>;
+let { clock, front, admin, ann, bob, nobody } = {} as Peopled;
 
 beforeAll(async () => {
-  // Far from the hour, whose sale is none of this file's business.
-  clock = new Clock(Math.floor(Date.now() / 3_600_000) * 3_600_000 + 20 * minuteMs);
-  front = await openStorefront(await postgres.newRecords(), clock);
-  admin = await front.person("boss", "admin");
-  ann = await front.person("Ann");
-  bob = await front.person("bob");
-  nobody = new Person("nobody", front.client, null);
+  ({ clock, front, admin, ann, bob, nobody } = await openPeopledStorefront(
+    await postgres.newRecords(),
+  ));
 });
 
 /** A sale of new products that is open now. */

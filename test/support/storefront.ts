@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Sql } from "postgres";
 import { Tokens } from "../../src/access/tokens.ts";
 import { type Answer, Client } from "./client.ts";
-import { jwtSecret, openShop, type Clock } from "./shop.ts";
+import { Clock, jwtSecret, openShop } from "./shop.ts";
 
 /** Later than any clock of the tests says it is. */
 const sessionsEnd = Date.parse("2100-01-01");
@@ -90,6 +90,19 @@ export async function openStorefront(
 ) {
   const shop = await openShop(url, { clock, terms: { items: 5 }, environment });
   return { ...shop, person: newPerson.bind(null, shop.sql, shop.client) };
+}
+
+/** A clock that stands so many minutes after an hour, whose sale is then none of a test's business. */
+export const quietClock = (minutes = 20): Clock =>
+  new Clock((Math.floor(Date.now() / 3_600_000) * 60 + minutes) * 60_000);
+
+/** A storefront at a quiet time, with an administrator, two who buy, and somebody without an account. */
+export async function openPeopledStorefront(url: string) {
+  const clock = quietClock();
+  const front = await openStorefront(url, clock);
+  const admin = await front.person("boss", "admin");
+  const [ann, bob] = [await front.person("Ann"), await front.person("bob")];
+  return { clock, front, admin, ann, bob, nobody: new Person("nobody", front.client, null) };
 }
 
 export const flashSaleShape = z.object({
