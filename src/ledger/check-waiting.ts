@@ -1,7 +1,6 @@
 /** The auditor of waiting lists: see `check.ts`. */
 import { buyerId, isProven, sameBuyer } from "./buyers.ts";
 import type { LedgerState, SaleState } from "./state.ts";
-import { lapsesMax } from "./waitlist.ts";
 
 /** Who waits is proven, and what is offered to them is theirs. */
 export function checkWaitingList(state: LedgerState, sale: SaleState): string[] {
@@ -9,9 +8,8 @@ export function checkWaitingList(state: LedgerState, sale: SaleState): string[] 
   if ((waitingList !== null) !== state.waited.has(sale)) return ["has a waiting list, or has none"];
   if (waitingList === null) return [];
   const complaints = waitingList.check();
-  for (const { buyer, offer, lapses } of waitingList.all()) {
+  for (const { buyer, offer } of waitingList.all()) {
     if (!isProven(buyer)) complaints.push(`${buyerId(buyer)} waits`);
-    if (lapses >= lapsesMax) complaints.push(`${buyerId(buyer)} has let too many offers lapse`);
     const held = offer === null ? undefined : state.codes.get(offer.code);
     if (held === undefined) continue;
     const isOffered = held.status === "live" || held.status === "lapsed";

@@ -34,7 +34,7 @@ export function lapse(sale: SaleState, time: number): void {
   }
 }
 
-/** Makes live again what has not run out by `time`: for a journal whose clock was set back. */
+/** Makes live again what has not run out by `time`: for a journal or a reader whose clock was set back. */
 export function revive(sale: SaleState, time: number): void {
   if (sale.lapsedUpTo <= time) return;
   sale.lapsedUpTo = time;
@@ -46,6 +46,7 @@ export function revive(sale: SaleState, time: number): void {
       reservation.status = "live";
       sale.live.add(reservation);
       holderFor(sale, reservation.buyer).live += 1;
+      sale.waitingList?.noteLives(reservation.code);
     }
     if (lapsed.size === 0) sale.lapsed.delete(itemId);
   }

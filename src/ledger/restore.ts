@@ -11,7 +11,7 @@ import { settled, type Sale, type SettledSale } from "./sale.ts";
 import { compare, disagreement, soldBy } from "./compare.ts";
 import { putSold, reserve, type PutUnit } from "./books.ts";
 import { GapError, type Effect, type LedgerChange } from "./changes.ts";
-import { beginTerm, expire } from "./lapses.ts";
+import { beginTerm, expire, revive } from "./lapses.ts";
 import type { Draws } from "./queue.ts";
 import { takeBack } from "./refunds.ts";
 import { applyToSale } from "./replay.ts";
@@ -154,8 +154,11 @@ export class Restoration {
 
   /** What is there at `now` (ms), which may be before what was seen last. */
   view(now: number): LedgerView {
-    this.#state.now = now;
-    return new LedgerView(this.#state);
+    const state = this.#state;
+    // What had run out by the time of an earlier reader lives for this one.
+    if (now < state.now) for (const sale of state.sales.values()) revive(sale, now);
+    state.now = now;
+    return new LedgerView(state);
   }
 
   /**

@@ -3,7 +3,7 @@
  *
  *   waiting ──► offered ──► gone         bought, or given back
  *      ▲           │
- *      └── lapsed ─┘                     to the end; gone the third time
+ *      └── lapsed ─┘                     to the end
  *
  * Every step is an attempt, so the list follows from the journal without a clock. What is due, which
  * the times of reservations decide, is only noted here: who decides asks for it before anything else,
@@ -17,8 +17,6 @@ export const ownLinesMax = 10;
 export const saleLinesMax = 10_000;
 /** Lines of all sales that are open. */
 export const openLinesMax = 20_000;
-/** Who lets so many offers lapse waits no more: else nobody else would ever have the unit. */
-export const lapsesMax = 3;
 
 /** A place in a line. */
 export type Line = {
@@ -131,14 +129,13 @@ export class WaitingList {
     if (line !== undefined) this.#become("gone", line);
   }
 
-  /** An offer has lapsed: its line goes to the end, or is gone. */
+  /** An offer has lapsed: its line goes to the end. */
   lapse(code: string, seq: number): void {
     this.#lapsed.delete(code);
     const line = this.#offered.get(code);
     // It was left meanwhile.
     if (line === undefined) return;
     line.lapses += 1;
-    if (line.lapses >= lapsesMax) return this.#become("gone", line);
     line.place = seq;
     this.#become("waiting", line);
     this.#freed.add(numberOf(line));
@@ -174,6 +171,11 @@ export class WaitingList {
   noteLapsed(code: string, buyer: Buyer): void {
     if (this.#offered.has(code)) this.#lapsed.add(code);
     this.noteLess(buyer);
+  }
+
+  /** One that had run out has not, by an earlier time. */
+  noteLives(code: string): void {
+    this.#lapsed.delete(code);
   }
 
   /** Whatever may be due. @param lives whether a code holds its unit */
@@ -248,8 +250,7 @@ export class WaitingList {
       .toArray().length;
     for (const code of this.#lapsed) {
       const line = this.#offered.get(code);
-      const waitsAgain = line !== undefined && line.lapses + 1 < lapsesMax;
-      if (waitsAgain && numberOf(line) === number && isDue(line)) due += 1;
+      if (line !== undefined && numberOf(line) === number && isDue(line)) due += 1;
     }
     return due;
   }

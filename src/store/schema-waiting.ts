@@ -26,7 +26,7 @@ export const offers = pgTable(
   (t) => [
     index("offers_by_sale").on(t.saleId, t.seq),
     unique("offers_one_after_another").on(t.joinedSeq, t.ordinal),
-    check("offers_in_bounds", sql`${t.ordinal} between 1 and 3`),
+    check("offers_in_bounds", sql`${t.ordinal} > 0`),
     check("offers_after_joining", sql`${t.seq} > ${t.joinedSeq}`),
   ],
 );

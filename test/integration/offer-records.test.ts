@@ -128,7 +128,7 @@ describe("PostgreSQL refuses", () => {
       "offers_waited_for",
     ],
     ["an offer that was made before", offer("bob", "bob", { ordinal: 1 }), "one_after_another"],
-    ["an offer more than there may be", offer("ann", "ann", { ordinal: 4 }), "offers_in_bounds"],
+    ["an offer before the first", offer("ann", "ann", { ordinal: 0 }), "offers_in_bounds"],
   ] as const)("%s", async (_what, change, constraint) => {
     const sql = connect({ url: await postgres.copyOf(sound) });
     try {

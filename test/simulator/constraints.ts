@@ -103,7 +103,7 @@ function checkOffers(tables: Tables, { attempts, offers }: Staged): void {
   const names = [...tables.offers, ...offers].map((of) => `${of.joinedBy} ${of.ordinal}`);
   if (new Set(names).size < names.length) throw new ConstraintError("offers_one_after_another");
   for (const { seq, saleId, joinedBy, ordinal } of offers) {
-    if (ordinal < 1 || ordinal > 3) throw new ConstraintError("offers_in_bounds");
+    if (ordinal < 1) throw new ConstraintError("offers_in_bounds");
     if (seq <= joinedBy) throw new ConstraintError("offers_after_joining");
     if (!tables.sales.has(saleId)) throw new ConstraintError("offers_sale_id_sales_id_fk");
     const made = news.get(seq);

@@ -12,7 +12,7 @@ import type { History, KnownSale } from "./history.ts";
 import { sum } from "./lists.ts";
 import { between, surely, surelyNot, wordIs } from "./maybe.ts";
 import { mayWait } from "./queues.ts";
-import { lapsesMax, ownLinesMax, type ModelLine } from "./waiting.ts";
+import { ownLinesMax, type ModelLine } from "./waiting.ts";
 
 export function judgeWaitlistJoin(
   history: History,
@@ -116,7 +116,7 @@ export function judgeOffer(history: History, command: Offer, outcome: OfferOutco
     return `the first in line is ${JSON.stringify(line)}`;
   }
   if (history.held(sale, buyer, now).min >= sale.limit) return "its buyer's limit is full";
-  if (line.offers + 1 !== ordinal || ordinal > lapsesMax) return `it is offer ${line.offers + 1}`;
+  if (line.offers + 1 !== ordinal) return `it is offer ${line.offers + 1}`;
   if (expiresAt !== Math.min(now + sale.ttlMs, sale.endsAt)) return `it ends at ${expiresAt}`;
   history.add(reservation, sale, null, "");
   history.waiting.offer(sale.id, line, code);

@@ -1,8 +1,6 @@
 /** Who waits in a sale, by the contract: a list in the order of their places, first come first. */
 import { sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 
-/** Offers that one lets lapse; then it waits no more. */
-export const lapsesMax = 3;
 /** Lines of a buyer in a sale. */
 export const ownLinesMax = 10;
 
@@ -58,10 +56,9 @@ export class Waiting {
     this.#keep(saleId, (line) => line.offer !== code);
   }
 
-  /** To the end, or out. */
+  /** To the end. */
   lapse(saleId: number, of: ModelLine): void {
     this.#keep(saleId, (line) => line !== of);
-    if (of.offers >= lapsesMax) return;
     this.#of.set(saleId, [...this.lines(saleId), { ...of, offer: null }]);
   }
 

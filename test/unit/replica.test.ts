@@ -133,3 +133,16 @@ test("takes units back that a clock ahead had seen lapse", async () => {
   if (last !== undefined) replica.apply(last);
   expect(replica.view(2).totals(1)).toEqual(ledger.view(2).totals(1));
 });
+
+test("shows an earlier moment after a later one: what had lapsed lives", async () => {
+  const { changes, decide } = await aLedger();
+  decide(0, take("A", "ann", 1), take("B", "ann", 1));
+  const replica = await replicaOf(changes);
+  const { reservationTtlMs: ttlMs } = openTerms([1]);
+  const shown = [ttlMs - 1, ttlMs, ttlMs - 1].map((now) => {
+    const view = replica.view(now);
+    return { now: view.now, free: view.free(1)?.[0], held: view.reservationsOf(who("ann")).length };
+  });
+  const before = { now: ttlMs - 1, free: 0, held: 2 };
+  expect(shown).toEqual([before, { now: ttlMs, free: 2, held: 0 }, before]);
+});
