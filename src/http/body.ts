@@ -95,11 +95,27 @@ function closing(response: Response): Response {
   return response;
 }
 
-/** An answer that leaves the request's body unread: of one without a length nobody knows its end. */
+/** Whether a body that nobody reads is small: of one without a length nobody knows its end. */
+const isSmall = ({ headers }: Request): boolean =>
+  headers.get("Transfer-Encoding") === null &&
+  Number(headers.get("Content-Length")) <= bodyBytesMax;
+
+/** An answer that leaves the request's body unread. */
 export const unread = (request: Request, response: Response): Response =>
-  request.body !== null && request.headers.get("Content-Length") === null
-    ? closing(response)
-    : response;
+  isSmall(request) ? response : closing(response);
+
+/**
+ * The refusal of a GET or HEAD with a body that may be too large; null of any other. Bun takes what
+ * is sent with them and hands none of it over, so what does not say its length cannot be counted.
+ */
+export const refuseLargeBody = (request: Request): Response | null =>
+  isSmall(request)
+    ? null
+    : closing(
+        problem("payload_too_large", {
+          detail: `${request.method} needs no body; one has to say its length, of ${bodyBytesMax.toLocaleString("en")} bytes at most.`,
+        }),
+      );
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 

@@ -17,7 +17,14 @@ import { CommitUnknownError } from "../store/db.ts";
 import { timing, traced } from "./timing.ts";
 import type { Gate, Gated } from "./gate.ts";
 import { Reads, type ReadCost } from "./reads.ts";
-import { bodyBytesMax, readBytes, refuseFields, tooLarge, unread } from "./body.ts";
+import {
+  bodyBytesMax,
+  readBytes,
+  refuseFields,
+  refuseLargeBody,
+  tooLarge,
+  unread,
+} from "./body.ts";
 import { queryOf, unknownParameter } from "./parse.ts";
 import { problem, type ProblemCode } from "./problems.ts";
 
@@ -176,6 +183,8 @@ function dispatcher(
   const allow = Array.from(methods.keys()).join(", ");
   const handled: MethodHandler = (request, server, method) => {
     if (method !== get) return answered(request, server, method);
+    const refused = refuseLargeBody(request);
+    if (refused !== null) return refused;
     const read = () => reads.answer(request, method.cost, () => answered(request, server, method));
     const isLong = method.cost === "costly" && method.mediaType === undefined;
     return isLong ? patient(request, server, read) : read();
@@ -192,7 +201,7 @@ function dispatcher(
     const method = methods.get(request.method);
     if (method === undefined) {
       const preflight = request.method === "OPTIONS" ? gate?.preflight(request, allow) : null;
-      if (preflight != null) return preflight;
+      if (preflight != null) return unread(request, preflight);
       return unread(request, problem("method_not_allowed", { headers: { Allow: allow } }));
     }
     return method.latency.isDue()

@@ -47,6 +47,16 @@ const posts = [
   "/nothing",
 ];
 
+const readPaths = [
+  "/",
+  "/sale",
+  "/sales/1/items",
+  "/sales/1/audit",
+  "/metrics",
+  "/events",
+  "/openapi.json",
+];
+
 /** Some are refused before anybody looks at a body; a standby does not know who asks. */
 function expectedOf(path: string): readonly number[] {
   if (path === "/nothing") return [404];
@@ -68,6 +78,28 @@ describe.each(["the leader", "a standby"])("%s", (name) => {
       const { status } = await sendRaw(url, request.replace("Connection: close\r\n", ""));
       expect(expectedOf(path)).toContain(status);
     });
+  });
+
+  test("refuses bodies of reads that are too large, or do not say, and closes", async () => {
+    const { url } = of(name);
+    const bodies = [
+      [["Content-Length: 65537"], "a".repeat(65_537)],
+      [["Content-Length: 1000000000"], ""],
+      [["Transfer-Encoding: chunked"], chunk(100_000) + "0\r\n\r\n"],
+      [["Transfer-Encoding: chunked"], ""],
+    ] as const;
+    const lines = readPaths.flatMap((path) => [`GET ${path}`, `HEAD ${path}`]);
+    await inTurn([...lines, "GET /nothing", "TRACE /sale", "OPTIONS /sale"], async (line) => {
+      await inTurn(bodies, async ([framing, body]) => {
+        const request = rawRequest(line, ...framing).replace("Connection: close\r\n", "");
+        const { status } = await sendRaw(url, request + body);
+        const [method, path] = line.split(" ");
+        const isRead = path !== "/nothing" && (method === "GET" || method === "HEAD");
+        expect({ line, status }).toEqual({ line, status: isRead ? 413 : expect.any(Number) });
+      });
+    });
+    const small = rawRequest("GET /sale", "Content-Length: 65536") + "a".repeat(65_536);
+    expect((await sendRaw(url, small)).status).toBe(200);
   });
 
   test("answers and closes when the chunks never end, or stop coming", async () => {

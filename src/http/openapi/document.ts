@@ -193,11 +193,11 @@ export function refusalCodes(
   if (auth !== undefined) codes.add("unauthenticated");
   codes.add(method === "GET" ? "overloaded" : "cross_site");
   if (method !== "GET") codes.add("outcome_unknown");
-  codes.add("rate_limited");
+  codes.add("rate_limited").add("payload_too_large");
   if (auth === "admin" || auth === "merchant") codes.add("forbidden");
   if (auth === "admin") codes.add("second_factor_demanded");
   if ((body ?? bodyTypes) !== undefined) {
-    codes.add("invalid_request").add("payload_too_large").add("unsupported_media_type");
+    codes.add("invalid_request").add("unsupported_media_type");
   }
   if (!alone.test(path)) codes.add("unavailable");
   codes.add("internal");
