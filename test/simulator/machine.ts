@@ -46,6 +46,7 @@ const expected = [
   "the program is stopping",
   "too many",
   "this process does not lead",
+  "the leader is not heard of",
   // A clock that was set back, or a link that was cut.
   "is on sale again",
 ];
