@@ -43,7 +43,7 @@ export const retryMsMax = 3_600_000;
 /** … and so long after the first it is off. */
 export const failingMsMax = 3 * 86_400_000;
 /** Beside buyers an event goes out each so many ms, and who bought within this time is there still. */
-const besideBuyersMs = 10;
+const besideBuyersMs = 20;
 const buyersStayMs = 250;
 
 /** The term of the process that leads. */
