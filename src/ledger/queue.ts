@@ -108,10 +108,12 @@ export class Queue {
     return this.#firstLate === 0 ? this.tickets.count : this.#firstLate - 1;
   }
 
-  /** The ranks of those who are drawn; null before they are. */
+  /**
+   * The ranks of those who are drawn, be it nobody; null before they are. Who is to be drawn does not
+   * say it: a clock that goes back and an opening by hand leave nobody of those who were.
+   */
   ranks(now: number): ArrayLike<number> | null {
-    if (now < this.#startsAt) return null;
-    return this.#draws.ranks(this.#saleId) ?? (this.gathered === 0 ? nobody : null);
+    return now < this.#startsAt ? null : this.#draws.ranks(this.#saleId);
   }
 
   /** How many are let in at `now`: those of ranks up to this. */

@@ -135,8 +135,7 @@ function ranksOf(
   now: number,
 ): (number | null)[] {
   if (now < startsAt) return [null];
-  if (queue.ranks !== null) return [queue.ranks[number - 1] ?? number, null];
-  return gatheredIn(queue, startsAt) === 0 ? [number] : [null];
+  return queue.ranks === null ? [null] : [queue.ranks[number - 1] ?? number, null];
 }
 
 type LetIn = {
