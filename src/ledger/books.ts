@@ -130,9 +130,13 @@ function rememberEnded(state: LedgerState, of: ArchivedCode): void {
   }
 }
 
-/** Notes that a code which is not on the books any more was given back: it is not sold late. */
+/**
+ * Notes that a code which is not on the books any more was given back: it is not sold late, and whoever
+ * it was offered to does not wait for another.
+ */
 export function release(state: LedgerState, sale: SaleState, ended: ArchivedCode): void {
   sale.changes += 1;
+  sale.waitingList?.close(ended.code);
   rememberEnded(state, { ...ended, released: true });
 }
 

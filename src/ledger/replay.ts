@@ -68,8 +68,9 @@ function applyToUnit(
       else sell(held, seq, at);
       return;
     case "released":
-      // What is not on the books changes nothing on them.
-      if (held !== undefined) end(state, held, at);
+      // What is not on the books changes nothing on them, but a line may have to hear of it.
+      if (held === undefined) sale.waitingList?.close(code);
+      else end(state, held, at);
       return;
     default:
       attempt.word satisfies never;

@@ -3,8 +3,8 @@
  * does not go on after something was not told. That it says in all else what the ledger says, and
  * decides the same once it leads, the random histories in `ledger.test.ts` compare.
  */
-import { expect, test } from "bun:test";
-import { effectsOf, GapError, type LedgerChange } from "../../src/ledger/changes.ts";
+import { describe, expect, test } from "bun:test";
+import { effectsOf, GapError, type Effect, type LedgerChange } from "../../src/ledger/changes.ts";
 import type { Command } from "../../src/ledger/commands.ts";
 import { Ledger, Replica } from "../../src/ledger/ledger.ts";
 import { nothingRecorded } from "../support/naive-records.ts";
@@ -145,4 +145,52 @@ test("shows an earlier moment after a later one: what had lapsed lives", async (
   });
   const before = { now: ttlMs - 1, free: 0, held: 2 };
   expect(shown).toEqual([before, { now: ttlMs, free: 2, held: 0 }, before]);
+});
+
+describe("an offer whose unit is somebody else's before its lapse was noted", () => {
+  // As by a clock that is set back to before the opening, when nobody is offered anything.
+  const { reservationTtlMs: ttlMs } = openTerms([1]);
+  const ann = { kind: "account", userId: "ann" } as const;
+  const unit = { saleId: 1, itemId: 1, key: null, request: null, quantity: null, own: [] } as const;
+  const story: readonly Effect[] = [
+    { seq: 1, at: 0, word: "waiting", saleId: 1, buyer: ann, item: 1 },
+    { seq: 2, at: 0, word: "offered", buyer: ann, code: "A", ...unit },
+    { seq: 3, at: ttlMs, word: "reserved", buyer: who("bob"), code: "B", ...unit },
+  ];
+  const told = async (effects: readonly Effect[]): Promise<Replica> => {
+    const replica = await Replica.restore(nothingRecorded());
+    const terms = openTerms([1]);
+    replica.apply({ kind: "sale", seq: 0, at: 0, terms, attempts: 0 });
+    const seq = effects.length;
+    replica.apply({ kind: "batch", firstSeq: 1, seq, at: ttlMs, effects, attempts: [[1, seq]] });
+    return replica;
+  };
+
+  test("is no more when it was given back, as told", async () => {
+    const back = { seq: 4, at: ttlMs, word: "released", buyer: ann, code: "A", ...unit } as const;
+    const lines = [story, [...story, back]].map(async (effects) =>
+      (await told(effects)).view(ttlMs).linesOf(1, ann),
+    );
+    expect((await Promise.all(lines)).map(({ length }) => length)).toEqual([1, 0]);
+  });
+
+  test("is no more when it is given back, as decided", async () => {
+    const ledger = (await told(story)).promote(ttlMs);
+    const found = {
+      seq: 2,
+      code: "A",
+      saleId: 1,
+      itemId: 1,
+      buyer: ann,
+      reservedAt: 0,
+      key: null,
+      request: null,
+      released: false,
+      sold: null,
+    };
+    const release = { kind: "release", code: "A", saleId: null, by: ann } as const;
+    const outcome = ledger.decide({ ...release, lookup: { upTo: 3, found } }, ttlMs);
+    expect(outcome.word).toBe("released");
+    expect(ledger.view(ttlMs).linesOf(1, ann)).toEqual([]);
+  });
 });
