@@ -54,6 +54,8 @@ export type ShownSales = {
   hold(stored: StoredSale): void;
   /** A sale came, was replaced, ends at another time, or is held no more. */
   changed(saleId: number, isHeld: boolean): void;
+  /** These are held, and may have been changed unheard. */
+  readAgain(saleIds: Iterable<number>): void;
 };
 
 type FollowerOptions = {
@@ -222,6 +224,7 @@ export class Follower {
     this.#queue = null;
     this.#stale = Promise.withResolvers<void>();
     log.info({ seq: this.seq }, "the replica is current");
+    if (known !== null) shown.readAgain(known.upTo.sales);
     this.#becomeCurrent();
   }
 

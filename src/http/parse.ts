@@ -175,8 +175,11 @@ export function parseCode(value: string | null | Invalid): string | Invalid {
 
 /** The ticket that a request shows by its header or its query; null for none. */
 export const parseTicket = (request: Request): string | null =>
-  ticketIn(request.headers.get("Queue-Ticket")) ??
-  ticketIn(queryValue(queryOf(request.url), "ticket"));
+  ticketInHeader(request) ?? ticketIn(queryValue(queryOf(request.url), "ticket"));
+
+/** For who has looked at the query. */
+export const ticketInHeader = (request: Request): string | null =>
+  ticketIn(request.headers.get("Queue-Ticket"));
 
 /** What can be no ticket is none: nobody is let in by it. */
 function ticketIn(value: string | null | Invalid): string | null {

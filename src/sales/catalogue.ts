@@ -32,8 +32,8 @@ export class Catalogue {
   readonly #loadAsked: LoadSales;
   readonly #clock: () => number;
   readonly #held = new Map<number, ShownSale>();
-  /** Of these, those that let people in one after another; also while they are read again. */
-  readonly #queued = new Set<number>();
+  /** Those that the ledger holds; also while they are read again, whoever asked for that. */
+  readonly #inLedger = new Set<number>();
   readonly #others = new BoundedMap<
     number,
     { readonly shown: ShownSale; readonly goodUntil: number }
@@ -58,7 +58,7 @@ export class Catalogue {
     // What is being read may be as it was before.
     this.#reading.delete(stored.sale.id);
     this.#held.set(stored.sale.id, show(stored));
-    if (stored.sale.entry.kind === "queue") this.#queued.add(stored.sale.id);
+    this.#inLedger.add(stored.sale.id);
     this.#others.delete(stored.sale.id);
   }
 
@@ -67,9 +67,23 @@ export class Catalogue {
     this.#held.delete(saleId);
     this.#others.delete(saleId);
     this.#reading.delete(saleId);
-    if (!isHeld) this.#queued.delete(saleId);
+    if (!isHeld) return void this.#inLedger.delete(saleId);
+    this.#inLedger.add(saleId);
     // Where it cannot be read, whoever asks for it tries again.
-    if (isHeld) this.#read(saleId, true).catch(() => {});
+    this.#read(saleId).catch(() => {});
+  }
+
+  /**
+   * The ledger holds these, and how they changed may not have been told: they are read again, and
+   * shown as they were until then.
+   */
+  readAgain(saleIds: Iterable<number>): void {
+    for (const id of saleIds) {
+      this.#inLedger.add(id);
+      this.#others.delete(id);
+      // Where it cannot be read, what is here stays, or whoever asks for it tries again.
+      this.#read(id).catch(() => {});
+    }
   }
 
   /** Keeps sales as the ledger has them, reading those that are not here. */
@@ -85,14 +99,9 @@ export class Catalogue {
 
   /** Lets go of what the ledger does not hold any more. */
   holdOnly(saleIds: ReadonlySet<number>): void {
-    for (const of of [this.#held, this.#queued]) {
+    for (const of of [this.#held, this.#inLedger]) {
       for (const id of of.keys()) if (!saleIds.has(id)) of.delete(id);
     }
-  }
-
-  /** Whether the ledger holds any sale that lets people in one after another. */
-  get hasQueues(): boolean {
-    return this.#queued.size > 0;
   }
 
   /** A sale that the ledger holds. */
@@ -121,20 +130,21 @@ export class Catalogue {
 
   /** As `find`, for who knows that the sale was changed. */
   async findAnew(saleId: number): Promise<ShownSale | null> {
-    this.changed(saleId, this.#held.has(saleId));
+    this.changed(saleId, this.#inLedger.has(saleId));
     return await this.find(saleId);
   }
 
-  #read(saleId: number, isHeld = false): Promise<ShownSale | null> {
+  #read(saleId: number): Promise<ShownSale | null> {
+    const isInLedger = (): boolean => this.#inLedger.has(saleId);
     const read = async (): Promise<ShownSale | null> => {
       const go = await this.#turn();
       const now = this.#clock();
       try {
-        const [stored] = await (isHeld ? this.#load : this.#loadAsked)([saleId]);
+        const [stored] = await (isInLedger() ? this.#load : this.#loadAsked)([saleId]);
         const shown = stored === undefined ? null : show(stored);
         // What was forgotten meanwhile may have been read before it changed.
         if (this.#reading.get(saleId) === reading) {
-          if (isHeld && shown !== null) this.hold(shown.stored);
+          if (isInLedger() && shown !== null) this.hold(shown.stored);
           else this.#keep(saleId, shown, now);
         }
         return shown;

@@ -88,8 +88,8 @@ export async function lead(
   { mayLead, onStandby, onFreed }: Standing,
 ): Promise<Leadership | null> {
   const { promise: lost, resolve: lose } = Promise.withResolvers<Error>();
-  const isLost = { yet: false };
-  void lost.then(() => (isLost.yet = true));
+  const isLost: { by: Error | null } = { by: null };
+  void lost.then((reason) => (isLost.by = reason));
   const sql = connect(connection, {
     max: 1,
     max_lifetime: null,
@@ -131,12 +131,14 @@ export async function lead(
           confirmed: (sentAt) => heart.lease.renew(sentAt),
           end: async () => {
             heart.stop();
-            if (!isLost.yet) await within(unlockMaxMs, unlock(sql)).catch(() => {});
+            if (isLost.by === null) await within(unlockMaxMs, unlock(sql)).catch(() => {});
             await sql.end({ timeout: 0 });
           },
         };
       }
       await onStandby(await within(answerMaxMs, readLeader(sql)));
+      // The driver connects again by itself, and that session neither listens nor could lead.
+      if (isLost.by !== null) throw isLost.by;
     }
   } catch (error) {
     await sql.end({ timeout: 0 });

@@ -1,22 +1,24 @@
 /**
  * A leader that goes on living when another leads: its streams go on, it lets nobody in who has logged
- * out meanwhile, and what is written through a process is seen there at once.
+ * out meanwhile, and what is written through a process is seen there at once. One that stood by and
+ * stood still shows what was changed meanwhile.
  */
 import { expect, test } from "bun:test";
+import { z } from "zod";
 import { leaderLockKey } from "../../src/store/leadership.ts";
 import { leads, standsBy } from "../support/leading.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { startServer, type Environment, type TestServer } from "../support/server.ts";
 import { jwtSecret } from "../support/shop.ts";
 import { EventStream, stockNews } from "../support/sse.ts";
-import { newPerson, Person } from "../support/storefront.ts";
+import { newPerson, Person, read } from "../support/storefront.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
 
-const twoProcesses = async () => {
+const twoProcesses = async (more: Environment = {}) => {
   const url = await postgres.newRecords();
-  const environment = { DATABASE_URL: url, JWT_SECRET: jwtSecret, SALE_ITEMS: "100" };
+  const environment = { DATABASE_URL: url, JWT_SECRET: jwtSecret, SALE_ITEMS: "100", ...more };
   const servers = await inTurn(upTo(2), () => startServer(environment));
   return { sql: lookInto(url), servers: servers as [TestServer, TestServer] };
 };
@@ -54,6 +56,43 @@ test("it lets in nobody who has logged out while it stood still", async () => {
   expect((await there.post("/api/auth/logout", {})).status).toBe(204);
   first.program.signal("SIGCONT");
   expect((await here.ask("GET", "/api/auth/me")).status).toBe(401);
+  await Promise.all(servers.map((server) => server.kill()));
+});
+
+test("one that stood still, or lost its session, shows what was changed, and passes tickets on", async () => {
+  const { sql, servers } = await twoProcesses({ SALE_ENTRY: "queue" });
+  const [first, second] = servers;
+  await standsBy(second);
+  const restored = (): number => second.program.log.split("the replica is current").length - 1;
+  const { id } = await second.client.openSale();
+  const joined = await second.client.ask("POST", `/sales/${id}/queue?user_id=ann`);
+  const { ticket } = read(joined, z.object({ ticket: z.uuid() }), 201);
+
+  const admin = await newPerson(sql, first.client, "root", "admin");
+  const titled = z.object({ title: z.string() });
+  const listed = z.object({ nodes: z.array(z.unknown()) });
+  const there = async (): Promise<number> =>
+    listed.parse((await admin.get("/api/admin/nodes")).json()).nodes.length;
+  await until("its being known", async () => (await there()) === 2);
+  second.program.signal("SIGSTOP");
+  await until("its being missed", async () => (await there()) === 1);
+  const change = await admin.ask("PATCH", `/api/admin/flash-sales/${id}`, { title: "Late lamps" });
+  expect(change.status).toBe(200);
+  second.program.signal("SIGCONT");
+  await until("the new title", async () => {
+    const shown = titled.parse((await second.client.get(`/sales/${id}`)).json());
+    return shown.title === "Late lamps";
+  });
+
+  const before = restored();
+  await sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'stampede writer' and datname = current_database()
+      and pid not in (select pid from pg_locks where locktype = 'advisory')`;
+  await until("another replica", () => restored() > before);
+  const headers = { "Queue-Ticket": ticket };
+  const path = "/checkout?user_id=ann&id=any";
+  expect((await second.client.ask("POST", path, { headers })).text).toContain('"code":"0');
   await Promise.all(servers.map((server) => server.kill()));
 });
 

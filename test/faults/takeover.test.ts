@@ -63,6 +63,23 @@ describe("the leader is gone", () => {
     await expectSound(url);
   });
 
+  test("killed: one that had lost its own session meanwhile leads in one term, from its replica", async () => {
+    const url = await postgres.newDatabase();
+    await using first = await startServer(environment(url));
+    await using second = await startServer(environment(url));
+    await standsBy(second);
+    const restored = (): number => second.program.log.split("the replica is current").length - 1;
+    await lookInto(url)`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'stampede writer' and datname = current_database()
+        and pid not in (select pid from pg_locks where locktype = 'advisory')`;
+    await until("its standing by again", () => restored() === 2, boundMs);
+    await first.kill();
+    await sells(second, "killed after the other's session, sold again after");
+    expect(second.program.log).toMatch(/"epoch":2,.*"from":"the replica"/);
+    await expectSound(url);
+  });
+
   test("told to stop: another leads at once, and who asks meanwhile is answered", async () => {
     const url = await postgres.newDatabase();
     const servers = [await startServer(environment(url)), await startServer(environment(url))];

@@ -41,3 +41,20 @@ test("what is held while the sale is read stays, and what was read before is not
   expect(catalogue.held(1)?.stock).toBe(3);
   expect((await catalogue.find(1))?.stock).toBe(3);
 });
+
+test("what the ledger holds is held once it is read, also for who asks for it anew meanwhile", async () => {
+  const readings: ((sales: StoredSale[]) => void)[] = [];
+  const catalogue = new Catalogue(
+    () => new Promise((resolve) => readings.push(resolve)),
+    () => 0,
+  );
+  // A process hears of a sale while the answer to who announced it through here asks for it.
+  catalogue.changed(1, true);
+  const found = catalogue.findAnew(1);
+  await until("both readings", () => {
+    for (const read of readings) read([saleOf(1)]);
+    return readings.length === 2;
+  });
+  expect((await found)?.stock).toBe(1);
+  expect(catalogue.held(1)?.stock).toBe(1);
+});

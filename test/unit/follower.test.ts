@@ -84,7 +84,7 @@ async function aPair(changed: Partial<Records> = {}) {
       monotonic: () => time.monotonic,
     },
     log: { ...quietLog, warn: (_, message) => seen.push(message) },
-    shown: { hold: () => {}, changed: () => {} },
+    shown: { hold: () => {}, changed: () => {}, readAgain: () => {} },
   });
   const start = (): void => {
     void follower.run({ ...announcement, epoch: term.epoch, url: "here" }, signal.signal);

@@ -11,7 +11,7 @@ import {
   parseExpectedPrice,
   parseIdempotencyKey,
   parseText,
-  parseTicket,
+  ticketInHeader,
   queryOf,
   queryValue,
 } from "../parse.ts";
@@ -231,12 +231,11 @@ function checkout(
   if (asked instanceof Invalid) return invalid(asked);
   const key = parseIdempotencyKey(request.headers.get("Idempotency-Key"));
   if (key instanceof Invalid) return invalid(key);
-  const { engine, buyers, catalogue, hoarding, clock } = context;
+  const { engine, buyers, hoarding, clock } = context;
   return buyers.asBuyer(request, server, asked.userId, ({ buyer, onlySaleId }, network) => {
     const waitMs = network === null ? 0 : hoarding.waitMs(network, buyer, asked, clock());
     if (waitMs > 0) return holdsTooMuch(waitMs);
-    // Where nobody waits, no header is looked at.
-    const ticket = catalogue.hasQueues ? (asked.ticket ?? parseTicket(request)) : asked.ticket;
+    const ticket = asked.ticket ?? ticketInHeader(request);
     const command = new AskedCheckout(asked, buyer, key, ticket);
     const render = network === null ? buying.renderCheckout : buying.counting(network, asked);
     const { writer } = engine;
