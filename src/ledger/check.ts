@@ -2,7 +2,7 @@
  * The auditor of the state: everything that must hold between two decisions. It is run
  * after every recovery and in the tests; a complaint means a bug, and nothing may be sold.
  */
-import { buyerId, type BuyerKind } from "./buyers.ts";
+import { buyerId, sameBuyer, type Buyer, type BuyerKind } from "./buyers.ts";
 import { checkCoupons } from "./coupons.ts";
 import {
   holderOf,
@@ -127,8 +127,10 @@ const isTakenOut = ({ sold }: Reservation): boolean =>
  */
 function checkUnits(sale: SaleState): string[] {
   const complaints: string[] = [];
-  const units = new Set<string>();
-  const ordinals = new Set<string>();
+  const units = new Pairs();
+  const ordinals = new Pairs();
+  /** Buyers are numbered as they are met: to make a text of each unit takes longer than all the rest. */
+  const numbers = new Map<Holder | undefined, number>();
   let owned = 0;
   let refunded = 0;
   let placed = 0;
@@ -145,8 +147,10 @@ function checkUnits(sale: SaleState): string[] {
       if (userOrdinal < 1 || userOrdinal > last || holder?.freed?.includes(userOrdinal)) {
         complaints.push(`buyer ${buyerId(buyer)} has a purchase numbered ${userOrdinal}`);
       }
+      const number = numbers.get(holder) ?? numbers.size;
+      numbers.set(holder, number);
       owned += 1;
-      ordinals.add(`${buyerId(buyer)} ${userOrdinal}`);
+      ordinals.add(number, userOrdinal);
     }
     if (refundedBy !== null && restocked) continue;
     const freed = sale.freed.get(itemId) ?? [];
@@ -155,7 +159,7 @@ function checkUnits(sale: SaleState): string[] {
       complaints.push(`item ${itemId}: unit ${unit} is sold`);
     }
     placed += 1;
-    units.add(`${itemId} ${unit}`);
+    units.add(itemId, unit);
   }
   if (refunded !== sale.refunded) {
     complaints.push(`counted ${sale.refunded} refunded, found ${refunded}`);
@@ -163,6 +167,19 @@ function checkUnits(sale: SaleState): string[] {
   if (units.size !== placed) complaints.push("a unit is sold twice");
   if (ordinals.size !== owned) complaints.push("two purchases have one number");
   return complaints;
+}
+
+/** Pairs of whole numbers, the second below 2³¹, each counted once. */
+class Pairs {
+  readonly #known = new Set<number>();
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  add(first: number, second: number): void {
+    this.#known.add(first * 2 ** 31 + second);
+  }
 }
 
 /** Each reservation is where its status says, and its code and its key lead to it. */
@@ -195,10 +212,10 @@ function checkHolders(sale: SaleState): string[] {
     for (const [userId, holder] of sale.holders[kind]) {
       open += holder.open.size;
       bought += holder.bought;
-      complaints.push(...checkHolder(sale, holder, buyerId({ kind, userId })));
+      checkHolder(sale, holder, { kind, userId }, complaints);
     }
   }
-  const books = [...onBooks(sale)].length;
+  const books = sale.live.size + lapsedIn(sale);
   if (open !== books)
     complaints.push(`${books} reservations are on the books, buyers have ${open}`);
   if (bought !== soldIn(sale)) {
@@ -207,19 +224,23 @@ function checkHolders(sale: SaleState): string[] {
   return complaints;
 }
 
-function checkHolder(sale: SaleState, { bought, live, open }: Holder, id: string): string[] {
-  const complaints: string[] = [];
+function checkHolder(
+  sale: SaleState,
+  { bought, live, open }: Holder,
+  of: Buyer,
+  complaints: string[],
+): void {
   if (bought + open.size > sale.terms.perUserLimit)
-    complaints.push(`buyer ${id} is over the limit`);
-  if (bought + open.size === 0) complaints.push(`buyer ${id} has nothing`);
-  const living = [...open].filter(({ status }) => status === "live").length;
-  if (living !== live) complaints.push(`buyer ${id} holds ${living}, counted ${live}`);
+    complaints.push(`buyer ${buyerId(of)} is over the limit`);
+  if (bought + open.size === 0) complaints.push(`buyer ${buyerId(of)} has nothing`);
+  let living = 0;
   for (const { code, buyer, status } of open) {
-    if (buyerId(buyer) !== id || (status !== "live" && status !== "lapsed")) {
-      complaints.push(`buyer ${id} has ${code}, which is not theirs or not on the books`);
+    if (status === "live") living += 1;
+    if (!sameBuyer(buyer, of) || (status !== "live" && status !== "lapsed")) {
+      complaints.push(`buyer ${buyerId(of)} has ${code}, which is not theirs or not on the books`);
     }
   }
-  return complaints;
+  if (living !== live) complaints.push(`buyer ${buyerId(of)} holds ${living}, counted ${live}`);
 }
 
 /** Whoever has something has joined; a million others who have are not looked through. */

@@ -3,7 +3,15 @@
  * It stays on the books until somebody takes that unit.
  */
 import { extensionMsMax } from "./commands.ts";
-import { holderFor, isOver, noteActive, putBack, take, type SaleState } from "./state.ts";
+import {
+  holderFor,
+  isOver,
+  noteActive,
+  putBack,
+  take,
+  type Reservation,
+  type SaleState,
+} from "./state.ts";
 
 /** Lets the reservations of a sale that have run out by `now` lapse; all of them once it is over. */
 export function expire(sale: SaleState, now: number): void {
@@ -52,6 +60,17 @@ export function revive(sale: SaleState, time: number): void {
   }
 }
 
+/** Until when a reservation is held in a term that begins at `time`. */
+function deadlineIn(
+  { terms: { reservationTtlMs: ttl } }: SaleState,
+  { seq, extendedBy, due }: Reservation,
+  afterSeq: number,
+  time: number,
+): number {
+  if ((extendedBy ?? seq) > afterSeq) return due;
+  return Math.min(due, time + (extendedBy === null ? ttl : Math.max(ttl, extensionMsMax)));
+}
+
 /**
  * A term begins at `time`: what has run out by its clock lapses, what has not lives. What was
  * said before it, up to the attempt `afterSeq`, holds a unit for the TTL at most, or for the longest
@@ -64,16 +83,18 @@ export function revive(sale: SaleState, time: number): void {
 export function beginTerm(sale: SaleState, afterSeq: number, time: number): void {
   revive(sale, -Infinity);
   sale.lastDeadline.fill(0);
-  for (const reservation of Array.from(sale.live)) {
-    const { seq, extendedBy, due, itemId } = reservation;
-    const { reservationTtlMs: ttl } = sale.terms;
-    const longest = extendedBy === null ? ttl : Math.max(ttl, extensionMsMax);
-    const isBefore = (extendedBy ?? seq) <= afterSeq;
+  const moved: Reservation[] = [];
+  for (const reservation of sale.live) {
+    const deadline = deadlineIn(sale, reservation, afterSeq, time);
+    // Of nearly all it stays, and they stay in their order.
+    if (deadline !== reservation.deadline) moved.push(reservation);
+    const index = reservation.itemId - 1;
+    sale.lastDeadline[index] = Math.max(sale.lastDeadline[index] ?? 0, deadline);
+  }
+  for (const reservation of moved) {
     sale.live.remove(reservation);
-    reservation.deadline = isBefore ? Math.min(due, time + longest) : due;
+    reservation.deadline = deadlineIn(sale, reservation, afterSeq, time);
     sale.live.add(reservation);
-    const last = sale.lastDeadline[itemId - 1] ?? 0;
-    sale.lastDeadline[itemId - 1] = Math.max(last, reservation.deadline);
   }
   lapse(sale, time);
 }
