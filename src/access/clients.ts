@@ -70,7 +70,7 @@ export class Clients {
 
   #isProxy(peer: string): boolean {
     if (peer !== this.#peer) {
-      this.#isPeerTrusted = this.#isTrusted(peer);
+      this.#isPeerTrusted = this.#isTrusted(peer, isIP(peer));
       this.#peer = peer;
     }
     return this.#isPeerTrusted;
@@ -87,7 +87,7 @@ export class Clients {
   of(request: Request, server: Peers): Client {
     const { headers } = request;
     const peer = this.#peerOf(request, server);
-    const isProxy = this.#isTrusted(peer);
+    const isProxy = this.#isTrusted(peer, isIP(peer));
     return {
       address: isProxy ? this.#behind(peer, headers.get("X-Forwarded-For")) : peer,
       host: (isProxy ? first(headers.get("X-Forwarded-Host")) : null) ?? headers.get("Host") ?? "",
@@ -106,19 +106,21 @@ export class Clients {
     for (let end = forwardedFor.length; end > 0;) {
       const comma = forwardedFor.lastIndexOf(",", end - 1);
       const candidate = forwardedFor.slice(comma + 1, end).trim();
-      if (isIP(candidate) === 0) return address;
+      const family = isIP(candidate);
+      if (family === 0) return address;
       address = candidate;
-      if (!this.#isTrusted(candidate)) return address;
+      if (!this.#isTrusted(candidate, family)) return address;
       end = comma;
     }
     return address;
   }
 
-  #isTrusted(address: string): boolean {
-    const plain = unmapped(address);
-    const family = isIP(plain);
+  /** @param family 4 or 6; 0 for what is no address */
+  #isTrusted(address: string, family: number): boolean {
     if (family === 0) return false;
-    return this.#options.trustedProxies.check(plain, family === 4 ? "ipv4" : "ipv6");
+    const plain = unmapped(address);
+    const isFour = family === 4 || plain !== address;
+    return this.#options.trustedProxies.check(plain, isFour ? "ipv4" : "ipv6");
   }
 }
 

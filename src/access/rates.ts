@@ -3,9 +3,10 @@
  * that empties with every request and fills again evenly.
  *
  * A bucket is the time at which it will be full again, so that one that nobody uses need not be
- * kept. All of them lie in one table of a fixed size: by a seeded hash of 64 bits an address has one
- * of `ways` places, and where all are taken, the one whose bucket is full soonest gives way. Nothing
- * grows, nothing is swept, and no address can choose which one it shares.
+ * kept. All of them lie in one table of a fixed size: by a seeded hash an address has one of `ways`
+ * places of a set, and where all are taken, the one whose buckets are full soonest gives way. Nothing
+ * grows, nothing is swept, and no address can choose which one it shares. What has to be looked at to
+ * find a place lies in 64 bytes: in a flood of strangers each of them is far away in memory.
  *
  * Processes that are linked have the same seed, so they can tell each other how much of whose bucket
  * was used (`takeUsed`), and take that out of their own (`useUp`).
@@ -53,6 +54,8 @@ const families = { guests: 0, proven: 1, account: 2, customer: 3 } as const;
 /** How many buckets of each kind are kept: with 44 bytes each, 46 MB when all are in use. */
 export const bucketsMax = 1_048_576;
 const ways = 8;
+/** Eighths of a second: in 32 bits they last for 17 years. */
+const coarseMs = 125;
 const sets = bucketsMax / ways;
 const kinds = rateKinds.length;
 /** Buckets of which can be told what was used since it was told last; of more it is not. */
@@ -89,14 +92,14 @@ export class Rates {
   readonly #buyers: StepsOfKinds;
   readonly #now: () => number;
   readonly #seeds: Uint32Array;
-  readonly #keys = new Uint32Array(2 * bucketsMax);
+  /** Of each set: whose its places are, and by when the buckets there are full again, in `coarseMs`. */
+  readonly #sets = new Uint32Array(2 * bucketsMax);
   readonly #fullAt = new Float64Array(kinds * bucketsMax);
   /** What was used of each since it was told, ms; and which those are. */
   readonly #usedMs = new Float32Array(kinds * bucketsMax);
   readonly #used = new Uint32Array(usedMax);
   #usedCount = 0;
-  /** Whether what is used is to be told: it costs a tenth of counting, and a pause at each telling. */
-  isShared = false;
+  #isShared = false;
 
   /**
    * @param secret of all processes that count together
@@ -117,6 +120,20 @@ export class Rates {
     this.#now = now;
   }
 
+  /** Whether what is used is to be told: it costs a tenth of counting, and a pause at each telling. */
+  get isShared(): boolean {
+    return this.#isShared;
+  }
+
+  set isShared(isShared: boolean) {
+    // What was used by whoever had a place before is not theirs who have it now.
+    if (isShared && !this.#isShared) {
+      this.#usedMs.fill(0);
+      this.#usedCount = 0;
+    }
+    this.#isShared = isShared;
+  }
+
   /** A request of a guest; null when it may pass. */
   takeGuest(kind: RateKind, network: string): RateRefusal | null {
     return this.#take(kind, families.guests, network, this.#guests[kind]);
@@ -126,8 +143,8 @@ export class Rates {
   isSpent(kind: RateKind, network: string): boolean {
     const { stepMs, spanMs } = this.#guests[kind];
     const now = this.#now();
-    const fullAt =
-      this.#fullAt[kinds * this.#placeOf(families.guests, network) + offsets[kind]] ?? 0;
+    const place = this.#placeOf(families.guests, network);
+    const fullAt = this.#fullAt[kinds * place + offsets[kind]] ?? 0;
     return Math.max(fullAt, now) + stepMs - now > spanMs + 0.001;
   }
 
@@ -154,15 +171,16 @@ export class Rates {
     { rate, stepMs, spanMs }: Steps,
   ): RateRefusal | null {
     const now = this.#now();
-    const at = kinds * this.#placeOf(family, key) + offsets[kind];
+    const place = this.#placeOf(family, key);
+    const at = kinds * place + offsets[kind];
     const fullAt = Math.max(this.#fullAt[at] ?? 0, now) + stepMs;
     // Of a thousandth of a ms the clock itself is not sure.
     if (fullAt - now > spanMs + 0.001) {
       const of = family === families.guests || family === families.proven ? "address" : "user";
       return { kind, of, rate, retryAfterMs: Math.ceil(fullAt - now - spanMs) };
     }
-    this.#fullAt[at] = fullAt;
-    if (!this.isShared) return null;
+    this.#fill(place, at, fullAt);
+    if (!this.#isShared) return null;
     const usedMs = this.#usedMs[at] ?? 0;
     if (usedMs === 0) {
       if (this.#usedCount === usedMax) return null;
@@ -187,8 +205,9 @@ export class Rates {
       // It was forgotten meanwhile, and perhaps used again, and is in the list twice.
       if (ms === 0 || ms < least || (ms === least && room-- <= 0)) continue;
       const place = Math.floor(at / kinds);
-      const [tag = 0, hash = 0] = this.#keys.subarray(2 * place, 2 * place + 2);
-      used.push({ tag, hash, kind: at % kinds, ms });
+      const set = Math.floor(place / ways);
+      const tag = this.#sets[2 * ways * set + (place % ways)] ?? 0;
+      used.push({ tag, hash: set, kind: at % kinds, ms });
     }
     this.#usedCount = 0;
     return used;
@@ -198,8 +217,9 @@ export class Rates {
   useUp(used: readonly UsedBucket[]): void {
     const now = this.#now();
     for (const { tag, hash, kind, ms } of used) {
-      const at = kinds * this.#placeAt(tag, hash) + kind;
-      this.#fullAt[at] = Math.max(this.#fullAt[at] ?? 0, now) + ms;
+      const place = this.#placeIn(hash % sets, tag);
+      const at = kinds * place + kind;
+      this.#fill(place, at, Math.max(this.#fullAt[at] ?? 0, now) + ms);
     }
   }
 
@@ -217,36 +237,36 @@ export class Rates {
       tag = Math.imul(tag ^ letter, 0x27d4eb2d);
       tag ^= tag >>> 13;
     }
-    hash >>>= 0;
     // 0 is a place that was never taken.
-    tag = tag >>> 0 || 1;
-    return this.#placeAt(tag, hash);
+    return this.#placeIn((hash >>> 0) % sets, tag >>> 0 || 1);
   }
 
-  #placeAt(tag: number, hash: number): number {
-    const first = (hash % sets) * ways;
-    let oldest = first;
-    let oldestFullAt = Infinity;
-    for (let place = first; place < first + ways; place += 1) {
-      if (this.#keys[2 * place] === tag && this.#keys[2 * place + 1] === hash) return place;
-      const fullAt = this.#fullAgain(place);
-      if (fullAt < oldestFullAt) {
-        oldest = place;
-        oldestFullAt = fullAt;
+  #placeIn(set: number, tag: number): number {
+    const first = 2 * ways * set;
+    let oldest = 0;
+    let oldestFullBy = Infinity;
+    for (let way = 0; way < ways; way += 1) {
+      if (this.#sets[first + way] === tag) return ways * set + way;
+      const fullBy = this.#sets[first + ways + way] ?? 0;
+      if (fullBy < oldestFullBy) {
+        oldest = way;
+        oldestFullBy = fullBy;
       }
     }
-    this.#keys[2 * oldest] = tag;
-    this.#keys[2 * oldest + 1] = hash;
-    for (let at = kinds * oldest; at < kinds * (oldest + 1); at += 1) {
+    this.#sets[first + oldest] = tag;
+    this.#sets[first + ways + oldest] = 0;
+    const place = ways * set + oldest;
+    for (let at = kinds * place; at < kinds * (place + 1); at += 1) {
       this.#fullAt[at] = 0;
-      this.#usedMs[at] = 0;
+      if (this.#isShared) this.#usedMs[at] = 0;
     }
-    return oldest;
+    return place;
   }
 
-  /** When the last of the buckets at a place is full. */
-  #fullAgain(place: number): number {
-    const at = kinds * place;
-    return Math.max(this.#fullAt[at] ?? 0, this.#fullAt[at + 1] ?? 0, this.#fullAt[at + 2] ?? 0);
+  /** A bucket is full again at `fullAt`. */
+  #fill(place: number, at: number, fullAt: number): void {
+    this.#fullAt[at] = fullAt;
+    const by = 2 * ways * Math.floor(place / ways) + ways + (place % ways);
+    this.#sets[by] = Math.max(this.#sets[by] ?? 0, Math.ceil(fullAt / coarseMs));
   }
 }
