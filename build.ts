@@ -8,7 +8,7 @@
  * is the same wherever it is built. `--lean` leaves PostgreSQL out. `--commit` is for a place without
  * git. Fails, exit 1, with what could not be built.
  */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { commitOf } from "./src/cli/commit.ts";
@@ -26,7 +26,7 @@ import { reference as source } from "./src/web/reference.ts";
 import { fetchPackage } from "./packages.ts";
 
 const root = import.meta.dir;
-const zstdLevel = 19;
+const zstdLevel = 22;
 /** As Mach-O numbers what it runs on. */
 const cpuTypes: Readonly<Record<string, number>> = { x64: 0x0100_0007, arm64: 0x0100_000c };
 
@@ -71,7 +71,7 @@ await Bun.build({
   ],
   compile: {
     outfile,
-    assets: [join(root, "drizzle")],
+    assets: [keepMigrations()],
     autoloadDotenv: false,
     autoloadBunfig: false,
     ...(isFetched ? { target: `bun-${platform}`, executablePath: await runtime(platform) } : {}),
@@ -149,6 +149,18 @@ async function packNotices(made: Made): Promise<string> {
   return `
     import file from "../../${file}" with { type: "file" };
     export const packedNotices = file;`;
+}
+
+/** The migrations, without what drizzle-kit alone reads to make the next one: 1.5 MB. */
+function keepMigrations(): string {
+  const folder = join(parts, "drizzle");
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(join(root, "drizzle"), folder, { recursive: true, filter: isNeeded });
+  return folder;
+}
+
+function isNeeded(path: string): boolean {
+  return !path.endsWith("_snapshot.json");
 }
 
 /** @returns the path of a part, as seen from the root: the executable names no folder of a machine */

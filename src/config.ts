@@ -239,7 +239,7 @@ function read<N extends Name>(environment: NodeJS.ProcessEnv, name: N): Value<N>
   if (text === undefined) return undefined;
   const parsed = variable.schema.safeParse(text);
   if (parsed.success) return parsed.data as Value<N>;
-  const got = variable.secret === true ? "something else" : JSON.stringify(text.slice(0, 100));
+  const got = variable.secret === true ? "not fit" : JSON.stringify(text.slice(0, 100));
   throw new ConfigError(`${name} is ${got}; it takes ${variable.takes}.`);
 }
 

@@ -1,5 +1,5 @@
 /** What `stampede doctor` makes of what a PostgreSQL says of itself. */
-import type { Inspection } from "../postgres/inspect.ts";
+import { commitGivenUpMs, type Inspection } from "../postgres/inspect.ts";
 import { fine, note, wrong, type Finding } from "./finding.ts";
 
 /** Of each process: pools, transactions, the writer, who listens. */
@@ -79,7 +79,18 @@ function clockFinding({ clock }: Inspection): Finding {
   return ms >= clockNotedMs ? note("clock", found, todo) : fine("clock", found);
 }
 
-function commitFinding({ commitsMs }: Inspection): Finding {
+function commitFinding({ commitsMs, settings }: Inspection): Finding {
+  if ((commitsMs.at(-1) ?? 0) >= commitGivenUpMs) {
+    const names = settings.synchronous_standby_names ?? "";
+    const seconds = commitGivenUpMs / 1000;
+    if (names === "") {
+      const todo = "look at its disk, and at what else it does: nothing is sold meanwhile";
+      return wrong("commit", `none within ${seconds} s`, todo);
+    }
+    const found = `none within ${seconds} s: it waits for synchronous_standby_names = '${names}'`;
+    const todo = "nothing is sold: bring the standby back, or name another, and pg_reload_conf()";
+    return wrong("commit", found, todo);
+  }
   const median = commitsMs[commitsMs.length >> 1] ?? Number.NaN;
   const found = `${median.toFixed(1)} ms (median), ${commitsMs.at(-1)?.toFixed(1)} ms at worst`;
   return median < commitNotedMs
@@ -91,8 +102,13 @@ function replicationFindings(inspection: Inspection): Finding[] {
   const { settings, standbys, idleSlots, archivingFails } = inspection;
   const findings: Finding[] = [];
   if (standbys.all === 0) {
-    const todo = "follow it by a standby (docs/operating.md), or back up: stampede backup FILE";
+    const todo = "follow it by a standby (docs/scale.md), or back up: stampede backup FILE";
     findings.push(note("replication", "no standby follows this PostgreSQL", todo));
+  } else if (standbys.synchronous === null) {
+    const names = settings.synchronous_standby_names ?? "";
+    const found = `${standbys.all} follow; which a commit waits for, this user is not told`;
+    const todo = `synchronous_standby_names = '${names}'; to see more: grant pg_monitor to the user`;
+    findings.push(note("replication", found, todo));
   } else if (standbys.synchronous === 0) {
     const found = `${standbys.all} follow, and no commit waits for them`;
     const todo = "a fail-over may lose what was acknowledged: set synchronous_standby_names";

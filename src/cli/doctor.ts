@@ -7,7 +7,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Sql } from "postgres";
 import { Passwords } from "../access/passwords.ts";
 import type { Config } from "../config.ts";
@@ -41,7 +41,7 @@ export async function doctor(patient: Patient): Promise<boolean> {
     ...settingsFindings(config),
     descriptors(),
     kernelClock(),
-    ...(config.databaseUrl === undefined ? folderFindings(config.dataDir) : []),
+    ...(config.databaseUrl === undefined ? folderFindings(resolve(config.dataDir)) : []),
     ...(await recordsFindings(patient)),
   ];
   for (const line of linesOf(findings)) say(line);
@@ -126,7 +126,9 @@ function descriptors(): Finding {
 /** The folder of the embedded PostgreSQL, whether or not it runs. */
 function folderFindings(dataDir: string): Finding[] {
   if (!existsSync(dataDir)) {
-    return [fine("STAMPEDE_DATA", `${dataDir} is not there yet; the first start makes it`)];
+    // Asked in another folder than the server's, it would find all well.
+    const todo = "where it has run before: STAMPEDE_DATA=FOLDER stampede doctor";
+    return [note("STAMPEDE_DATA", `${dataDir} is not there yet; the first start makes it`, todo)];
   }
   const password = join(dataDir, "password");
   const isReadable = existsSync(password) && (statSync(password).mode & 0o077) !== 0;

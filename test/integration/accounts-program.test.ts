@@ -331,7 +331,7 @@ describe("JWT_SECRET", () => {
     expect(secret.length).toBe(31);
     const stopped = await userCreate(["anna"], password, { JWT_SECRET: secret });
     expect(stopped.exitCode).toBe(2);
-    expect(stopped.log).toContain("JWT_SECRET is something else; it takes 32 bytes or more");
+    expect(stopped.log).toContain("JWT_SECRET is not fit; it takes 32 bytes or more");
     expect(stopped.output + stopped.log).not.toContain(secret.slice(0, 8));
   });
 

@@ -6,10 +6,10 @@ import { archiveFinding } from "../../src/cli/doctor-archive.ts";
 import { serverFindings } from "../../src/cli/doctor-server.ts";
 import type { Inspection } from "../../src/postgres/inspect.ts";
 import { newDataFolder, newFolder } from "../support/leftovers.ts";
-import { lookInto, useOwnPostgres } from "../support/postgres.ts";
+import { lookInto, replicated, useOwnPostgres } from "../support/postgres.ts";
 import { type Environment, runProgram, startServer } from "../support/server.ts";
 
-const postgres = useOwnPostgres();
+const postgres = useOwnPostgres(replicated);
 
 /** The findings by what they are about, and the exit code. */
 async function ask(env: Environment) {
@@ -28,6 +28,7 @@ describe("with a PostgreSQL of its own", () => {
     const env = { STAMPEDE_DATA: join(newDataFolder(), "none") };
     const { exitCode, found } = await ask(env);
     expect(found.get("PostgreSQL")).toBe("ok: none yet; the first start makes it");
+    expect(found.get("STAMPEDE_DATA")).toStartWith(`note: ${env.STAMPEDE_DATA} is not there`);
     expect(exitCode).toBe(0);
     expect(existsSync(env.STAMPEDE_DATA)).toBe(false);
   });
@@ -79,6 +80,25 @@ describe("with a PostgreSQL at DATABASE_URL", () => {
     const away = await ask({ DATABASE_URL: none.href });
     expect(away.exitCode).toBe(1);
     expect(away.found.get("PostgreSQL")).toContain("Create the database, or correct its name");
+  });
+
+  test("whose commits wait for a standby that is gone, it says so, and leaves nobody waiting", async () => {
+    const url = await postgres.newRecords();
+    const sql = lookInto(url);
+    const set = async (names: string): Promise<unknown> => {
+      await sql.unsafe(`alter system set synchronous_standby_names = '${names}'`);
+      return await sql`select pg_reload_conf()`;
+    };
+    await set("replica");
+    try {
+      const { exitCode, found } = await ask({ DATABASE_URL: url });
+      expect(found.get("commit")).toContain("WRONG: none within 3 s: it waits for synchronous_");
+      expect(exitCode).toBe(1);
+      const waiting = sql`select pid from pg_stat_activity where wait_event = 'SyncRep'`;
+      expect([...(await waiting)]).toEqual([]);
+    } finally {
+      await set("");
+    }
   });
 
   test("it looks at who may log in by what everybody knows, and at an attempt to come", async () => {
@@ -140,6 +160,7 @@ describe("of a server", () => {
       verdictOf({ clock: { its: 5_000, ours: 1_000 } }, "clock"),
       verdictOf({ idleSlots: ["standby_2"] }, "replication slots"),
       verdictOf({ archivingFails: true }, "archiving"),
+      verdictOf({ commitsMs: [1, 2, 3_001] }, "commit"),
     ];
     expect(found).toEqual(found.map(() => ["WRONG"]));
     const noted = [
@@ -151,6 +172,7 @@ describe("of a server", () => {
       verdictOf({ clock: { its: 1_300, ours: 1_000 } }, "clock"),
       verdictOf({ standbys: { all: 0, synchronous: 0 } }, "replication"),
       verdictOf({ standbys: { all: 2, synchronous: 0 } }, "replication"),
+      verdictOf({ standbys: { all: 2, synchronous: null } }, "replication"),
     ];
     expect(noted).toEqual(noted.map(() => ["note"]));
   });
