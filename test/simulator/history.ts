@@ -63,6 +63,8 @@ export type Known = {
   releasedAt: number | null;
   /** Time was set back after it had run out, or to before it was made: it may live or not. */
   isInDoubt: boolean;
+  /** … and was extended since: until when it kept its buyer's pass before nobody can tell. */
+  wasInDoubt: boolean;
   sold: { readonly seq: number; readonly at: number } | null;
   /** The attempt that took it back, and whether its unit was put on sale again by that. */
   refundedBy: number | null;
@@ -394,6 +396,7 @@ export class History {
       released: false,
       releasedAt: null,
       isInDoubt: false,
+      wasInDoubt: false,
       sold: null,
       refundedBy: null,
       restocked: false,

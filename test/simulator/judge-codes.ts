@@ -105,6 +105,7 @@ export function judgeExtend(
     return `it ends at ${outcome.of.expiresAt}`;
   known.due = outcome.due;
   known.saidAt = now;
+  known.wasInDoubt ||= known.isInDoubt;
   known.isInDoubt = false;
   return null;
 }

@@ -168,7 +168,9 @@ function passesOf(
   if (live.min > 0) return [admitted(null)];
   const active = own.map((known) => history.activeUntil(known));
   const isUncertain =
-    live.max > 0 || own.some(({ isInDoubt }) => isInDoubt) || active.some((at) => at > now);
+    live.max > 0 ||
+    own.some(({ isInDoubt, wasInDoubt }) => isInDoubt || wasInDoubt) ||
+    active.some((at) => at > now);
   if (isUncertain) return [admitted("any"), passed];
   const end = Math.max(turn ?? now, of.joinedAt, ...active) + queue.passTtlMs;
   if (end <= now) return [passed];

@@ -1,6 +1,7 @@
 /**
  * `bun run simulate [--minutes M]`: worlds of consecutive seeds, until the time is over or one of them
- * fails; `--seed S`: that one world again. What failed is told at once with its seed, and made smaller then.
+ * fails; `--from S`: beginning with that one; `--seed S`: that one world again. What failed is told at once
+ * with its seed, and made smaller then.
  */
 import { parseArgs } from "node:util";
 import {
@@ -134,6 +135,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string" },
+      from: { type: "string" },
       minutes: { type: "string", default: "1" },
       verbose: { type: "boolean", default: false },
       /** Makes nothing smaller. */
@@ -141,7 +143,10 @@ async function main(): Promise<void> {
     },
   });
   const asked = values.seed ?? process.env["SEED"];
-  const first = asked === undefined ? Date.now() % 1_000_000_000 : numberOf("seed", asked);
+  const first =
+    asked === undefined
+      ? numberOf("from", values.from ?? String(Date.now() % 1_000_000_000))
+      : numberOf("seed", asked);
   const startedAt = performance.now();
   const boundMs = numberOf("minutes", values.minutes) * 60_000;
   const tally = newTally();
