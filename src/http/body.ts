@@ -95,6 +95,10 @@ function closing(response: Response): Response {
   return response;
 }
 
+/** Whether a refusal is of a body that was not read to its end: nothing else can be answered. */
+export const endsConnection = ({ headers }: Response): boolean =>
+  headers.get("Connection") === "close";
+
 /** Whether a body that nobody reads is small: of one without a length nobody knows its end. */
 const isSmall = ({ headers }: Request): boolean =>
   headers.get("Transfer-Encoding") === null &&

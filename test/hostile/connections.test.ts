@@ -12,7 +12,7 @@ import { startServer, type TestServer } from "../support/server.ts";
 import { inTurn, until, upTo, waitMaxMs, within } from "../support/wait.ts";
 
 const documentShape = z.object({
-  paths: z.record(z.string(), z.object({ get: z.looseObject({}).optional() })),
+  paths: z.record(z.string(), z.looseObject({ get: z.looseObject({}).optional() })),
 });
 
 const postgres = usePostgres();
@@ -77,6 +77,26 @@ describe.each(["the leader", "a standby"])("%s", (name) => {
         rawRequest(`POST ${path}`, ...chunked) + chunk(100_000).repeat(3) + "0\r\n\r\n";
       const { status } = await sendRaw(url, request.replace("Connection: close\r\n", ""));
       expect(expectedOf(path)).toContain(status);
+    });
+  });
+
+  test("closes after each refusal of a chunked body that is too large", async () => {
+    const { url, client } = of(name);
+    const { paths } = accepted(await client.get("/openapi.json"), documentShape);
+    const writes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods)
+        .filter((method) => method !== "get")
+        .map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{\w+\}/g, "1")}`),
+    );
+    expect(writes.length).toBeGreaterThan(40);
+    await inTurn(writes, async (line) => {
+      const request = rawRequest(line, ...chunked).replace("Connection: close\r\n", "");
+      const { status, text } = await sendRaw(url, request + chunk(100_000) + "0\r\n\r\n");
+      expect({ line, status, closes: /^connection: close\r$/im.test(text) }).toEqual({
+        line,
+        status: status === 401 ? 401 : 413,
+        closes: true,
+      });
     });
   });
 

@@ -10,7 +10,7 @@ import type { WaitlistJoinOutcome } from "../../ledger/commands.ts";
 import type { WaitingLine } from "../../ledger/view.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
-import { readBody } from "../body.ts";
+import { endsConnection, readBody } from "../body.ts";
 import type { Asker, Buyers } from "../buyers.ts";
 import { idIn, time, timeShape } from "../fields.ts";
 import { Invalid, parseText, queryOf, queryValue } from "../parse.ts";
@@ -136,8 +136,9 @@ async function wait(
 ): Promise<Response> {
   const { engine, clock } = context;
   const body = await readBody(request, waitBody);
-  // Who may not ask is told that first.
   if (body instanceof Response) {
+    if (endsConnection(body)) return body;
+    // Who may not ask is told that first.
     return await asWaiter(context, { request, server, named: null }, () => Promise.resolve(body));
   }
   const named = body.user_id === undefined ? null : parseText(body.user_id, "user_id");
