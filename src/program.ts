@@ -152,9 +152,9 @@ export function servedParts(
   const places = placesFor(connections, clients);
   const { streamsMax, descriptorsMax } = connections;
   const events = new Events(engine, catalogue, clock, { streamsMax, ...eventBounds }, places);
-  const reads = new Reads(() => {
-    const { role } = engine;
-    return role.name === "leader" ? role.writer.committedSeq + role.writer.queueLength : 0;
+  const reads = new Reads({
+    here: () => engine.writer.askedCount,
+    anywhere: () => engine.writer.heardSeq,
   });
   const streams = (): number => events.streamCount;
   const process = family?.name ?? null;

@@ -119,6 +119,18 @@ export class CurrentWriter {
     return this.#pending.size;
   }
 
+  /** Changes with everything that is asked of the ledger through this process. */
+  get askedCount(): number {
+    if (this.#own === null) return this.#number;
+    const { committedSeq, queueLength } = this.#own.writer;
+    return committedSeq + queueLength;
+  }
+
+  /** The last attempt that this process knows of. */
+  get heardSeq(): number {
+    return this.#own?.writer.committedSeq ?? this.#seq;
+  }
+
   /** Whether there is somebody who decides. */
   get isReachable(): boolean {
     return this.#own !== null || this.#line !== null;

@@ -1,13 +1,14 @@
 /**
  * What reads may take beside buyers. Every GET passes here, whatever it is for, before its handler.
  *
- * - Beside buyers reads have a share of the one thread. Each is reckoned at what it was measured to
+ * - Beside those who buy through this process, whether it leads or not, reads have a share of the one thread. Each is reckoned at what it was measured to
  *   take of it: little, unless the table of routes says that it is `large` (it sends many entries) or
  *   asks the `records` (a page, by an index). What is more than the share waits: who asks as fast as it is
  *   answered is slowed, and who buys is not. Where nobody buys, nothing waits.
- * - What is `costly` takes PostgreSQL long. One at a time is made, and beside buyers it rests for
- *   longer than it took. Nothing is made for who has gone meanwhile.
- * - Of each kind so many wait, or are being made; more are told 503 `overloaded`.
+ * - What is `costly` takes PostgreSQL long. One at a time is made, and it rests for longer than
+ *   it took where somebody buys through any process: PostgreSQL is one for all. Nothing is made for who has gone meanwhile.
+ * - Of each kind so many wait, or are being made; more are told 503 `overloaded`, and so is who has
+ *   waited long: Bun would end their connection without a word.
  */
 import { OverloadedError } from "../engine/writer.ts";
 
@@ -30,26 +31,44 @@ const buyersStayMs = 250;
 /** Beside buyers a costly read is followed by so many times as much rest, and no less than this. */
 const restTimes = 3;
 export const restMsMin = 20;
+/** Who waited for so long for a share of the thread waits no longer; ms, less than Bun's idle time. */
+export const waitMsMax = 5_000;
 /** Reads that are taken and not answered, by their cost. */
 export const readsMax = { small: 8_192, large: 512, records: 512, costly: 16 } as const;
 
 type Answer = Response | Promise<Response>;
 
+/** Numbers that change with everything that is asked of the ledger. */
+type Asked = {
+  /** Through this process. */
+  readonly here: () => number;
+  /** Through any, as far as this one hears of it. */
+  readonly anywhere: () => number;
+};
+
+export const nobodyBuys: Asked = { here: () => 0, anywhere: () => 0 };
+
+type Waiting = {
+  readonly cost: keyof typeof thread;
+  readonly since: number;
+  readonly start: () => void;
+  readonly refuse: (error: Error) => void;
+};
+
 export class Reads {
-  readonly #attempts: () => number;
+  readonly #buyersHere: BuyersSeen;
+  readonly #buyersAnywhere: BuyersSeen;
   readonly #taken = { small: 0, large: 0, records: 0, costly: 0 };
   /** What reads may take now, µs; less than nothing after one that took more than there was. */
   #saved: number = savedMax;
   #savedAt = 0;
-  #seenAttempts = 0;
-  #seenAt = -Infinity;
-  readonly #waiting: { readonly cost: keyof typeof thread; readonly start: () => void }[] = [];
+  readonly #waiting: Waiting[] = [];
   #isScheduled = false;
   #costly: Promise<void> = Promise.resolve();
 
-  /** @param attempts a number that changes with everything that is asked of the ledger */
-  constructor(attempts: () => number) {
-    this.#attempts = attempts;
+  constructor({ here, anywhere }: Asked) {
+    this.#buyersHere = new BuyersSeen(here);
+    this.#buyersAnywhere = new BuyersSeen(anywhere);
   }
 
   /**
@@ -89,14 +108,21 @@ export class Reads {
     this.#costly = promise;
     await before;
     const from = performance.now();
+    // What was bought before the last look is none of its business.
+    this.#areBuyersAnywhere(from);
     try {
       return await work();
     } finally {
       const now = performance.now();
-      if (this.#isBesideBuyers(now)) {
+      if (this.#areBuyersAnywhere(now)) {
         setTimeout(resolve, Math.max(restMsMin, restTimes * (now - from)));
       } else resolve();
     }
+  }
+
+  #areBuyersAnywhere(now: number): boolean {
+    const areHere = this.#buyersHere.areThere(now);
+    return this.#buyersAnywhere.areThere(now) || areHere;
   }
 
   /** Reckons a small read that turned out to be a large one. */
@@ -113,7 +139,7 @@ export class Reads {
 
   #shared(cost: keyof typeof thread, handle: () => Answer): Answer {
     const now = performance.now();
-    const besideBuyers = this.#isBesideBuyers(now);
+    const besideBuyers = this.#buyersHere.areThere(now);
     if (besideBuyers && !this.#isScheduled) {
       this.#gain(now - this.#savedAt, now);
       // From now on there are looks until all is saved again that was.
@@ -131,7 +157,7 @@ export class Reads {
           reject(error instanceof Error ? error : new Error(String(error)));
         }
       };
-      this.#waiting.push({ cost, start });
+      this.#waiting.push({ cost, since: now, start, refuse: reject });
       this.#schedule();
     });
   }
@@ -148,16 +174,20 @@ export class Reads {
   /** Starts what there is time for. */
   #next(): void {
     const now = performance.now();
-    const besideBuyers = this.#isBesideBuyers(now);
+    const besideBuyers = this.#buyersHere.areThere(now);
     this.#gain(Math.min(now - this.#savedAt, lookEveryMsMax), now);
-    let started = 0;
-    for (const { cost, start } of this.#waiting) {
-      if (besideBuyers && this.#saved <= 0) break;
-      if (besideBuyers) this.#saved -= thread[cost];
-      started += 1;
-      start();
+    let left = 0;
+    for (const { cost, since, start, refuse } of this.#waiting) {
+      const isLate = now - since > waitMsMax;
+      if (besideBuyers && this.#saved <= 0 && !isLate) break;
+      left += 1;
+      if (isLate) refuse(new OverloadedError("buyers leave no time for this read"));
+      else {
+        if (besideBuyers) this.#saved -= thread[cost];
+        start();
+      }
     }
-    this.#waiting.splice(0, started);
+    this.#waiting.splice(0, left);
     if (this.#waiting.length > 0 || (besideBuyers && this.#saved < savedMax)) this.#schedule();
   }
 
@@ -165,11 +195,21 @@ export class Reads {
     this.#saved = Math.min(savedMax, this.#saved + ms * 1_000 * share);
     this.#savedAt = now;
   }
+}
 
-  #isBesideBuyers(now: number): boolean {
-    const attempts = this.#attempts();
-    if (attempts !== this.#seenAttempts) {
-      this.#seenAttempts = attempts;
+class BuyersSeen {
+  readonly #asked: () => number;
+  #seen = 0;
+  #seenAt = -Infinity;
+
+  constructor(asked: () => number) {
+    this.#asked = asked;
+  }
+
+  areThere(now: number): boolean {
+    const asked = this.#asked();
+    if (asked !== this.#seen) {
+      this.#seen = asked;
       this.#seenAt = now;
     }
     return now - this.#seenAt < buyersStayMs;

@@ -16,7 +16,7 @@ import { isAway, isTooSlow } from "../postgres/client.ts";
 import { CommitUnknownError } from "../store/db.ts";
 import { timing, traced } from "./timing.ts";
 import type { Gate, Gated } from "./gate.ts";
-import { Reads, type ReadCost } from "./reads.ts";
+import { nobodyBuys, Reads, type ReadCost } from "./reads.ts";
 import {
   bodyBytesMax,
   readBytes,
@@ -104,7 +104,7 @@ export function serve(
     readonly metrics?: { readonly latencies: Latencies; readonly tracer: Tracer | null };
   },
 ): Server<undefined> {
-  const { log, gate, isDeparting = () => false, reads = new Reads(() => 0) } = options;
+  const { log, gate, isDeparting = () => false, reads = new Reads(nobodyBuys) } = options;
   const { latencies, tracer } = options.metrics ?? { latencies: new Latencies(), tracer: null };
   const passing = { log, gate, reads, latencies, tracer };
   const table: Record<string, Handler> = {};

@@ -2,10 +2,12 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { Catalogue, salesReadMax } from "../../src/sales/catalogue.ts";
 import { OverloadedError } from "../../src/engine/writer.ts";
+import { readsMax } from "../../src/http/reads.ts";
 import { refusesGzip } from "../../src/http/compressed.ts";
 import { expectRefusal } from "../support/accounts.ts";
 import { useLeftovers } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
+import { rawRequest, sendRaw } from "../support/raw.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { refused } from "../support/contract.ts";
 import { Clock, isSettled, jwtSecret, openShop } from "../support/shop.ts";
@@ -109,6 +111,34 @@ describe("who somebody is, where PostgreSQL does not say", () => {
     letGo();
     await holding;
   });
+});
+
+describe("beside those who buy through the same process", () => {
+  test.each(["leads", "stands by"])(
+    "which %s, reads wait, and more than so many are told",
+    async (what) => {
+      const environment = { DATABASE_URL: await postgres.newRecords() };
+      await using leader = await startServer(environment);
+      await using standby = await startServer(environment);
+      const { url, client } = what === "leads" ? leader : standby;
+      const buying = new AbortController();
+      const buyers = upTo(16).map(async (i) => {
+        // oxlint-disable-next-line no-await-in-loop
+        while (!buying.signal.aborted) await client.checkout(`buyer${i}`, "any");
+      });
+      // Refused without waiting for anything else, and so never too many at a time by itself.
+      const asked = rawRequest("GET /reservations?user_id=%00");
+      const statuses = new Set<number>();
+      await until("a read that is one too many", async () => {
+        const answers = await Promise.all(upTo(2 * readsMax.large).map(() => sendRaw(url, asked)));
+        for (const { status } of answers) statuses.add(status);
+        return statuses.has(503);
+      });
+      buying.abort();
+      await Promise.all(buyers);
+      expect(statuses).toEqual(new Set([400, 503]));
+    },
+  );
 });
 
 test("a code that nobody holds is looked for until its time is over, and others are sold to", async () => {

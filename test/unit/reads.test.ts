@@ -1,7 +1,14 @@
 /** What reads may take beside buyers: when they wait, in what order, and how many may. */
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { OverloadedError } from "../../src/engine/writer.ts";
-import { Reads, readsMax, restMsMin, type ReadCost } from "../../src/http/reads.ts";
+import {
+  nobodyBuys,
+  Reads,
+  readsMax,
+  restMsMin,
+  waitMsMax,
+  type ReadCost,
+} from "../../src/http/reads.ts";
 import { upTo } from "../support/wait.ts";
 
 beforeEach(() => {
@@ -14,10 +21,13 @@ afterEach(() => {
 const ok = (): Response => new Response();
 const request = new Request("http://localhost/");
 
-/** Reads of a process in which somebody buys all the time, or nobody does. */
-function readsBeside(buyers: "buyers" | "nobody") {
+/** Reads of a process through which somebody buys all the time, or through another, or nobody. */
+function readsBeside(buyers: "buyers" | "buyers elsewhere" | "nobody") {
   let attempts = 0;
-  const reads = new Reads(() => (buyers === "buyers" ? (attempts += 1) : 0));
+  const buying = (): number => (attempts += 1);
+  const here = buyers === "buyers" ? buying : nobodyBuys.here;
+  const anywhere = buyers === "nobody" ? nobodyBuys.anywhere : buying;
+  const reads = new Reads({ here, anywhere });
   // What nobody has asked for yet counts as news.
   jest.advanceTimersByTime(1_000);
   const answered: number[] = [];
@@ -53,8 +63,31 @@ describe("beside buyers", () => {
     expect(large.answered.length * 4).toBeLessThan(small.answered.length);
   });
 
-  test("costly ones are made one at a time, and rest", async () => {
+  test("who waits for long is told, and whoever comes then is not", async () => {
     const { reads } = readsBeside("buyers");
+    const refused = { small: 0, large: 0, records: 0 };
+    for (const kind of ["small", "large", "records"] as const) {
+      for (const _ of upTo(readsMax[kind])) {
+        const cost = kind === "small" ? undefined : kind;
+        void Promise.resolve(reads.answer(request, cost, ok)).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(OverloadedError);
+          refused[kind] += 1;
+        });
+      }
+    }
+    jest.advanceTimersByTime(waitMsMax);
+    await Promise.resolve();
+    expect(refused).toEqual({ small: 0, large: 0, records: 0 });
+    jest.advanceTimersByTime(100);
+    const next = reads.answer(request, undefined, ok);
+    jest.advanceTimersByTime(waitMsMax);
+    expect(await next).toBeInstanceOf(Response);
+    expect(refused).toMatchObject({ small: 0, large: 0 });
+    expect(refused.records).toBeGreaterThan(0);
+  });
+
+  test.each(["buyers", "buyers elsewhere"] as const)("costly ones rest: %s", async (buyers) => {
+    const { reads } = readsBeside(buyers);
     const made: number[] = [];
     const first = Promise.withResolvers<Response>();
     const answers = upTo(3).map((number) =>
@@ -94,8 +127,8 @@ test("nothing costly is made for who has gone", async () => {
   expect(made).toBe(0);
 });
 
-test("where nobody buys nothing waits", () => {
-  const { ask, answered } = readsBeside("nobody");
+test.each(["nobody", "buyers elsewhere"] as const)("beside %s nothing waits", (buyers) => {
+  const { ask, answered } = readsBeside(buyers);
   for (const number of upTo(2_000)) ask(number);
   expect(answered).toEqual(upTo(2_000));
 });
