@@ -193,7 +193,7 @@ export class Accounts {
   ): Promise<LoginOutcome> {
     return await this.#check.verified(credentials, from, async (user) => {
       const begun = await this.#begin(user);
-      if (begun !== null) this.#check.succeeded(credentials.username, from.address);
+      if (begun !== null) await this.#check.succeeded(credentials.username, from.address);
       return begun;
     });
   }

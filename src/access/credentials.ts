@@ -102,14 +102,16 @@ export class CredentialCheck {
   }
 
   /** Somebody has logged in from there. */
-  succeeded(username: string, address: string): void {
-    this.#limits.succeeded(username, networkOf(address));
+  async succeeded(username: string, address: string): Promise<void> {
+    const { clock } = this.#options;
+    await this.#keep(this.#limits.succeeded(username, networkOf(address), clock()));
   }
 
   /** Counts an attempt, or tells in how many ms one may be made. */
   async #begin(counted: Counted): Promise<Attempt | number> {
     const { db, clock } = this.#options;
-    counted.goOnFrom(await reaching(() => findLoginLimits(db, counted.keys)));
+    const kept = await reaching(() => findLoginLimits(db, counted.keys));
+    counted.goOnFrom(kept, clock());
     const attempt = counted.take(clock());
     await this.#keep(counted.kept());
     return attempt;

@@ -4,8 +4,8 @@
  * - the account as seen from the address: whoever guesses locks out themselves alone;
  * - the address, whatever accounts it tries;
  * - the account as seen from everywhere, for guessing from many addresses. An address from
- *   which this account has logged in before is exempt, or else strangers could keep its owner
- *   out for as long as they please.
+ *   which this account has logged in within a month, at any process, is exempt, or else strangers
+ *   could keep its owner out for as long as they please.
  *
  * A wrong code of a second factor counts as a failed login, and by itself against its account.
  *
@@ -34,6 +34,9 @@ export const allowances = {
   /** Wide, for many people may share an address on the day of a sale. */
   registration: { times: 300, perMs: 60 * minuteMs },
 } as const satisfies Record<string, Allowance>;
+
+/** An address from which an account has logged in is one of its own for so long; in the records alone. */
+const familiarMs = 30 * 24 * 60 * minuteMs;
 
 /** Keys that one limit counts. Past it the one longest untouched is forgotten. */
 export const keysMax = 50_000;
@@ -111,9 +114,6 @@ export class AttemptLimits {
     factor: new Limit(allowances.secondFactorOfAccount),
     registration: new Limit(allowances.registration),
   };
-  /** Account and address of those who have logged in. */
-  readonly #familiar = new BoundedMap<string, true>(keysMax);
-
   /**
    * What an attempt to log in counts against.
    * @param device of a browser in which the account has logged in before
@@ -125,12 +125,11 @@ export class AttemptLimits {
     const name = nameKey(username);
     if (device !== null) return this.#counted([["device", device]]);
     const pair = pairKey(name, address);
-    const counted: [LimitName, string][] = [
+    const own = this.#counted([
       ["pair", pair],
       ["address", address],
-    ];
-    if (!this.#familiar.has(pair)) counted.push(["name", name]);
-    return this.#counted(counted);
+    ]);
+    return own.andOfStrangers(this.#counted([["name", name]]), familiarKey(pair));
   }
 
   /**
@@ -146,9 +145,9 @@ export class AttemptLimits {
     return this.#counted([["registration", address]]);
   }
 
-  /** Somebody has logged in from there. */
-  succeeded(username: string, address: string): void {
-    this.#familiar.set(pairKey(nameKey(username), address), true);
+  /** What is to be kept of a login: that its address is one of the account's. */
+  succeeded(username: string, address: string, now: number): KeptBuckets {
+    return new Map([[familiarKey(pairKey(nameKey(username), address)), now + familiarMs]]);
   }
 
   #counted(of: readonly [LimitName, string][]): Counted {
@@ -158,20 +157,36 @@ export class AttemptLimits {
   }
 }
 
+type Buckets = readonly (readonly [Limit, string])[];
+type Strangers = { readonly buckets: Buckets; readonly familiar: string };
+
 /** The buckets that one attempt takes from: of each, or of none. */
 export class Counted {
-  readonly #buckets: readonly (readonly [Limit, string])[];
+  #buckets: Buckets;
+  readonly #strangers: Strangers | null;
 
-  constructor(buckets: readonly (readonly [Limit, string])[]) {
+  constructor(buckets: Buckets, strangers: Strangers | null = null) {
     this.#buckets = buckets;
+    this.#strangers = strangers;
   }
 
+  /** Takes from others too, unless the records have this key, and a time to come with it. */
+  andOfStrangers(others: Counted, familiar: string): Counted {
+    return new Counted(this.#buckets, { buckets: others.#buckets, familiar });
+  }
+
+  /** What is to be looked for in the records. */
   get keys(): string[] {
-    return this.#buckets.map(([, key]) => key);
+    const keys = [...this.#buckets, ...(this.#strangers?.buckets ?? [])].map(([, key]) => key);
+    return this.#strangers === null ? keys : [...keys, this.#strangers.familiar];
   }
 
   /** Goes on from what is kept, where others have counted more. */
-  goOnFrom(kept: KeptBuckets): void {
+  goOnFrom(kept: KeptBuckets, now: number): void {
+    const strangers = this.#strangers;
+    if (strangers !== null && (kept.get(strangers.familiar) ?? 0) <= now) {
+      this.#buckets = [...this.#buckets, ...strangers.buckets];
+    }
     for (const [limit, key] of this.#buckets) {
       limit.restore(key, Math.max(limit.fullAt(key), kept.get(key) ?? 0));
     }
@@ -204,6 +219,8 @@ const hashOf = (text: string): string =>
   new Bun.CryptoHasher("sha256").update(text).digest("base64url");
 
 const nameKey = (username: string): string => sameName(username.slice(0, nameCharactersMax));
+
+const familiarKey = (pair: string): string => `familiar:${hashOf(pair)}`;
 
 /** A name that the rules allow holds no space. */
 const pairKey = (name: string, address: string): string => `${address} ${name}`;

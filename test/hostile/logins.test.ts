@@ -53,6 +53,24 @@ test("strangers cannot keep a browser out that has logged in before", async () =
   expect(shared.status).toBe(200);
 });
 
+test("nor an address, at any process and after a restart, for a month", async () => {
+  const own = from("198.51.100.1");
+  expect((await shop.client.login("anna", password, own)).status).toBe(200);
+  await attack();
+  const next = await openAccountShop(url, { clock, proxies });
+  await inTurn([shop, next], async ({ client }) => {
+    expect((await client.login("anna", password, own)).status).toBe(200);
+    const stranger = await client.login("anna", password, from("198.51.100.2"));
+    expectRefusal(stranger, 429, "too_many_attempts");
+    // Others do not become familiar by it.
+    const other = await client.login("anna", "wrong", from("198.51.100.3"));
+    expectRefusal(other, 429, "too_many_attempts");
+  });
+  clock.now += 31 * 24 * 3_600_000;
+  await attack();
+  expectRefusal(await next.client.login("anna", password, own), 429, "too_many_attempts");
+});
+
 test("a browser's cookie helps its own account alone, and not to guess", async () => {
   const device = await deviceOf("bert", "198.51.100.1");
   await attack();
