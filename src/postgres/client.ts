@@ -203,7 +203,12 @@ export const openAsking = (connection: Connection): Pool =>
 export const openReading = (connection: Connection): Pool =>
   pooled(connection, readingAnswerMaxMs, {
     max: readingConnectionsMax,
-    connection: { statement_timeout: readMaxMs, default_transaction_read_only: true },
+    connection: {
+      statement_timeout: readMaxMs,
+      default_transaction_read_only: true,
+      // One read takes one core at most. A text, for the driver leaves out what is 0.
+      max_parallel_workers_per_gather: "0",
+    },
   });
 
 type PoolOptions = NonNullable<Parameters<typeof connect>[1]>;

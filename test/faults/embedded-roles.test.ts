@@ -57,6 +57,8 @@ test("what reads for others changes nothing, and does not read for ever", async 
   expect(row?.slice(0, 2)).toEqual([reader, false]);
   expect([...(await reading`select count(*)::int from attempts`.values())]).toEqual([[0]]);
   expect([...(await reading`show statement_timeout`.values())]).toEqual([["7s"]]);
+  const workers = await reading`show max_parallel_workers_per_gather`.values();
+  expect([...workers]).toEqual([["0"]]);
   const refused = /read-only transaction|permission denied/;
   expect(reading`delete from attempts`.execute()).rejects.toThrow(refused);
   // Nor when somebody lifts what the session has set.
