@@ -109,7 +109,7 @@ export function connect(
     fetch_types: false,
     onnotice: () => {},
     ...options,
-    connection: { application_name: "stampede", ...options.connection },
+    connection: { application_name: "stampede", ...asTexts(options.connection ?? {}) },
   };
   if (!("url" in connection)) return postgres({ ...connection, ...common });
   const [first = connection.url] = serversOf(connection.url)?.urls ?? [];
@@ -117,6 +117,10 @@ export function connect(
   const located = locate === null ? {} : { socket: new Sockets(locate).open };
   return postgres(first, { ...located, ...common, ...ipv6Host(first) });
 }
+
+/** The driver leaves out what is 0 or false, which then is as the server has it. */
+const asTexts = (settings: object): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
 
 /** The driver takes an IPv6 address apart at its colons, unless it is in a list. */
 function ipv6Host(url: string): object {
@@ -206,8 +210,8 @@ export const openReading = (connection: Connection): Pool =>
     connection: {
       statement_timeout: readMaxMs,
       default_transaction_read_only: true,
-      // One read takes one core at most. A text, for the driver leaves out what is 0.
-      max_parallel_workers_per_gather: "0",
+      // One read takes one core at most.
+      max_parallel_workers_per_gather: 0,
     },
   });
 

@@ -1,7 +1,7 @@
 /** The two ways to the records over one pool: drizzle's, and the client's own. */
 import { expect, test } from "bun:test";
 import { eq } from "drizzle-orm";
-import { isAway } from "../../src/postgres/client.ts";
+import { connect, isAway } from "../../src/postgres/client.ts";
 import { openDb, ping } from "../../src/store/db.ts";
 import { leader, users } from "../../src/store/schema.ts";
 import { insertUser } from "../../src/store/users.ts";
@@ -48,4 +48,13 @@ test("That PostgreSQL is away is told from a refusal", async () => {
   const ended = lookInto(url)`select pg_terminate_backend(pg_backend_pid())`;
   expect(isAway(await ended.catch((reason: unknown) => reason))).toBe(true);
   expect(isAway(await lookInto(url)`select 1 / 0`.catch((reason: unknown) => reason))).toBe(false);
+});
+
+test("a session's setting of 0 counts, whatever its database says", async () => {
+  const url = await postgres.newDatabase();
+  await lookInto(url).unsafe(`alter database ${new URL(url).pathname.slice(1)}
+    set statement_timeout = '5s'`);
+  const sql = connect({ url }, { max: 1, connection: { statement_timeout: 0 } });
+  expect([...(await sql`show statement_timeout`.values())]).toEqual([["0"]]);
+  await sql.end();
 });
