@@ -18,13 +18,22 @@ const countsSchema = z.object({
   statusCodeStats: z.record(z.string(), z.object({ count: z.number().int() })),
 });
 
-const result = await autocannon({
-  url,
-  connections: Number(connections),
-  duration: Number(duration),
-  timeout: Number(timeout),
-  requests: [{ setupRequest: (defaults) => Object.assign(defaults, request()) }],
-});
+const { promise, resolve, reject } = Promise.withResolvers<autocannon.Result>();
+const running = autocannon(
+  {
+    url,
+    connections: Number(connections),
+    duration: Number(duration),
+    timeout: Number(timeout),
+    requests: [{ setupRequest: (defaults) => Object.assign(defaults, request()) }],
+  },
+  (error: unknown, done) => {
+    if (done === undefined) reject(error instanceof Error ? error : new Error(String(error)));
+    else resolve(done);
+  },
+);
+process.once("SIGINT", () => running.stop());
+const result = await promise;
 const { statusCodeStats } = countsSchema.parse(result);
 const statuses = Object.fromEntries(
   Object.entries(statusCodeStats).map(([status, { count }]) => [status, count]),

@@ -18,6 +18,8 @@ export type Shot = {
   readonly origin: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Ends it before its time. */
+  readonly until?: Promise<unknown>;
 };
 
 const loadSchema = z.object({
@@ -82,11 +84,12 @@ function byWrk(program: string): LoadGenerator {
     // On two cores a second thread changed nothing: 60,200 requests/s against 62,400 on 64
     // connections, 60,200 against 59,600 on 256.
     description: `wrk ${version}, one thread`,
-    shoot: async (owned, { of, origin, connections, seconds }) => {
+    shoot: async (owned, { of, origin, connections, seconds, until }) => {
       const script = join(owned.folder(), "requests.lua");
       await Bun.write(script, wrkScript(typeof of === "string" ? floods[of].lua : readLua(of)));
       const command = [program, "-t1", `-c${connections}`, `-d${seconds}`, "-s", script];
-      return await shoot(owned, [...command, `--timeout=${answerSecondsMax}`, origin], seconds);
+      command.push(`--timeout=${answerSecondsMax}`, origin);
+      return await shoot(owned, command, seconds, until);
     },
   };
 }
@@ -148,18 +151,26 @@ function autocannon(): LoadGenerator {
   return {
     description:
       "autocannon: takes more of the machine than wrk does, which flatters the ratios; whole milliseconds",
-    shoot: async (owned, { of, origin, connections, seconds }) => {
+    shoot: async (owned, { of, origin, connections, seconds, until }) => {
       const program = join(import.meta.dir, "cannon.ts");
       const figures = [connections, seconds, answerSecondsMax].map(String);
       const given = [JSON.stringify(of), origin, ...figures];
-      return await shoot(owned, [process.execPath, program, ...given], seconds);
+      return await shoot(owned, [process.execPath, program, ...given], seconds, until);
     },
   };
 }
 
 /** Runs a generator, whose last line that begins with a brace is the report. */
-async function shoot(owned: Owned, command: string[], seconds: number): Promise<Load> {
+async function shoot(
+  owned: Owned,
+  command: string[],
+  seconds: number,
+  until?: Promise<unknown>,
+): Promise<Load> {
   const child = owned.spawn(command);
+  // Both report what there was until then.
+  const end = (): void => child.kill("SIGINT");
+  until?.then(end, end);
   try {
     const most = seconds + answerSecondsMax + extraSecondsMax;
     const printed = new Response(child.stdout).text();

@@ -3,17 +3,24 @@
  * they are answered, for everything that can be asked for, one after another, beside the same without
  * them, in turns. Then beside ten thousand who are idle, and two thousand who send slowly.
  *
- * What is asked comes from the program's own document, so that a new route is measured by itself; a
- * parameter that nothing is known of ends the run. The readers are on loopback: limits, which would
- * end this within a second for everybody else, do not count for them.
+ * Readers and buyers share the cores with the program, and others on the machine may too, so a turn
+ * by itself says little. Beside the share of the checkouts stands
+ * - what a read takes of the processor, of server and PostgreSQL each, where nobody buys; with how
+ *   often it was answered beside buyers that is the part of the thread that it took from them;
+ * - the share beside as many who ask for a path that does not exist: what it takes to be asked at all.
+ * What misses its target is measured again, and the median of all its turns counts.
+ *
+ * What is asked comes from the program's own document, so that a new route is measured by itself. The
+ * readers are on loopback: limits, which would end this within a second for everybody else, do not
+ * count for them.
  */
-import { z } from "zod";
 import { complaintsOf } from "./complaints.ts";
 import { Idlers } from "./idling.ts";
-import { answered, failures, type Load, type Read } from "./load.ts";
+import { answered, failures, type Load } from "./load.ts";
 import { median, meets, number, table, type Target, word } from "./report.ts";
 import { BenchError, type Bench, type Found, type Plan, type Scenario } from "./scenario.ts";
 import { openFiles } from "./proc.ts";
+import { readsOf, type Named } from "./readable.ts";
 import { goShopping } from "./shopping.ts";
 import { makeHome, type Home, Stampede } from "./stampede.ts";
 
@@ -26,15 +33,20 @@ const keptBesideIdle: Target = { is: "≥", bound: 0.85 };
 
 const startSeconds = 6;
 const minuteSeconds = 65;
-/** Readers are there before the first checkout that counts, and after the last one. */
-const leadSeconds = 0.4;
-const readSecondsMore = 1;
-const claims = 10_000;
+/** Readers are there before the first checkout that counts, and until the last one. */
+const leadSeconds = 0.2;
+/** They are ended with the checkouts, and by this at the latest. */
+const readSecondsMore = 30;
 const idle = 10_000;
 const slow = 2_000;
-const answerSecondsMax = 60;
 /** For the progress bar. */
 const readsAssumed = 50;
+/** The cheapest that can be asked for: what others are compared with. */
+const nothing = "/nothing";
+/** In a round it is measured again after so many others. */
+const othersBetween = 12;
+/** What a read takes is measured for so long; the kernel counts in ticks of 10 ms. */
+const aloneSeconds = 0.4;
 
 /** A sale a minute: for one that is over, of ten thousand items. */
 const everyMinute = { SALE_SCHEDULE: "* * * * *" };
@@ -59,9 +71,18 @@ async function run(bench: Bench): Promise<Found> {
   await flood(bench, stampede, "warming up", plan.warmUpSeconds);
 
   const kept = new Map<string, Kept>();
+  for (const one of reads) {
+    // oxlint-disable-next-line no-await-in-loop
+    kept.set(one.name, unmeasured(one, await costOf(bench, stampede, one)));
+  }
   for (let round = 1; round <= plan.besideRounds; round += 1) {
     // oxlint-disable-next-line no-await-in-loop
-    await besideEach(bench, stampede, reads, kept);
+    await besideEach(bench, stampede, withNothing(reads), kept);
+  }
+  for (let turn = 1; turn <= plan.besideTurnsMore; turn += 1) {
+    const missed = reads.filter(({ name }) => isMissed(kept.get(name)));
+    // oxlint-disable-next-line no-await-in-loop
+    if (missed.length > 0) await besideEach(bench, stampede, withNothing(missed), kept);
   }
   const idlers = await besideIdlers(bench, stampede, home);
   const audit = await stampede.audit();
@@ -69,14 +90,16 @@ async function run(bench: Bench): Promise<Found> {
   const { errors, warnings } = await complaintsOf(home);
   const wrong = [...kept.values()].flatMap((one) => one.wrong);
   if (!audit.ok) wrong.push("beside: the audit at the end is not ok");
-  const rows = [...kept].map(([name, one]) => judged(name, one));
-  rows.push(judged(`${number(idle)} idle, ${number(slow)} slow senders`, idlers));
+  const leftByNothing = median(kept.get(nothing)?.shares ?? []);
+  const rows = [...kept].map(([name, one]) => judged(name, one, leftByNothing));
+  rows.push(judged(`${number(idle)} idle, ${number(slow)} slow senders`, idlers, leftByNothing));
   return {
     database: stampede.database,
     lines: [
-      `Checkouts kept on ${buyers} connections beside ${readers} that ask for one thing: medians of ${plan.besideRounds} × ${plan.besideSeconds} s, in turns with none`,
+      `Checkouts kept on ${buyers} connections beside ${readers} that ask for one thing: medians of ${plan.besideRounds} × ${plan.besideSeconds} s, in turns with none; up to ${plan.besideTurnsMore} turns more of what missed`,
+      "A read's processor time is that of server and PostgreSQL where nobody buys; what it took is that of the server for as many as were answered beside buyers, of a core",
       ...table(
-        ["GET", "asked/s", "answers", "kept of a CPU second", "checkouts kept", "target", ""],
+        columns,
         rows.map(({ cells }) => cells),
       ),
       ...warnings,
@@ -93,24 +116,91 @@ type Kept = {
   /** The same of the checkouts for a second of processor time, which others on the machine leave alone. */
   readonly cpuShares: number[];
   readonly asked: Load[];
+  /** µs of the processor that one takes by itself; null of what is not asked for. */
+  readonly cost: Cost | null;
   readonly wrong: string[];
   readonly target: Target;
 };
 
-function judged(name: string, { shares, cpuShares, asked, target }: Kept) {
+type Cost = { readonly server: number; readonly database: number };
+
+const columns = [
+  "GET",
+  "answered/s",
+  "answers",
+  "server µs",
+  "PostgreSQL µs",
+  "took",
+  "kept of a CPU second",
+  "kept beside a 404 = 1",
+  "checkouts kept",
+  "target",
+  "",
+];
+
+const unmeasured = ({ read }: Named, cost: Cost): Kept => ({
+  shares: [],
+  cpuShares: [],
+  asked: [],
+  cost,
+  wrong: [],
+  target: read.path === "/metrics" ? keptBesideMetrics : keptBeside,
+});
+
+const isMissed = (kept: Kept | undefined): boolean =>
+  kept !== undefined && !meets(median(kept.shares), kept.target);
+
+function judged(name: string, { shares, cpuShares, asked, cost, target }: Kept, byNothing: number) {
   const share = median(shares);
-  const rates = asked.map((load) => answered(load) / load.seconds);
+  const rate = median(asked.map((load) => answered(load) / load.seconds));
   const statuses = [...new Set(asked.flatMap((load) => Object.keys(load.statuses)))].join(" ");
   const met = meets(share, target);
-  const wanted = `${target.is} ${percent(target.bound)}`;
-  const cpu = percent(median(cpuShares));
-  const cells = [name, number(median(rates)), statuses, cpu, percent(share), wanted, word(met)];
+  const costs =
+    cost === null
+      ? ["", "", ""]
+      : [number(cost.server), number(cost.database), percent((rate * cost.server) / 1e6)];
+  const cells = [
+    name,
+    ...(cost === null ? ["", ""] : [number(rate), statuses]),
+    ...costs,
+    percent(median(cpuShares)),
+    number(share / byNothing, 2),
+    percent(share),
+    `${target.is} ${percent(target.bound)}`,
+    word(met),
+  ];
   return { cells, what: `checkouts beside ${name}`, met };
 }
 
 const percent = (of: number): string => `${number(of * 100)} %`;
 
-type Named = { readonly name: string; readonly read: Read };
+/** What is not there, again and again among what is. */
+function withNothing(reads: readonly Named[]): Named[] {
+  const others = reads.filter(({ name }) => name !== nothing);
+  const cheapest: Named = { name: nothing, read: { path: nothing, headers: {} } };
+  return others.flatMap((one, i) => (i % othersBetween === 0 ? [cheapest, one] : [one]));
+}
+
+/** What one read takes of the processor, where nobody buys. */
+const costOf = (bench: Bench, stampede: Stampede, { name, read }: Named): Promise<Cost> =>
+  bench.progress.step(`beside: what ${name} takes`, aloneSeconds, async () => {
+    const before = stampede.cpu();
+    const until = performance.now() + aloneSeconds * 1000;
+    let count = 0;
+    const ask = async (): Promise<void> => {
+      while (performance.now() < until) {
+        // oxlint-disable-next-line no-await-in-loop
+        const answer = await fetch(stampede.origin + read.path, { headers: { ...read.headers } });
+        // oxlint-disable-next-line no-await-in-loop
+        await answer.arrayBuffer();
+        count += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: readers }, ask));
+    const after = stampede.cpu();
+    const each = (of: "server" | "database"): number => (1e6 * (after[of] - before[of])) / count;
+    return { server: each("server"), database: each("database") };
+  });
 
 /** In turns with nobody who reads: each is compared with the two beside it. */
 async function besideEach(
@@ -122,19 +212,20 @@ async function besideEach(
   const { besideSeconds: seconds } = bench.plan;
   let before = await flood(bench, stampede, "nobody reads", seconds);
   for (const { name, read } of reads) {
-    const target = read.path === "/metrics" ? keptBesideMetrics : keptBeside;
-    const one = kept.get(name) ?? { shares: [], cpuShares: [], asked: [], wrong: [], target };
-    kept.set(name, one);
+    const one = kept.get(name);
+    if (one === undefined) throw new BenchError(`nobody has measured what ${name} takes`);
+    const { promise: until, resolve: endReading } = Promise.withResolvers<void>();
     const reading = bench.generator.shoot(bench.owned, {
       of: read,
       origin: stampede.origin,
       connections: readers,
       seconds: seconds + readSecondsMore,
+      until,
     });
     // oxlint-disable-next-line no-await-in-loop
     await Bun.sleep(leadSeconds * 1000);
     // oxlint-disable-next-line no-await-in-loop
-    const within = await flood(bench, stampede, name, seconds);
+    const within = await flood(bench, stampede, name, seconds).finally(endReading);
     // oxlint-disable-next-line no-await-in-loop
     const asked = await reading;
     // oxlint-disable-next-line no-await-in-loop
@@ -160,7 +251,7 @@ function compare(kept: Kept, within: Bought, without: readonly [Bought, Bought])
 
 async function besideIdlers(bench: Bench, stampede: Stampede, home: Home): Promise<Kept> {
   const target = keptBesideIdle;
-  const kept: Kept = { shares: [], cpuShares: [], asked: [], wrong: [], target };
+  const kept: Kept = { shares: [], cpuShares: [], asked: [], cost: null, wrong: [], target };
   const { besideSeconds: seconds } = bench.plan;
   const filesBefore = openFiles(stampede.pid);
   let before = await flood(bench, stampede, "nobody idles", seconds);
@@ -232,145 +323,4 @@ async function sellOneMinute(bench: Bench, home: Home): Promise<number> {
   }
   await stampede.stop();
   return id;
-}
-
-const documentSchema = z.object({
-  paths: z.record(
-    z.string(),
-    z.record(z.string(), z.looseObject({ security: z.array(z.unknown()).optional() })),
-  ),
-});
-
-const coupon = "MANY";
-
-/** Queries that are asked beside the plain path: what takes the most of each. */
-const queries: Readonly<Record<string, readonly string[]>> = {
-  "/sales/{sale_id}/items": ["?limit=500", "?q=nobody+is+called+so"],
-  "/api/coupons/{name}": ["?claims_limit=10000"],
-  "/api/products": ["?q=nobody+is+called+so"],
-  "/api/flash-sales": ["?limit=50"],
-  "/api/admin/names": [`?of=${Array.from({ length: 200 }, (_, i) => `1:${i + 1}`).join(",")}`],
-  "/api/admin/attempts": ["?user=nobody"],
-  "/api/admin/users": ["?q=nobody"],
-};
-/** Of these a query is needed. */
-const neverPlain = new Set(["/api/admin/names"]);
-
-/** Everything that can be asked for, as whoever may ask for all of it. */
-async function readsOf(
-  { owned, executable }: Bench,
-  stampede: Stampede,
-  home: Home,
-  oldSale: number,
-): Promise<Named[]> {
-  const seeding = owned.spawn([executable, "seed", "--demo"], {
-    env: { STAMPEDE_DATA: home.dataFolder },
-  });
-  if ((await seeding.exited) !== 0) throw new BenchError("the demo could not be made");
-  const { token } = z
-    .object({ token: z.string() })
-    .parse(await post(stampede, "/api/auth/login", { username: "admin", password: "Satu123" }));
-  await post(stampede, "/api/coupons", { name: coupon, amount: 2 * claims });
-  await claimAll(stampede);
-  const { flash_sales: productSales } = z
-    .object({ flash_sales: z.array(z.object({ id: z.int() })).min(1) })
-    .parse(await get(stampede, "/api/flash-sales"));
-  const { orders } = z
-    .object({ orders: z.array(z.object({ order_id: z.string() })).min(1) })
-    .parse(await get(stampede, "/api/admin/orders", { Authorization: `Bearer ${token}` }));
-  const sale = await stampede.sale();
-  const values: Readonly<Record<string, readonly (string | number)[]>> = {
-    sale_id: [sale.id, oldSale],
-    "/api/flash-sales id": [productSales[0]?.id ?? 0],
-    "/api/admin/sales id": [oldSale],
-    "/api/admin/flash-sales id": [productSales[0]?.id ?? 0],
-    // Nothing is sent: that there is none is looked up as well.
-    "/api/admin/webhooks id": [1],
-    order_id: [orders[0]?.order_id ?? 0],
-    "/api/products id": [1],
-    "/sales id": [42],
-    product: [1],
-    name: [coupon],
-  };
-  const { paths } = documentSchema.parse(await get(stampede, "/openapi.json"));
-  const asked = Object.entries(paths).flatMap(([path, { get: operation }]) => {
-    if (operation === undefined) return [];
-    const plain = neverPlain.has(path) ? [] : [""];
-    const headers: Record<string, string> =
-      (operation.security?.length ?? 0) === 0 ? {} : { Authorization: `Bearer ${token}` };
-    return [...plain, ...(queries[path] ?? [])].flatMap((query) =>
-      filledIn(path, values).map((filled) => named(filled + query, headers)),
-    );
-  });
-  return [...asked, ...(await pagesOf(stampede))];
-}
-
-const named = (path: string, headers: Read["headers"] = {}): Named => ({
-  name: Object.hasOwn(headers, "Accept-Encoding") ? `${path}, plain` : path.slice(0, 60),
-  read: { path, headers },
-});
-
-/** A path with each of the values that its parameters have. */
-function filledIn(
-  path: string,
-  values: Readonly<Record<string, readonly (string | number)[]>>,
-): string[] {
-  const [whole, name] = /\{(\w+)\}/.exec(path) ?? [];
-  if (whole === undefined || name === undefined) return [path];
-  const area = Object.keys(values).find(
-    (key) => key.endsWith(` ${name}`) && path.startsWith(key.split(" ")[0] ?? ""),
-  );
-  const known = values[area ?? name];
-  if (known === undefined)
-    throw new BenchError(`nothing is known to ask for as ${name} in ${path}`);
-  return known.flatMap((value) => filledIn(path.replace(whole, String(value)), values));
-}
-
-/** Pages and what they bring, which the document does not have; and what is not there. */
-async function pagesOf({ origin }: Stampede): Promise<Named[]> {
-  const script = async (page: string, pattern: RegExp): Promise<string> => {
-    const found = pattern.exec(await (await fetch(origin + page)).text())?.[1];
-    if (found === undefined) throw new BenchError(`${page} has no script`);
-    return found;
-  };
-  const reference = await script("/docs", /src="(\/docs\/reference[^"]+)"/);
-  const own = await script("/", /data-entry href="(\/assets\/[^"]+)"/);
-  const identity = { "Accept-Encoding": "identity" };
-  return [
-    ...["/", "/docs", reference, own, "/card.jpg", "/favicon.svg", "/nothing"].map((path) =>
-      named(path),
-    ),
-    named(reference, identity),
-  ];
-}
-
-async function claimAll(stampede: Stampede): Promise<void> {
-  let next = 0;
-  const claim = async (): Promise<void> => {
-    while (next < claims) {
-      next += 1;
-      // oxlint-disable-next-line no-await-in-loop
-      await post(stampede, "/api/coupons/claim", { user_id: `user${next}`, coupon_name: coupon });
-    }
-  };
-  await Promise.all(Array.from({ length: 128 }, claim));
-}
-
-const post = ({ origin }: Stampede, path: string, body: object): Promise<unknown> =>
-  ask(origin + path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-
-const get = ({ origin }: Stampede, path: string, headers: Read["headers"] = {}): Promise<unknown> =>
-  ask(origin + path, { headers });
-
-async function ask(url: string, init: RequestInit): Promise<unknown> {
-  const response = await fetch(url, {
-    ...init,
-    signal: AbortSignal.timeout(answerSecondsMax * 1000),
-  });
-  if (!response.ok) throw new BenchError(`${url} gave ${response.status}`);
-  return await response.json();
 }

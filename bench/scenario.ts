@@ -30,6 +30,8 @@ export type Plan = {
   /** Turns with and without four who read, for each thing that can be read; and how long each is. */
   readonly besideRounds: number;
   readonly besideSeconds: number;
+  /** Turns more of what missed its target in those. */
+  readonly besideTurnsMore: number;
   /** Turns of a flood with webhooks and without. */
   readonly webhookRounds: number;
   /** Turns of everything in the report, and how long each is. */
