@@ -17,6 +17,8 @@ export type ReadCost = "large" | "records" | "costly";
 
 /** What a read is reckoned at, µs of the thread; what PostgreSQL takes of the machine is in it. */
 const thread = { small: 50, large: 500, records: 800 } as const;
+/** An entry of a long list from the records: what it was measured to take here and in PostgreSQL. */
+const entryUs = 2;
 /** The part of the thread's time that reads have beside buyers. */
 const share = 0.15;
 /**
@@ -123,6 +125,11 @@ export class Reads {
   #areBuyersAnywhere(now: number): boolean {
     const areHere = this.#buyersHere.areThere(now);
     return this.#buyersAnywhere.areThere(now) || areHere;
+  }
+
+  /** Reckons a list's entries that were read from the records, beyond a page of them. */
+  listed(entries: number): void {
+    this.#saved -= entries * entryUs;
   }
 
   /** Reckons a small read that turned out to be a large one. */

@@ -63,6 +63,17 @@ describe("beside buyers", () => {
     expect(large.answered.length * 4).toBeLessThan(small.answered.length);
   });
 
+  test("after a long list others wait for as much longer", () => {
+    const { reads, ask, answered } = readsBeside("buyers");
+    ask(1);
+    reads.listed(10_000);
+    ask(2);
+    jest.advanceTimersByTime(80);
+    expect(answered).toEqual([1]);
+    jest.advanceTimersByTime(200);
+    expect(answered).toEqual([1, 2]);
+  });
+
   test("who waits for long is told, and whoever comes then is not", async () => {
     const { reads } = readsBeside("buyers");
     const refused = { small: 0, large: 0, records: 0 };

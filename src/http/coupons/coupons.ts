@@ -23,6 +23,7 @@ import {
   idempotencyHeader,
 } from "../schemas.ts";
 import { buyerOf, type Buyers } from "../buyers.ts";
+import type { Reads } from "../reads.ts";
 import type { Operation, Route } from "../server.ts";
 import { changeMethods, createOperation } from "./making.ts";
 import { nameIn, showCoupon } from "./shown.ts";
@@ -44,6 +45,7 @@ type Context = {
   readonly accounts: Accounts;
   readonly buyers: Buyers;
   readonly access: Access;
+  readonly reads: Pick<Reads, "listed">;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   /** 409, or 400 for clients that were written for it. */
@@ -200,6 +202,7 @@ async function read(context: Context, request: BunRequest): Promise<Response> {
     limit === 0
       ? { json: "[]", count: 0 }
       : await listClaimants(db, name, { after, upTo: claimed, limit });
+  context.reads.listed(claimants.count);
   const last = after + claimants.count;
   const next = last < claimed ? last : null;
   return jsonText(`${shown},"claimed_by":${claimants.json},"next_claims_after":${next}}`);
