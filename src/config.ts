@@ -42,9 +42,11 @@ const timeZone = z.string().refine((tz) => {
   }
 });
 
+/** An address to read from over HTTP. */
+const isHttpUrl = (text: string): boolean => /^https?:/.test(text) && URL.canParse(text);
+
 /** Scheme and host, and nothing more: as a browser sends it. */
-const isOrigin = (text: string): boolean =>
-  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
 
 type Variable = {
   readonly schema: z.ZodType<unknown, string>;
@@ -162,7 +164,9 @@ const variables = {
     secret: true,
   },
   USER_TOKEN_JWKS: {
-    schema: z.string().refine((where) => !/^https?:/.test(where) || URL.canParse(where)),
+    schema: z
+      .string()
+      .refine((where) => !/^[a-z][a-z\d+.-]*:\/\//i.test(where) || isHttpUrl(where)),
     default: undefined,
     takes: "a file with a JWKS, or its address, such as https://shop.example/jwks.json",
   },
@@ -249,7 +253,6 @@ function required<N extends Name>(environment: NodeJS.ProcessEnv, name: N): Valu
   return value;
 }
 
-/** @throws ConfigError for the first variable that does not parse */
 /** The server's own archive is for whoever looks after that: here it would be none. */
 function archivingIn(environment: NodeJS.ProcessEnv) {
   const folder = read(environment, "BACKUP_DIR");
@@ -281,8 +284,11 @@ function exportDirIn(environment: NodeJS.ProcessEnv): string | null {
   return resolve(folder);
 }
 
+/** @throws ConfigError for the first variable that does not parse */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   const get = <N extends Name>(name: N) => required(environment, name);
+  // Those too that only count beside another, such as the pace of a queue that is not there yet.
+  for (const name of Object.keys(variables) as Name[]) read(environment, name);
   return Object.freeze({
     port: get("PORT"),
     host: get("HOST"),

@@ -22,7 +22,7 @@ import { BoundedMap } from "../bounded.ts";
 import { userIdOf } from "./text.ts";
 
 const lifeMaxMs = 24 * 3_600_000;
-/** Clocks of two machines differ. */
+/** Clocks of two machines differ: a token may begin a little ahead of ours, and end it. */
 const leewaySeconds = 5;
 const tokenCharactersMax = 4_096;
 /** About 25 MB with tokens of 300 characters. */
@@ -133,7 +133,9 @@ export class UserTokens {
   ): Customer | null {
     const expiresAt = exp * 1000;
     const userId = userIdOf(sub);
-    if (userId === null || expiresAt > now + lifeMaxMs + leewaySeconds * 1000) return null;
+    // The leeway is for tokens that are new. One that has ended has ended, as what is remembered has.
+    if (userId === null || expiresAt <= now) return null;
+    if (expiresAt > now + lifeMaxMs + leewaySeconds * 1000) return null;
     const customer = { userId, saleId: sale ?? null };
     this.#remembered.set(token, { customer, expiresAt });
     return customer;

@@ -200,6 +200,14 @@ describe("a guest, where nobody buys who is not known,", () => {
     expect(await see(bert)).toMatchObject({ claimed_by: null, my_claim: null });
     expect(await see(guarded.manage)).toMatchObject({ claimed_by: ["ann"] });
     expect(await see(guarded.sell)).toMatchObject({ claimed_by: null });
+    // A token that does not count is no guest's, and whether there is such a coupon comes after.
+    await inTurn(["PROMO", "NO-SUCH-COUPON"], async (name) => {
+      const headers = { Authorization: "Bearer expired" };
+      const answer = await leader.client.get(`/api/coupons/${name}`, { headers });
+      expectRefusal(answer, 401, "unauthenticated");
+    });
+    const stale = { Cookie: "stampede_token=expired" };
+    expect(await see(stale)).toMatchObject({ claimed_by: null, remaining_amount: 1 });
   });
 });
 

@@ -197,6 +197,7 @@ describe("a user token", () => {
       signed({ sub: "anna" }),
       signed({ exp: inSeconds(600) }),
       signed({ sub: "anna", exp: inSeconds(-60) }),
+      signed({ sub: "anna", exp: inSeconds(-1) }),
       signed({ sub: "anna", exp: inSeconds(25 * 3600) }),
       signed({ ...good(), nbf: inSeconds(300) }),
       signed({ ...good(), sub: "" }),

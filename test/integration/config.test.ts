@@ -74,6 +74,11 @@ describe("a value", () => {
     ATTEMPTS_RETENTION_DAYS: [...whole, "36501"],
     COUPON_SOLD_OUT_STATUS: ["404", "200", "4e2", "four"],
     FRONTS: ["7", "-1", "1.5", "all", "AUTO"],
+    // What counts only beside another variable is refused without that, too.
+    SALE_ADMIT_PER_SECOND: [...whole, "100001"],
+    BACKUP_KEEP_DAYS: ["x", "-1"],
+    OTEL_TRACES_SAMPLER_ARG: ["x", "2"],
+    USER_TOKEN_JWKS: ["ftp://shop.example/jwks.json", "FILE:///jwks.json", "http://"],
     ADMIN_SECOND_FACTOR: ["yes", "Demanded"],
     LOG_LEVEL: ["loud", "INFO", "1"],
   };

@@ -3,6 +3,7 @@ import type { BunRequest, Server } from "bun";
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import { mayDo, type Access } from "../../access/identity.ts";
+import { unauthenticated } from "../callers.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { ClaimOutcome, RecordsNeeded } from "../../ledger/commands.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
@@ -64,7 +65,11 @@ export function couponRoutes(context: Context): Route[] {
     path: couponParam,
     query: claimantsQuery(claimantsPerPageMax),
     answers: { 200: claimedCoupon },
-    refusals: ["invalid_request", "coupon_not_found"],
+    refusals: [
+      "invalid_request",
+      ...(context.access === "guarded" ? (["unauthenticated"] as const) : []),
+      "coupon_not_found",
+    ],
   };
   const changing = changeMethods(context);
   return [
@@ -183,10 +188,11 @@ async function read(context: Context, request: BunRequest): Promise<Response> {
   if (name instanceof Invalid) return problem("invalid_request", name);
   const page = claimsPageOf(queryOf(request.url));
   if (page instanceof Invalid) return problem("invalid_request", page);
+  const seen = await seenBy(context, request);
+  if (seen === "unauthenticated") return unauthenticated(seen);
   const found = await engine.writer.read((view) => view.coupon(name));
   if (found === null) return problem("coupon_not_found");
   const shown = JSON.stringify(showCoupon(found)).slice(0, -1);
-  const seen = await seenBy(context, request);
   if (seen !== "all") {
     const claimedAt = seen === null ? null : await findClaim(db, name, seen);
     const mine = claimedAt === null ? null : { claimed_at: time(claimedAt) };
@@ -216,14 +222,18 @@ function claimsPageOf(query: string): { readonly after: number; readonly limit: 
   return limit instanceof Invalid ? limit : { after, limit };
 }
 
-/** Whose claims somebody sees: all, or their own as a buyer; null: none. */
+/**
+ * Whose claims somebody sees: all, or their own as a buyer; null: none.
+ * @returns `"unauthenticated"` for a token or key that does not count. A cookie that has ended is
+ * no claim to be anybody: its browser reads on as a guest.
+ */
 async function seenBy(
   { access, accounts }: Context,
   request: Request,
-): Promise<"all" | Buyer | null> {
+): Promise<"all" | "unauthenticated" | Buyer | null> {
   if (access === "open") return "all";
   const who = await accounts.identify(request);
-  if (who === "unauthenticated") return null;
+  if (who === "unauthenticated") return request.headers.has("authorization") ? who : null;
   if (mayDo(who, "read")) return "all";
   switch (who.kind) {
     case "account":
