@@ -1,11 +1,9 @@
 /**
- * What the contract says of a history of attempts, one after another: sections 1 to 3 of the HTTP
- * contract as a model. Nothing here is taken from the ledger: what is live, free and sold is counted
- * anew from a list each time somebody asks.
+ * What the contract says of a history of attempts (sections 1 to 3), as a model. Nothing here is from
+ * the ledger: what is live, free and sold is counted anew from a list each time somebody asks.
  *
- * Time may be set back between two attempts, by another writer's clock. What had run out before that
- * and would live again by the new time may do either; so may what was reserved in a future that is
- * not to be. Where it makes a difference both answers are right.
+ * Time may be set back between two attempts, by another writer's clock. What had run out and would
+ * live again may do either; so may what was reserved in a future that is not to be.
  */
 import { sameBuyer, type Buyer } from "../../src/ledger/buyers.ts";
 import type { Command, Outcome, RecordsNeeded, Unit } from "../../src/ledger/commands.ts";
@@ -125,7 +123,6 @@ export class History {
     return this.#at;
   }
 
-  /** The latest time that was ever told. */
   get latest(): number {
     return this.#latest;
   }
