@@ -64,7 +64,7 @@ export function idleRoutes(version: string, clock: LedgerClock): Route[] {
     clock: now,
   });
   const productSales = new ProductSaleChanges(engine.writer, catalogue);
-  const read = { sql, db, changingDb: db };
+  const read = { sql, db, changingDb: db, lastingSql: sql };
   const disk = new DiskWatch({ folder: null, log });
   const told = {
     clock: now,

@@ -29,7 +29,7 @@ import { Reads } from "./http/reads.ts";
 import { Events, type EventBounds } from "./http/sale/events.ts";
 import { serve, type Pages } from "./http/server.ts";
 import { apiRoutes } from "./http/table.ts";
-import { openAsking, openPool, openReading, type Database } from "./postgres/client.ts";
+import { openPools, type Database } from "./postgres/client.ts";
 import { packed } from "./postgres/packed.ts";
 import { poll } from "./postgres/poll.ts";
 import { addressText, hostsOf } from "./link/address.ts";
@@ -103,6 +103,7 @@ type Parts = {
   readonly db: Db;
   /** For what handlers change by themselves. */
   readonly changingDb: Db;
+  readonly lastingSql: Sql;
   /** ms since the Unix epoch */
   readonly clock: () => number;
   readonly version: string;
@@ -294,9 +295,9 @@ export class Program {
     const { family = null, photoCommand = ownPhotoCommand } = options;
     const { connection } = database;
     const { retentionMs, exportDir } = config;
-    const [sql, reading] = [openPool(connection), openReading(database.reading)];
-    const [asking, lookingUp] = [openAsking(connection), openAsking(connection)];
-    const pools = [sql, asking, lookingUp, reading];
+    const opened = openPools(database);
+    const { sql, asking, lookingUp, reading, lastingSql } = opened;
+    const pools = Object.values(opened);
     const db = openDb(asking);
     const onSilence = (reason: Error): void => pools.forEach((pool) => pool.drop(reason));
     const stored = { connection, sql, lookingUp, schema, retentionMs, exportDir, onSilence };
@@ -340,7 +341,7 @@ export class Program {
     const tracer = config.tracing && new Tracer(config.tracing, log);
     const changing = { changingSql: sql, mayBePrivate: config.webhookPrivate, log };
     const webhooks = await openWebhooks({ engine, ...read, ...told, ...changing });
-    const parts = { ...sold, accounts, webhooks, ...read, ...told, tracer, database };
+    const parts = { ...sold, accounts, webhooks, ...read, ...told, tracer, database, lastingSql };
     const connections = new Connections();
     const { events, ...served } = servedParts(parts, config, connections, options.eventBounds);
     const serveHere = (): Server => {

@@ -32,6 +32,7 @@ import {
   changePassword,
   endSession,
   findSessionUser,
+  findUserId,
   hasUser,
   insertUser,
   listUsers,
@@ -90,8 +91,9 @@ export type RegisterOutcome =
   | TooMany;
 
 export type ChangeOutcome =
-  | { readonly word: "changed"; readonly user: StoredUser }
-  | { readonly word: "user_not_found" | "forbidden" | "own_account" | "last_admin" };
+  { readonly word: "changed"; readonly user: StoredUser } | { readonly word: RefusedChange };
+
+type RefusedChange = "user_not_found" | "forbidden" | "own_account" | "last_admin";
 
 type NewAccount = {
   readonly username: string;
@@ -279,6 +281,14 @@ export class Accounts {
     } finally {
       this.#cache.dropUser(id);
     }
+  }
+
+  /** Disables the account of a name, in any case of its letters, as `change` does. */
+  async disable(admin: Account, name: string): Promise<StoredUser | RefusedChange> {
+    const id = await reaching(() => findUserId(this.#options.db, name));
+    if (id === null) return "user_not_found";
+    const outcome = await this.change(admin, id, { disabled: true });
+    return outcome.word === "changed" ? outcome.user : outcome.word;
   }
 
   async #claimsOf(request: Request): Promise<TokenClaims | null> {

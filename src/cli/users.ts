@@ -1,8 +1,7 @@
 /** `stampede user list|disable|role|erase`: accounts, looked after by whoever runs the program. */
-import { cacheAgeMaxMs } from "../access/cache.ts";
-import type { Connection } from "../postgres/client.ts";
-import type { Db } from "../store/db.ts";
-import { eraseName } from "../store/erase.ts";
+import { erase } from "../access/erase.ts";
+import { openLasting, type Connection } from "../postgres/client.ts";
+import { CommitUnknownError, type Db } from "../store/db.ts";
 import { changeAccount, type AccountChange } from "../store/user-changes.ts";
 import { listUsers, type StoredUser, type UserRole } from "../store/users.ts";
 import { minuteOf, tableLines } from "./table.ts";
@@ -48,13 +47,14 @@ export async function runUserCommand(db: Db, call: UserCall, tell: Telling): Pro
 async function changed(db: Db, name: string, change: AccountChange): Promise<StoredUser> {
   const outcome = await changeAccount(db, name, change);
   if (outcome === "user_not_found") throw new AccountError(`There is no account ${name}.`);
-  if (outcome === "last_admin") {
-    throw new AccountError(
-      `${name} is the last who administrates. Make another first: stampede user role NAME admin.`,
-    );
-  }
+  if (outcome === "last_admin") throw lastAdmin(name);
   return outcome;
 }
+
+const lastAdmin = (name: string): AccountError =>
+  new AccountError(
+    `${name} is the last who administrates. Make another first: stampede user role NAME admin.`,
+  );
 
 /** A page at a time, so that any number of accounts can be listed. */
 async function list(db: Db, say: (line: string) => void): Promise<void> {
@@ -77,8 +77,8 @@ async function list(db: Db, say: (line: string) => void): Promise<void> {
   }
 }
 
-/** What a process has read of a session counts for so long; then nobody acts under the name any more. */
-const forgottenMs = 1.5 * cacheAgeMaxMs;
+/** Hours, of a journal that fills disks. */
+const lookingMaxMs = 6 * 3_600_000;
 
 /**
  * Takes a name out of everything, whatever kind of buyer has it.
@@ -90,14 +90,21 @@ export async function runErase(
   { name }: EraseCall,
   say: (line: string) => void,
 ): Promise<void> {
-  const outcome = await changeAccount(db, name, { disabled: true });
-  if (outcome === "last_admin") return void (await changed(db, name, { disabled: true }));
-  if (outcome !== "user_not_found") await Bun.sleep(forgottenMs);
-  const pseudonym = `erased-${crypto.randomUUID()}`;
-  const erased = await eraseName(connection, name, pseudonym);
-  if (erased === null) throw new AccountError(`Nobody is called ${name}.`);
-  const rows = Object.entries(erased.rows).filter(([, count]) => count > 0);
-  const where = rows.map(([table, count]) => `${count} of ${table}`).join(", ") || "no records";
-  say(`Erased the name in ${where}${erased.accounts > 0 ? ", and its account" : ""}.`);
-  say(`Whoever had it is called ${pseudonym} there. Backups still have the name.`);
+  const sql = openLasting(connection, lookingMaxMs);
+  try {
+    const erased = await erase(sql, { name, by: null }, () =>
+      changeAccount(db, name, { disabled: true }),
+    );
+    if (erased === "user_not_found") throw new AccountError(`Nobody is called ${name}.`);
+    if (erased === "last_admin") throw lastAdmin(name);
+    const rows = Object.entries(erased.rows).filter(([, count]) => count > 0);
+    const where = rows.map(([table, count]) => `${count} of ${table}`).join(", ") || "no records";
+    say(`Erased the name in ${where}${erased.accounts > 0 ? ", and its account" : ""}.`);
+    say(`Whoever had it is called ${erased.pseudonym} there. Backups still have the name.`);
+  } catch (error) {
+    if (!(error instanceof CommitUnknownError)) throw error;
+    throw new AccountError(`${error.message}. Ask again: if it was done, nobody has the name.`);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
 }

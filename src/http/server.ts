@@ -229,13 +229,14 @@ const idleSeconds = 10;
 /** Of one that waits for what takes PostgreSQL long, and perhaps for others before it. */
 const costlySeconds = 90;
 
-/** The answer to a read that may take longer than others; what is sent as it is made sees to itself. */
-async function patient(
+/** The answer to what may take longer than others; what is sent as it is made sees to itself. */
+export async function patient(
   request: BunRequest,
   server: Server<undefined>,
   answer: () => Response | Promise<Response>,
+  seconds = costlySeconds,
 ): Promise<Response> {
-  server.timeout(request, costlySeconds);
+  server.timeout(request, seconds);
   try {
     return await answer();
   } finally {

@@ -45,6 +45,7 @@ type TableContext = {
   readonly sql: Sql;
   readonly db: Db;
   readonly changingDb: Db;
+  readonly lastingSql: Sql;
   readonly schedule: Schedule;
   readonly accounts: Accounts;
   readonly webhooks: Webhooks;

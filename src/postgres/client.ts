@@ -91,6 +91,10 @@ const readingConnectionsMax = 4;
  * told, before their connection is closed.
  */
 export const readMaxMs = 7_000;
+const lastingMaxMs = 120_000;
+/** PostgreSQL ends a statement that lasts too long before it counts as silent. */
+const lastingMarginMs = 5_000;
+const lastingIdleMaxMs = 10_000;
 
 /** A client for one connection or a pool of them. Nothing is sent before the first query. */
 export function connect(
@@ -194,7 +198,7 @@ export const openPool = (connection: Connection, answerMaxMs = poolAnswerMaxMs):
  * is looked up for them. A statement that takes longer than `readMaxMs` is ended, as below; and nothing
  * else waits for those that do.
  */
-export const openAsking = (connection: Connection): Pool =>
+const openAsking = (connection: Connection): Pool =>
   pooled(connection, askingAnswerMaxMs, {
     max: askingConnectionsMax,
     connection: { statement_timeout: readMaxMs },
@@ -204,7 +208,7 @@ export const openAsking = (connection: Connection): Pool =>
  * The pool for what is read for whoever asks: nothing can be changed by it, and a statement that
  * takes longer than `readMaxMs` is ended: see `isTooSlow`.
  */
-export const openReading = (connection: Connection): Pool =>
+const openReading = (connection: Connection): Pool =>
   pooled(connection, readingAnswerMaxMs, {
     max: readingConnectionsMax,
     connection: {
@@ -214,6 +218,29 @@ export const openReading = (connection: Connection): Pool =>
       max_parallel_workers_per_gather: 0,
     },
   });
+
+/**
+ * A pool for what takes PostgreSQL as long as it takes, whatever its roles are set to; but a transaction
+ * that nobody goes on with is ended, for others may wait for it.
+ * @param statementMaxMs of one statement, in the end; whoever runs the program may wait for longer
+ */
+export const openLasting = (connection: Connection, statementMaxMs = lastingMaxMs): Pool =>
+  pooled(connection, statementMaxMs + lastingMarginMs, {
+    max: 1,
+    connection: {
+      statement_timeout: statementMaxMs,
+      idle_in_transaction_session_timeout: lastingIdleMaxMs,
+    },
+  });
+
+/** All that a program asks by, but for its journal: what is asked by one waits for no other. */
+export const openPools = ({ connection, reading }: Database) => ({
+  sql: openPool(connection),
+  asking: openAsking(connection),
+  lookingUp: openAsking(connection),
+  reading: openReading(reading),
+  lastingSql: openLasting(connection),
+});
 
 type PoolOptions = NonNullable<Parameters<typeof connect>[1]>;
 

@@ -56,18 +56,29 @@ class RecordsSession extends PostgresJsSession<Sql, None, None> {
     work: (tx: PostgresJsTransaction<None, None>) => Promise<T>,
     config?: PgTransactionConfig,
   ): Promise<T> {
-    const commit = { isAsked: false };
-    const committing = async (tx: PostgresJsTransaction<None, None>): Promise<T> => {
+    const begin = (committing: typeof work) => super.transaction(committing, config);
+    return await transacted(begin, work).catch(rethrow);
+  }
+}
+
+/**
+ * Does something in a transaction.
+ * @param begin begins one, and commits when what it is given is done
+ * @throws CommitUnknownError when PostgreSQL is lost once the commit was asked for
+ */
+export async function transacted<Tx, T>(
+  begin: (work: (tx: Tx) => Promise<T>) => Promise<T>,
+  work: (tx: Tx) => Promise<T>,
+): Promise<T> {
+  const commit = { isAsked: false };
+  try {
+    return await begin(async (tx) => {
       const made = await work(tx);
       commit.isAsked = true;
       return made;
-    };
-    try {
-      return await super.transaction(committing, config);
-    } catch (error) {
-      if (commit.isAsked && isAway(error)) throw new CommitUnknownError(error);
-      return rethrow(error);
-    }
+    });
+  } catch (error) {
+    throw commit.isAsked && isAway(error) ? new CommitUnknownError(error) : error;
   }
 }
 

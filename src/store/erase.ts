@@ -8,15 +8,23 @@
  * from before is of no use (`erasures`): each begins with what is read anew. The journal is looked
  * through before that, so that nobody sells for no longer than the names take to be changed.
  */
-import type { ISql, Sql } from "postgres";
-import { connect, type Connection } from "../postgres/client.ts";
-import { plainly } from "./backup.ts";
+import type { ISql, Sql, TransactionSql } from "postgres";
+import type { Actor } from "../ledger/commands.ts";
+import { transacted } from "./db.ts";
 import { depose, migrationLockKey } from "./migrations.ts";
 
 /** What nobody's password is. */
 const noPassword = "!";
 
-type Erased = {
+/** Where a name stands. */
+type FoundName = {
+  readonly name: string;
+  /** By their numbers, up to `upTo`. */
+  readonly attempts: readonly number[];
+  readonly upTo: number;
+};
+
+export type Erased = {
   readonly pseudonym: string;
   readonly accounts: number;
   /** By table. */
@@ -24,50 +32,68 @@ type Erased = {
 };
 
 /**
+ * Looks for a name, in all of the journal: nothing is held up meanwhile.
  * @param name as buyers are called; an account's in any case of its letters
- * @param pseudonym which nobody has
- * @returns what was changed; null when nobody has the name
+ * @returns null when nobody has it
+ */
+export async function findName(sql: ISql, name: string): Promise<FoundName | null> {
+  const names = await namesOf(sql, name);
+  const upTo = await lastAttempt(sql);
+  const attempts = await attemptsOf(sql, names, 0);
+  const isKnown = attempts.length > 0 || (await isCalled(sql, await tablesWithUsers(sql), names));
+  return isKnown ? { name, attempts: attempts.filter((seq) => seq <= upTo), upTo } : null;
+}
+
+/**
+ * Takes a name that was found out of the records, and ends the term of whoever leads.
+ * @param by who has asked for it; null: whoever runs the program, of whom nothing is noted
+ * @returns null when somebody else has erased it meanwhile
+ * @throws CommitUnknownError
  */
 export async function eraseName(
-  connection: Connection,
-  name: string,
-  pseudonym: string,
+  sql: Sql,
+  { name, attempts: known, upTo }: FoundName,
+  by: Actor | null,
 ): Promise<Erased | null> {
-  const state = { isLost: false };
-  const sql = connect(connection, { ...plainly, onclose: () => (state.isLost = true) });
-  try {
-    await sql`select pg_advisory_lock_shared(${migrationLockKey})`;
-    const names = await namesOf(sql, name);
-    const known = await attemptsOf(sql, names, 0);
-    const upTo = known.at(-1) ?? 0;
-    const tables = await tablesWithUsers(sql);
-    if (known.length === 0 && !(await isCalled(sql, tables, names))) return null;
-    await sql`begin`;
-    await depose(sql);
-    const attempts = [...known, ...(await attemptsOf(sql, names, upTo))];
-    const rows: Record<string, number> = {
-      attempts: await renameAttempts(sql, attempts, pseudonym),
-    };
-    for (const table of tables) {
-      const changed = await sql`
-        update ${sql(table)} set user_id = ${pseudonym} where user_id in ${sql(names)}`;
-      rows[table] = changed.count;
-    }
-    await renameInActivity(sql, names, pseudonym);
-    // They follow from the journal.
-    await sql`delete from checkpoints`;
-    const accounts = await renameAccount(sql, names, pseudonym);
-    await sql`insert into erasures (epoch, pseudonym) select epoch, ${pseudonym} from leader`;
-    await sql`commit`;
-    if (state.isLost) throw new Error("the connection was lost; nobody knows whether it was done");
-    return { pseudonym, accounts, rows };
-  } finally {
-    await sql.end({ timeout: 0 });
-  }
+  const pseudonym = `erased-${crypto.randomUUID()}`;
+  return await transacted<TransactionSql, Erased | null>(
+    async (work) => await sql.begin(work),
+    async (tx) => {
+      await tx`select pg_advisory_xact_lock_shared(${migrationLockKey})`;
+      const tables = await tablesWithUsers(tx);
+      await depose(tx);
+      const names = await namesOf(tx, name);
+      const attempts = [...known, ...(await attemptsOf(tx, names, upTo))];
+      const rows: Record<string, number> = {
+        attempts: await renameAttempts(tx, attempts, names, pseudonym),
+      };
+      for (const table of tables) {
+        const changed = await tx`
+          update ${tx(table)} set user_id = ${pseudonym} where user_id in ${tx(names)}`;
+        rows[table] = changed.count;
+      }
+      await renameInActivity(tx, names, pseudonym);
+      // They follow from the journal.
+      await tx`delete from checkpoints`;
+      const accounts = await renameAccount(tx, names, pseudonym);
+      if (accounts === 0 && Object.values(rows).every((count) => count === 0)) return null;
+      await tx`insert into erasures (epoch, pseudonym) select epoch, ${pseudonym} from leader`;
+      if (by !== null) await note(tx, by, pseudonym);
+      return { pseudonym, accounts, rows };
+    },
+  );
+}
+
+/** By the pseudonym alone: what it stands for is not to be found there. */
+async function note(tx: ISql, by: Actor, pseudonym: string): Promise<void> {
+  await tx`
+    insert into activity (at, actor, who, what, before, after)
+    values (now(), ${by.kind}, ${by.name}, 'user.erased', null,
+            json_build_object('user_id', ${pseudonym}::text)::text)`;
 }
 
 /** The name, and how an account of it is spelled. */
-async function namesOf(sql: Sql, name: string): Promise<string[]> {
+async function namesOf(sql: ISql, name: string): Promise<string[]> {
   const accounts = await sql<{ username: string }[]>`
     select username from users
     where lower(username collate "C") = lower(${name} collate "C")`;
@@ -76,7 +102,7 @@ async function namesOf(sql: Sql, name: string): Promise<string[]> {
 
 /** Whether somebody has one of these names. */
 async function isCalled(
-  sql: Sql,
+  sql: ISql,
   tables: readonly string[],
   names: readonly string[],
 ): Promise<boolean> {
@@ -89,7 +115,13 @@ async function isCalled(
   return false;
 }
 
-async function attemptsOf(sql: Sql, names: readonly string[], after: number): Promise<number[]> {
+async function lastAttempt(sql: ISql): Promise<number> {
+  const [row] = await sql<{ seq: number }[]>`
+    select coalesce(max(seq), 0)::float8 as seq from attempts`;
+  return row?.seq ?? 0;
+}
+
+async function attemptsOf(sql: ISql, names: readonly string[], after: number): Promise<number[]> {
   const rows = await sql<{ seq: number }[]>`
     select seq::float8 as seq from attempts
     where seq > ${after}::bigint and user_id in ${sql(names)} order by seq`;
@@ -100,21 +132,26 @@ async function attemptsOf(sql: Sql, names: readonly string[], after: number): Pr
 const attemptsPerStatement = 10_000;
 
 async function renameAttempts(
-  sql: Sql,
+  sql: ISql,
   attempts: readonly number[],
+  names: readonly string[],
   pseudonym: string,
 ): Promise<number> {
+  let renamed = 0;
   for (let from = 0; from < attempts.length; from += attemptsPerStatement) {
     const some = attempts.slice(from, from + attemptsPerStatement);
-    await sql`
+    // Somebody else may have erased the name since they were found.
+    const { count } = await sql`
       update attempts set user_id = ${pseudonym}
-      where seq in (select jsonb_array_elements_text(${JSON.stringify(some)}::text::jsonb)::bigint)`;
+      where seq in (select jsonb_array_elements_text(${JSON.stringify(some)}::text::jsonb)::bigint)
+        and user_id in ${sql(names)}`;
+    renamed += count;
   }
-  return attempts.length;
+  return renamed;
 }
 
 /** All tables but the journal that say by name whose a row is. */
-async function tablesWithUsers(sql: Sql): Promise<string[]> {
+async function tablesWithUsers(sql: ISql): Promise<string[]> {
   const tables = await sql<{ name: string }[]>`
     select c.relname as name from pg_class c join pg_attribute a on a.attrelid = c.oid
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
@@ -124,9 +161,12 @@ async function tablesWithUsers(sql: Sql): Promise<string[]> {
   return tables.map(({ name }) => name);
 }
 
-/** Who changed something, and whom: what it was and became is JSON. */
+/** What a pattern of PostgreSQL's takes for itself. */
+const inPatterns = /[\\^$.|?*+()[\]{}]/g;
+
+/** Who changed something, and whom: what it was and became is JSON, in which a name may be a key's, too. */
 async function renameInActivity(
-  sql: Sql,
+  sql: ISql,
   names: readonly string[],
   pseudonym: string,
 ): Promise<void> {
@@ -135,15 +175,17 @@ async function renameInActivity(
   const next = JSON.stringify(pseudonym);
   for (const name of names) {
     const quoted = JSON.stringify(name);
+    const value = `${quoted.replaceAll(inPatterns, "\\$&")}(?!\\s*:)`;
     await sql`
-      update activity set before = replace(before, ${quoted}, ${next}),
-        after = replace(after, ${quoted}, ${next}), request = replace(request, ${quoted}, ${next})
+      update activity set before = regexp_replace(before, ${value}, ${next}, 'g'),
+        after = regexp_replace(after, ${value}, ${next}, 'g'),
+        request = regexp_replace(request, ${value}, ${next}, 'g')
       where position(${quoted} in concat(before, after, request)) > 0`;
   }
 }
 
 async function renameAccount(
-  sql: Sql,
+  sql: ISql,
   names: readonly string[],
   pseudonym: string,
 ): Promise<number> {

@@ -65,10 +65,14 @@ export async function insertUser(
   return made ?? null;
 }
 
-export async function hasUser(db: Db, username: string): Promise<boolean> {
-  const rows = await db.select({ id: users.id }).from(users).where(hasName(username));
-  return rows.length > 0;
+/** Of the account of this name, by `sameName`. */
+export async function findUserId(db: Db, username: string): Promise<number | null> {
+  const [found] = await db.select({ id: users.id }).from(users).where(hasName(username));
+  return found?.id ?? null;
 }
+
+export const hasUser = async (db: Db, username: string): Promise<boolean> =>
+  (await findUserId(db, username)) !== null;
 
 export type Credentials = StoredUser & {
   readonly passwordHash: string;

@@ -31,6 +31,8 @@ type Ask = {
   /** A post that may be repeated without a key. */
   readonly again?: boolean;
   readonly signal?: AbortSignal;
+  /** How long an answer may take, where it may take longer than most; ms. */
+  readonly waitMs?: number;
   /** May come from the browser's store, with the time of long ago. */
   readonly stored?: boolean;
 };
@@ -70,7 +72,9 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   if (ask.ticket !== undefined) headers.set("Queue-Ticket", ask.ticket);
   if (ask.body !== undefined) headers.set("Content-Type", "application/json");
   const json = ask.body === undefined ? null : JSON.stringify(ask.body);
-  const timeout = AbortSignal.timeout(ask.file === undefined ? answerMsMax : fileMsMax);
+  const timeout = AbortSignal.timeout(
+    ask.waitMs ?? (ask.file === undefined ? answerMsMax : fileMsMax),
+  );
   let response: Response;
   let text: string;
   const sentAt = steadyNow();

@@ -1,6 +1,7 @@
 /** The administrators' customers, coupons and activity. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { noBrowser, says, useBrowser } from "../support/browser.ts";
+import { judged } from "../support/axe.ts";
+import { narrow, noBrowser, says, useBrowser } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
@@ -57,6 +58,68 @@ describe.skipIf(noBrowser)("the administrators' customers, coupons and activity"
     await page.getByRole("link", { name: "guest/of anna's" }).click();
     await says(page.getByRole("heading", { level: 2 }), "guest/of anna's guest");
     await says(main, "stampede user erase 'guest/of anna'\\''s'");
+    expect(visited.wrong).toEqual([]);
+  });
+
+  test("a name is erased once it was typed: its pseudonym is shown, and nothing leads back to it", async () => {
+    const name = "wilhelmina.with.a-long_name.of-fifty-two.letters.in-it";
+    const person = await register(server, name);
+    await person.ask("POST", "/api/purchases", {
+      flash_sale_id: sale,
+      product_id: product,
+      quantity: 1,
+    });
+    // Of those who ask while nobody leads.
+    const options = { bypassCSP: true, refusals: [503] };
+    await using visited = await visitAs(server, "root", "/admin#customers", options);
+    const { page } = visited;
+    const main = page.getByRole("main");
+    const sheet = page.getByRole("dialog");
+    const typed = sheet.getByLabel("Type the name");
+    await page.getByRole("link", { name, exact: true }).click();
+    await page.getByRole("button", { name: "Erase this name…" }).press("Enter");
+    await says(sheet, "pseudonym takes the place of");
+    await says(sheet, "Backups made before");
+    // Also of a page that is scrolled.
+    await page.setViewportSize(narrow);
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+    expect(await page.evaluate(() => scrollY)).toBeGreaterThan(0);
+    const { y = -1, height = Infinity } = (await sheet.boundingBox()) ?? {};
+    expect({ y, end: y + height, isWhole: y >= 0 && y + height <= narrow.height }).toMatchObject({
+      isWhole: true,
+    });
+    await typed.fill("wilhelmina");
+    await typed.press("Enter");
+    await says(sheet.getByRole("alert").last(), "Type the name as it stands above.");
+    await judged(page);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await judged(page);
+    await page.keyboard.press("Escape");
+    await sheet.waitFor({ state: "detached" });
+    expect((await person.ask("GET", "/api/auth/me")).status).toBe(200);
+    await page.getByRole("button", { name: "Erase this name…" }).press("Enter");
+    expect(await typed.inputValue()).toBe("");
+    await typed.fill(name);
+    await typed.press("Enter");
+    await says(sheet, "for the last time");
+    const pseudonym = (await sheet.locator(".copied-text").textContent()) ?? "";
+    expect(pseudonym).toMatch(/^erased-[0-9a-f-]{36}$/);
+    await judged(page);
+    await page.emulateMedia({ colorScheme: "light" });
+    await judged(page);
+    await sheet.getByRole("button", { name: "Show what is left" }).press("Enter");
+    await says(page.getByRole("heading", { level: 2 }), `${pseudonym} account`);
+    await says(page.getByRole("table", { name: "Their orders" }), "The giraffe hour");
+    await says(main, "Disabled");
+    expect(await page.content()).not.toContain(name);
+    expect((await person.ask("GET", "/api/auth/me")).status).toBe(401);
+    await page.goBack();
+    await page.getByRole("heading", { name: pseudonym }).waitFor({ state: "detached" });
+    expect(page.url()).toBe(`${server.url}/admin#customers`);
+    await page.goto(`${server.url}/admin#activity`);
+    await says(page.getByRole("row", { name: /User erased/ }), pseudonym);
+    await page.goto(`${server.url}/admin#customers/account/root`);
+    await says(main, "This is you: another administrator can erase your name.");
     expect(visited.wrong).toEqual([]);
   });
 

@@ -6,7 +6,7 @@ import { afterAll, afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
-import { openReading } from "../../src/postgres/client.ts";
+import { openPools } from "../../src/postgres/client.ts";
 import type { EmbeddedServer } from "../../src/postgres/embedded.ts";
 import { reader, seller, superuser } from "../../src/postgres/roles.ts";
 import { migrate } from "../../src/store/migrations.ts";
@@ -48,11 +48,16 @@ test("the program owns its database, and is nothing more", async () => {
   expect(query(server, "copy (select 1) to program 'true'")).rejects.toThrow(/permission denied/);
 });
 
+function poolsOf(server: EmbeddedServer) {
+  const pools = openPools(server);
+  for (const pool of Object.values(pools)) cleanups.push(() => pool.end());
+  return pools;
+}
+
 test("what reads for others changes nothing, and does not read for ever", async () => {
   const { server } = await start(newFolder());
   await migrate(server.connection, migrationsFolder);
-  const reading = openReading(server.reading);
-  cleanups.push(() => reading.end());
+  const { reading } = poolsOf(server);
   const [row] = await reading.unsafe(`${whoAmI}`).values();
   expect(row?.slice(0, 2)).toEqual([reader, false]);
   expect([...(await reading`select count(*)::int from attempts`.values())]).toEqual([[0]]);
@@ -64,6 +69,14 @@ test("what reads for others changes nothing, and does not read for ever", async 
   // Nor when somebody lifts what the session has set.
   const lifted = reading.begin("read write", (tx) => tx`delete from attempts`);
   expect(lifted).rejects.toThrow(/permission denied/);
+});
+
+test("what takes long may, whatever its role is set to", async () => {
+  const { server } = await start(newFolder());
+  await query(server, `alter role ${seller} set statement_timeout = '1s'`);
+  const { lastingSql, sql } = poolsOf(server);
+  expect([...(await sql`show statement_timeout`.values())]).toEqual([["1s"]]);
+  expect([...(await lastingSql`show statement_timeout`.values())]).toEqual([["2min"]]);
 });
 
 test("a folder in which all was the superuser's is handed over at a start", async () => {

@@ -249,6 +249,10 @@ const changes: Readonly<Record<string, () => Promise<Send>>> = {
     const [user] = await sql<{ id: number }[]>`select id from users where username = ${name}`;
     return () => admin.ask("PATCH", `/api/admin/users/${user?.id}`, { disabled: true });
   },
+  "POST /api/admin/buyer/erase": async () => {
+    const { name } = await someone();
+    return () => admin.post("/api/admin/buyer/erase", { user_id: name });
+  },
   "POST /api/admin/keys": async () => {
     const body = { name: newName(), scopes: ["read"] };
     return () => admin.post("/api/admin/keys", body);

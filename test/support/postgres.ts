@@ -30,7 +30,7 @@ import { installationIn } from "../../src/postgres/installation.ts";
 import { findPostmaster } from "../../src/postgres/postmaster.ts";
 import { migrate } from "../../src/store/migrations.ts";
 import { atEnd, freePort, newDataFolder, useLeftovers } from "./leftovers.ts";
-import { until } from "./wait.ts";
+import { inTurn, until } from "./wait.ts";
 
 export const migrationsFolder = join(import.meta.dir, "../../drizzle");
 
@@ -264,4 +264,18 @@ export function lookInto(url: string, max = 4): Sql {
   const sql = connect({ url }, { max });
   atEnd(() => sql.end({ timeout: 0 }));
   return sql;
+}
+
+/** Tables in which a text stands, in any case of its letters. */
+export async function tablesWith(url: string, text: string): Promise<string[]> {
+  const sql = lookInto(url, 1);
+  const tables = await sql<{ name: string }[]>`
+    select c.relname as name from pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`;
+  const found = await inTurn(tables, async (table) => {
+    const [row] = await sql`
+      select from ${sql(table.name)} t where position(lower(${text}) in lower(t::text)) > 0 limit 1`;
+    return row === undefined ? [] : [table.name];
+  });
+  return found.flat();
 }

@@ -19,14 +19,21 @@ type AccountHandler = (
   account: Account,
 ) => Response | Promise<Response>;
 
-/** Lets in whoever is logged in; answers everybody else by itself. */
-export function withUser(accounts: Accounts, handle: AccountHandler): Handler {
+/**
+ * Lets in whoever is logged in; answers everybody else by itself.
+ * @param others why it is not for keys and customers, for a person
+ */
+export function withUser(
+  accounts: Accounts,
+  handle: AccountHandler,
+  others = "This is for accounts.",
+): Handler {
   return async (request, server) => {
     const who = await accounts.identify(request);
     if (who === "unauthenticated" || who.kind === "guest") {
       return unauthenticated("unauthenticated");
     }
-    if (who.kind !== "account") return problem("forbidden", { detail: "This is for accounts." });
+    if (who.kind !== "account") return problem("forbidden", { detail: others });
     return await handle(request, server, who.account);
   };
 }
@@ -52,10 +59,10 @@ export const withBody = <T>(
   });
 
 /** As `withUser`, for administrators alone; a user gets 403. */
-export function withAdmin(accounts: Accounts, handle: AccountHandler): Handler {
-  return withUser(accounts, (request, server, account) =>
-    administrates(account) ? handle(request, server, account) : notAdmin(account),
-  );
+export function withAdmin(accounts: Accounts, handle: AccountHandler, others?: string): Handler {
+  const checked: AccountHandler = (request, server, account) =>
+    administrates(account) ? handle(request, server, account) : notAdmin(account);
+  return withUser(accounts, checked, others);
 }
 
 const tooMany = ({ retryAfterMs }: TooMany): Response =>

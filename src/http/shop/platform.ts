@@ -14,6 +14,7 @@ import { orderRoutes } from "../admin/orders.ts";
 import { recordRoutes, type RecordsContext } from "../admin/records.ts";
 import type { Route } from "../server.ts";
 import { shopRoutes } from "./shop.ts";
+import { erasingRoutes, type ErasingContext } from "../admin/erasing.ts";
 import { buyerRoutes } from "../admin/buyers.ts";
 import { moneyRoutes } from "../admin/money.ts";
 import { statsRoutes } from "../admin/stats.ts";
@@ -23,7 +24,8 @@ export function platformRoutes(
   context: AdministrationContext &
     PurchasesContext &
     RecordsContext &
-    SettingsContext & { readonly photoCommand: readonly string[] } & DraftsContext,
+    SettingsContext &
+    ErasingContext & { readonly photoCommand: readonly string[] } & DraftsContext,
 ): Route[] {
   const sales = new FlashSales(context);
   const photos = new PhotoIntake(context.photoCommand);
@@ -37,6 +39,7 @@ export function platformRoutes(
     ...statsRoutes(accounts, context),
     ...moneyRoutes(accounts, context),
     ...buyerRoutes(accounts, context),
+    ...erasingRoutes(accounts, context),
     ...nodeRoutes(accounts, context),
     ...recordRoutes(accounts, context),
     ...orderRoutes(accounts, context),

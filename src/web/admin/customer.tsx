@@ -1,10 +1,10 @@
 /** One buyer: what they hold and have bought, and, of an account, what can be done with it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.ts";
-import { Copied } from "../copy.tsx";
 import { Moment, secondsUntil } from "../time.tsx";
 import { type Column, count, ErrorState, load, Money, money, Skeleton, Table } from "../ui.tsx";
 import { type Account, AccountActs, accountColumns } from "./accountacts.tsx";
+import { Erasing } from "./erasing.tsx";
 import { Fact } from "./facts.tsx";
 import { type BuyerKind, kindWords, orderColumns, type OrderHead } from "./orderhead.tsx";
 import { paged, PagedTable } from "./paged.tsx";
@@ -99,21 +99,6 @@ const Facts = ({ of: { totals, reservations } }: { readonly of: Buyer }) => (
   </dl>
 );
 
-/** As a shell takes it. */
-const quoted = (name: string): string => `'${name.replaceAll("'", "'\\''")}'`;
-
-const Erasing = ({ name }: { readonly name: string }) => (
-  <section class="stack" aria-labelledby="erase-title">
-    <h3 id="erase-title">Erase this name</h3>
-    <p class="soft">
-      Where somebody asks for it, as the law lets them: their name is replaced in every record, of
-      any kind of buyer, and an account can log in no more. Figures stay. It cannot be undone, so
-      whoever runs the program does it, on its command line:
-    </p>
-    <Copied text={`stampede user erase ${quoted(name)}`} label="the command" />
-  </section>
-);
-
 function Whole({
   of: { buyer, account },
   kind,
@@ -166,7 +151,6 @@ function Whole({
         keyOf={(row) => row.order_id}
         empty={<p class="soft">Nothing so far.</p>}
       />
-      <Erasing name={name} />
     </>
   );
 }
@@ -194,6 +178,7 @@ export function CustomerPage({ kind, name }: { readonly kind: BuyerKind; readonl
       {now.is === "here" && (
         <Whole of={now.value} kind={kind} name={name} again={() => void again()} />
       )}
+      {now.is !== "loading" && <Erasing kind={kind} name={name} />}
     </section>
   );
 }
