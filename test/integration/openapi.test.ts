@@ -22,6 +22,7 @@ import { lookInto, usePostgres } from "../support/postgres.ts";
 import { runProgram, startServer, type TestServer } from "../support/server.ts";
 import { quietLog } from "../support/shop.ts";
 import { succeedInCoupons, succeedInWebhooks } from "../support/coupon-calls.ts";
+import { succeedInErasing } from "../support/erasing-calls.ts";
 import { succeedInPictures } from "../support/picture-calls.ts";
 import { succeedInQueue } from "../support/queue-calls.ts";
 import { inTurn } from "../support/wait.ts";
@@ -193,6 +194,7 @@ async function succeedInAll(): Promise<void> {
   const held = { path: { code: second.code }, headers: merchant };
   await api.succeed("postReservationsCodeExtend", any, held);
   await api.succeed("postPurchase", any, { query: { code: second.code, ...whateverItCosts } });
+  await succeedInErasing(api, admin, asked);
   await succeedInQueue(
     api,
     { admin, user },
