@@ -114,6 +114,7 @@ export class AttemptLimits {
     factor: new Limit(allowances.secondFactorOfAccount),
     registration: new Limit(allowances.registration),
   };
+
   /**
    * What an attempt to log in counts against.
    * @param device of a browser in which the account has logged in before

@@ -9,15 +9,21 @@ import type { Handler } from "./server.ts";
 /** A handler of a request of whom it is known who administers by it. */
 type ScopeHandler = (...asked: [...Parameters<Handler>, by: Actor]) => Response | Promise<Response>;
 
-/** Lets in administrators, and keys with the scope. */
-export function withScope(accounts: Accounts, scope: Scope, handle: ScopeHandler): Handler {
+/** Lets in administrators, and keys with the scope, or with one of several. */
+export function withScope(
+  accounts: Accounts,
+  scope: Scope | readonly Scope[],
+  handle: ScopeHandler,
+): Handler {
+  const scopes = [scope].flat();
   return async (request, server) => {
     const who = await accounts.identify(request);
     if (who === "unauthenticated" || who.kind === "guest") {
       return unauthenticated("unauthenticated");
     }
     const by = actorOf(who);
-    if (by !== null && mayDo(who, scope)) return await handle(request, server, by);
+    if (by !== null && scopes.some((one) => mayDo(who, one)))
+      return await handle(request, server, by);
     return who.kind === "account" ? notAdmin(who.account) : problem("forbidden");
   };
 }

@@ -1,12 +1,14 @@
 /**
  * What reads may take beside buyers. Every GET passes here, whatever it is for, before its handler.
  *
- * - Beside those who buy through this process, whether it leads or not, reads have a share of the one thread. Each is reckoned at what it was measured to
- *   take of it: little, unless the table of routes says that it is `large` (it sends many entries) or
- *   asks the `records` (a page, by an index). What is more than the share waits: who asks as fast as it is
- *   answered is slowed, and who buys is not. Where nobody buys, nothing waits.
- * - What is `costly` takes PostgreSQL long. One at a time is made, and it rests for longer than
- *   it took where somebody buys through any process: PostgreSQL is one for all. Nothing is made for who has gone meanwhile.
+ * - Beside those who buy through this process, whether it leads or not, reads have a share of the one
+ *   thread. Each is reckoned at what it was measured to take of it: little, unless the table of routes
+ *   says that it is `large` (it sends many entries) or asks the `records` (a page, by an index). What is
+ *   more than the share waits: who asks as fast as it is answered is slowed, and who buys is not. Where
+ *   nobody buys, nothing waits.
+ * - What is `costly` takes PostgreSQL long. One at a time is made, and it rests for longer than it took
+ *   where somebody buys through any process: PostgreSQL is one for all. Nothing is made for who has
+ *   gone meanwhile.
  * - Of each kind so many wait, or are being made; more are told 503 `overloaded`, and so is who has
  *   waited long: Bun would end their connection without a word.
  */

@@ -134,7 +134,7 @@ describe("the activity", () => {
 
 const claimsOf = (coupon: string) => `/api/coupons/${encodeURIComponent(coupon)}/claims.csv`;
 
-test("who has claimed a coupon is told as CSV, for who may manage", async () => {
+test("who has claimed a coupon is told as CSV, for who may read or manage", async () => {
   const name = 'Ten % "off", =1+1';
   const coupon = { name, amount: 5 };
   expect(told(await admin.post("/api/coupons", coupon))).toBe("201");
@@ -148,6 +148,15 @@ test("who has claimed a coupon is told as CSV, for who may manage", async () => 
   expect(lines[0]).toBe("coupon_name,claim,user_id,buyer,claimed_at");
   expect(lines[1]).toStartWith('"Ten % ""off"", =1+1",1,"eve",guest,');
   expect(lines[2]).toContain(`,2,"'=cmd",guest,`);
+  for (const [scope, status] of [
+    ["read", "200"],
+    ["manage", "200"],
+    ["sell", "403 forbidden"],
+  ] as const) {
+    const key = await newKey(admin, scope);
+    const answer = await front.client.ask("GET", claimsOf(name), { headers: key });
+    expect([scope, told(answer)]).toEqual([scope, status]);
+  }
   expect(told(await admin.get(claimsOf("none")))).toBe("404 coupon_not_found");
   expect(told(await new Person("nobody", front.client, null).get(claimsOf(name)))).toBe(
     "401 unauthenticated",

@@ -113,7 +113,10 @@ const claimsRoute = (records: Records, accounts: Accounts): Route => ({
   methods: {
     GET: {
       cost: "costly",
-      handle: withScope(accounts, "manage", (request, server) => records.claims(request, server)),
+      // An export like the others, of what is managed by others than sales.
+      handle: withScope(accounts, ["read", "manage"], (request, server) =>
+        records.claims(request, server),
+      ),
       summary: "Who has claimed a coupon, in the order of their claims, as CSV",
       auth: "admin",
       path: couponParam,
