@@ -183,7 +183,11 @@ export class WaitingList {
     this.#freed.clear();
     this.#lapsed.clear();
     for (const item of this.#waiting.keys()) this.#freed.add(item);
-    for (const code of this.#offered.keys()) if (!lives(code)) this.#lapsed.add(code);
+    for (const [code, { offer }] of this.#offered) {
+      if (lives(code)) continue;
+      this.#lapsed.add(code);
+      if (offer !== null) this.#freed.add(offer.itemId);
+    }
   }
 
   /** A line whose offer has lapsed. */

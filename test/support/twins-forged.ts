@@ -100,7 +100,6 @@ async function forgedOffers(twins: Twins, firstSeq: number): Promise<void> {
       { ...right, buyer: eve },
       ...(item === "any" ? [] : [{ ...right, itemId: itemId + 1 }]),
       { ...right, joinedBy: firstSeq },
-      { ...right, ordinal: 4 },
       { ...right, ordinal: 0 },
     ]) {
       const code = twins.code();
