@@ -59,8 +59,8 @@ const Effects = ({ name }: { readonly name: string }) => (
       </p>
       <ul>
         <li>
-          A pseudonym takes the place of <strong class="cell-break">{name}</strong> in every record,
-          of guests, your site’s customers and an account alike.
+          A pseudonym takes the place of <strong>{name}</strong> in every record, of guests, your
+          site’s customers and an account alike.
         </li>
         <li>An account is logged out, and lets nobody in any more.</li>
         <li>Orders, codes and all figures stay. Selling pauses for a moment.</li>
