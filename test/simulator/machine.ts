@@ -47,6 +47,8 @@ const expected = [
   "too many",
   "this process does not lead",
   "the leader is not heard of",
+  // A draw that is noted of tickets that a replica has not heard of yet: it looks again.
+  "are not there",
   // A clock that was set back, or a link that was cut.
   "is on sale again",
 ];
