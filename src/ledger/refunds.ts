@@ -30,7 +30,10 @@ export function decideRefund(state: LedgerState, command: Refund, now: number): 
   if (order === null && command.order > lookup.upTo && command.order < state.seq) {
     return { word: "look_up" };
   }
-  if (order === null) return { word: "order_not_found", saleId: null };
+  // Who is to decide this has been deposed, and the records have what the next leader sold: whatever is
+  // decided here is committed by nobody.
+  if (order === null || command.order >= state.seq)
+    return { word: "order_not_found", saleId: null };
   const isSame = used?.order === command.order && used.request === refundRequestOf(command);
   if (used !== null && !isSame) return { word: "idempotency_key_reused", saleId: null };
   const { saleId, itemId, buyer } = order;

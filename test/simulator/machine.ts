@@ -49,8 +49,6 @@ const expected = [
   "the leader is not heard of",
   // A draw that is noted of tickets that a replica has not heard of yet: it looks again.
   "are not there",
-  // A leader that was deposed, and does not know it yet, looks up what the next one has sold.
-  "which was not sold",
   // A clock that was set back, or a link that was cut.
   "is on sale again",
 ];

@@ -194,3 +194,17 @@ describe("an offer whose unit is somebody else's before its lapse was noted", ()
     expect(ledger.view(ttlMs).linesOf(1, ann)).toEqual([]);
   });
 });
+
+test("who was deposed can decide a refund of what the next leader has sold: it is committed by nobody", async () => {
+  const { ledger } = await aLedger();
+  const units = [{ code: "A", refundedBy: null }];
+  const order = { saleId: 1, itemId: 1, buyer: who("ann"), units };
+  const asked = { order: 9, units: null, restock: true, reason: null, key: null } as const;
+  const refund: Command = {
+    kind: "refund",
+    by: { kind: "key", name: "shop" },
+    ...asked,
+    lookup: { upTo: 0, order, used: null },
+  };
+  expect(ledger.decide(refund, 1)).toEqual({ word: "order_not_found", saleId: null });
+});
