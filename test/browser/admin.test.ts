@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { namesMax } from "../../src/http/admin/names.ts";
-import { narrow, noBrowser, says, useBrowser } from "../support/browser.ts";
+import { narrow, noBrowser, says, untilClosed, useBrowser } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
@@ -117,7 +117,7 @@ describe.skipIf(noBrowser)("the administrators' pages", () => {
     await page.mouse.click(3, 3);
     expect(await sheet.getByLabel("Title").inputValue()).toBe("Half a sale");
     await page.keyboard.press("Escape");
-    await sheet.waitFor({ state: "detached" });
+    await untilClosed(page);
     await page.reload();
     await open();
     await says(sheet, "what you typed before");

@@ -1,7 +1,7 @@
 /** The administrators' customers, coupons and activity. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { judged } from "../support/axe.ts";
-import { narrow, noBrowser, says, useBrowser } from "../support/browser.ts";
+import { narrow, noBrowser, says, untilClosed, useBrowser } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
@@ -95,7 +95,7 @@ describe.skipIf(noBrowser)("the administrators' customers, coupons and activity"
     await page.emulateMedia({ colorScheme: "dark" });
     await judged(page);
     await page.keyboard.press("Escape");
-    await sheet.waitFor({ state: "detached" });
+    await untilClosed(page);
     expect((await person.ask("GET", "/api/auth/me")).status).toBe(200);
     await page.getByRole("button", { name: "Erase this name…" }).press("Enter");
     expect(await typed.inputValue()).toBe("");

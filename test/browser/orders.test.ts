@@ -1,7 +1,7 @@
 /** The administrators' orders: found by beginnings, read as a story, taken back once and with words before it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
-import { noBrowser, says, useBrowser } from "../support/browser.ts";
+import { noBrowser, says, untilClosed, useBrowser } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
@@ -117,7 +117,7 @@ describe.skipIf(noBrowser)("the administrators' orders", () => {
     );
     await sheet.getByLabel("Reason").fill("A bent neck");
     await sheet.getByRole("button", { name: "Refund 1 unit" }).dblclick();
-    await sheet.waitFor({ state: "detached" });
+    await untilClosed(page);
     const story = page.getByRole("table", { name: "All that was tried" });
     await says(story, "root: 1 unit, put on sale again, “A bent neck”");
     await says(page.getByRole("main"), "Partly refunded");

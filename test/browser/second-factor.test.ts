@@ -6,7 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { codeOf } from "../support/authenticator.ts";
-import { narrow, noBrowser, says, useBrowser, visit, wide } from "../support/browser.ts";
+import {
+  narrow,
+  noBrowser,
+  says,
+  untilClosed,
+  useBrowser,
+  visit,
+  wide,
+} from "../support/browser.ts";
 import { useLeftovers } from "../support/leftovers.ts";
 import { newCluster } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -209,7 +217,7 @@ describe.skipIf(noBrowser)("API keys", () => {
     expect(key).toMatch(/^sk_[\w-]{43}$/);
     expect((await sheet.locator(".copied-text").textContent()) ?? "").toBe(key);
     await sheet.getByRole("button", { name: "I have it" }).click();
-    await sheet.waitFor({ state: "detached" });
+    await untilClosed(page);
     const row = page.getByRole("row", { name: new RegExp(name) });
     await says(row, "never");
     expect(await row.textContent()).not.toContain(key);

@@ -1,7 +1,7 @@
 /** The administrators' webhooks: made with a secret that is shown once, with what came of each delivery. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { judged } from "../support/axe.ts";
-import { noBrowser, says, useBrowser } from "../support/browser.ts";
+import { noBrowser, says, untilClosed, useBrowser } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { makeAdmin, visitAs } from "../support/visitors.ts";
@@ -55,7 +55,7 @@ describe.skipIf(noBrowser)("the administrators' webhooks", () => {
     await page.getByRole("button", { name: "Send again…" }).click();
     await sheet.getByLabel("After event").fill("0");
     await sheet.getByRole("button", { name: "Send again" }).click();
-    await sheet.waitFor({ state: "detached" });
+    await untilClosed(page);
     await page.getByRole("button", { name: "Switch off" }).click();
     await says(sheet, "nothing is skipped");
     await sheet.getByRole("button", { name: "Switch off" }).click();

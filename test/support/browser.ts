@@ -98,6 +98,13 @@ export async function visit(url: string, options: VisitOptions = {}): Promise<Vi
   return { ...made, wrong };
 }
 
+/**
+ * Until a page's dialog has left it: one that was closed is no dialog to whoever looks by role, before the
+ * page has heard of it, and what is pressed in between opens nothing.
+ */
+export const untilClosed = (page: Page): Promise<void> =>
+  page.locator("dialog").waitFor({ state: "detached" });
+
 /** Waits until a part of the page has these words; returns all that it says. */
 export async function says(
   where: Locator,
