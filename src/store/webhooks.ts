@@ -206,7 +206,8 @@ export type NewDelivery = Omit<StoredDelivery, "id">;
 const iso = (time: Date | null): string | null => time?.toISOString() ?? null;
 
 /**
- * Notes how far an endpoint has come, and what was tried since.
+ * Notes how far an endpoint has come, and what was tried since. It is on the disk by the journal's next
+ * commit, and no buyer's commit waits for one of its own: what a crash forgets of it is sent again.
  * @returns false where it was changed by somebody meanwhile, or another leader's term has begun:
  *   then nothing is noted
  */
@@ -239,6 +240,6 @@ export async function noteProgress(
         select id from webhook_deliveries where webhook_id = moved.id
         order by id desc offset greatest(${deliveriesKeptMax}::int - ${tried.length}::int, 0) limit 1)
       returning 1)
-    select count(*)::int as moved from moved`;
+    select count(*)::int as moved, set_config('synchronous_commit', 'off', true) from moved`;
   return row?.moved === 1;
 }

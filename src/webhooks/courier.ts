@@ -10,8 +10,8 @@
  *      └── switched on again ◄── off ◄── three days later
  *
  * So many endpoints have a turn at a time, each a page of events long, so one that does not answer is
- * in nobody's way for longer than a try. Beside buyers there is a rest before each event, whosesoever
- * it is: the thread is theirs.
+ * in nobody's way for longer than a try. Beside a crowd there is a rest before each event, whosesoever
+ * it is: the thread is the buyers'.
  */
 import type { Sql } from "postgres";
 import type { Log } from "../engine/engine.ts";
@@ -42,9 +42,10 @@ const retryMsMin = 1_000;
 export const retryMsMax = 3_600_000;
 /** … and so long after the first it is off. */
 export const failingMsMax = 3 * 86_400_000;
-/** Beside buyers an event goes out each so many ms, and who bought within this time is there still. */
-const besideBuyersMs = 20;
-const buyersStayMs = 250;
+/** Beside so many attempts a second, an event goes out each so many ms; and a crowd is there so much longer. */
+const crowdPerSecond = 500;
+const besideCrowdMs = 50;
+const crowdStaysMs = 1_000;
 
 /** The term of the process that leads. */
 type Leading = { readonly epoch: number; /** The last attempt. */ readonly seq: number };
@@ -88,9 +89,7 @@ export class Courier {
   /** The last event, as of the attempt `#seenSeq`. */
   #last = 0;
   #seenSeq = -1;
-  /** When the last attempt came, and when the next event may go out; ms of a clock that only goes on. */
-  #boughtAt = -Infinity;
-  #nextAt = 0;
+  readonly #pace = new Pace();
   #running: Promise<void> | null = null;
 
   constructor(options: CourierOptions) {
@@ -143,7 +142,7 @@ export class Courier {
     if (leading === null) return;
     await this.#reload();
     if (this.#endpoints.size === 0) return;
-    this.#noticeBuyers(leading);
+    this.#pace.see(leading.seq, performance.now());
     if (leading.seq !== this.#seenSeq) {
       this.#last = await lastEvent(this.#options.sql);
       this.#seenSeq = leading.seq;
@@ -220,7 +219,8 @@ export class Courier {
   ): Promise<boolean> {
     const { leading, clock, send, secretOf, messageOf: message } = this.#options;
     const { stored } = endpoint;
-    await this.#rest();
+    const restMs = this.#pace.next(performance.now());
+    if (restMs > 0) await this.#options.sleep(restMs);
     const { signal } = this.#stopping;
     if (signal.aborted || leading()?.epoch !== epoch || this.#isChanged(endpoint)) {
       await made.note();
@@ -254,17 +254,28 @@ export class Courier {
     if (!this.#isChanged(endpoint)) this.#endpoints.delete(endpoint.stored.id);
     this.#loadedAt = -Infinity;
   }
+}
 
-  #noticeBuyers({ seq }: Leading): void {
-    if (seq !== this.#seenSeq) this.#boughtAt = performance.now();
+/** When the next event may go out. All times are ms of a clock that only goes on. */
+export class Pace {
+  #seen: { readonly seq: number; readonly at: number } | null = null;
+  #crowdAt = -Infinity;
+  #nextAt = 0;
+
+  /** @param seq the last attempt */
+  see(seq: number, now: number): void {
+    const before = this.#seen;
+    this.#seen = { seq, at: now };
+    if (before === null) return;
+    const perSecond = (1_000 * (seq - before.seq)) / Math.max(1, now - before.at);
+    if (perSecond >= crowdPerSecond) this.#crowdAt = now;
   }
 
-  /** Beside buyers. */
-  async #rest(): Promise<void> {
-    const now = performance.now();
-    if (now - this.#boughtAt >= buyersStayMs) return;
-    this.#nextAt = Math.max(this.#nextAt + besideBuyersMs, now);
-    if (this.#nextAt > now) await this.#options.sleep(this.#nextAt - now);
+  /** How long the next event has to wait, ms; it counts as gone then. */
+  next(now: number): number {
+    if (now - this.#crowdAt >= crowdStaysMs) return 0;
+    this.#nextAt = Math.max(this.#nextAt + besideCrowdMs, now);
+    return this.#nextAt - now;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where webhooks may go, and how one try goes there: the table of addresses, and names that change. */
 import { describe, expect, test } from "bun:test";
-import { failed, failingMsMax, retryMsMax } from "../../src/webhooks/courier.ts";
+import { failed, failingMsMax, Pace, retryMsMax } from "../../src/webhooks/courier.ts";
 import {
   complaintOfTarget,
   isPublic,
@@ -139,4 +139,30 @@ test("waits grow to an hour, and three days after the first failure it is off", 
   expect(Math.max(...waits)).toBe(retryMsMax);
   expect(now).toBeGreaterThanOrEqual(failingMsMax);
   expect(progress).toMatchObject({ cursor: 5, offWhy: expect.stringContaining("no answer") });
+});
+
+/** How long each of three events waits, of a pace that saw this many attempts in each 200 ms. */
+function waits(...attempts: number[]): number[] {
+  const pace = new Pace();
+  let [now, seq] = [10_000, 5_000_000];
+  pace.see(seq, now);
+  for (const more of attempts) {
+    now += 200;
+    seq += more;
+    pace.see(seq, now);
+  }
+  return [pace.next(now), pace.next(now), pace.next(now)];
+}
+
+describe("the pace", () => {
+  test("is none while few buy, also where a term begins with many attempts before it", () => {
+    expect(waits()).toEqual([0, 0, 0]);
+    expect(waits(0, 99, 99, 99)).toEqual([0, 0, 0]);
+  });
+
+  test("is an event each 50 ms beside a crowd, whosesoever it is, and for a second after it", () => {
+    expect(waits(100)).toEqual([0, 50, 100]);
+    expect(waits(4_000, 0, 0, 0, 0)).toEqual([0, 50, 100]);
+    expect(waits(4_000, 0, 0, 0, 0, 0)).toEqual([0, 0, 0]);
+  });
 });
