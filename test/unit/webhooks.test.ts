@@ -142,7 +142,7 @@ test("waits grow to an hour, and three days after the first failure it is off", 
 });
 
 /** How long each of three events waits, of a pace that saw this many attempts in each 200 ms. */
-function waits(...attempts: number[]): number[] {
+function restsOf(...attempts: number[]): number[] {
   const pace = new Pace();
   let [now, seq] = [10_000, 5_000_000];
   pace.see(seq, now);
@@ -156,13 +156,13 @@ function waits(...attempts: number[]): number[] {
 
 describe("the pace", () => {
   test("is none while few buy, also where a term begins with many attempts before it", () => {
-    expect(waits()).toEqual([0, 0, 0]);
-    expect(waits(0, 99, 99, 99)).toEqual([0, 0, 0]);
+    expect(restsOf()).toEqual([0, 0, 0]);
+    expect(restsOf(0, 99, 99, 99)).toEqual([0, 0, 0]);
   });
 
   test("is an event each 50 ms beside a crowd, whosesoever it is, and for a second after it", () => {
-    expect(waits(100)).toEqual([0, 50, 100]);
-    expect(waits(4_000, 0, 0, 0, 0)).toEqual([0, 50, 100]);
-    expect(waits(4_000, 0, 0, 0, 0, 0)).toEqual([0, 0, 0]);
+    expect(restsOf(100)).toEqual([0, 50, 100]);
+    expect(restsOf(4_000, 0, 0, 0, 0)).toEqual([0, 50, 100]);
+    expect(restsOf(4_000, 0, 0, 0, 0, 0)).toEqual([0, 0, 0]);
   });
 });
