@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import { z } from "zod";
-import { leaderLockKey } from "../../src/store/leadership.ts";
+import { endSession } from "../support/leading.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { jwtSecret } from "../support/shop.ts";
@@ -119,10 +119,7 @@ test("a leader that lives and has lost its session answers once, too", async () 
   const letGo = await holdChanges(sql);
   const asked = announce(atLeader, "once");
   await heldChange(sql);
-  await sql`
-    select pg_terminate_backend(pid) from pg_locks
-    where locktype = 'advisory' and granted and objid = ${leaderLockKey}
-      and database = (select oid from pg_database where datname = current_database())`;
+  await endSession(sql);
   await letGo();
   read(await asked, made, 201);
   expect(await titles(sql)).toEqual(["once"]);

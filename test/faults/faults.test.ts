@@ -15,6 +15,7 @@ import {
   expectSound,
   whileShopping,
 } from "../support/crowd.ts";
+import { endSession } from "../support/leading.ts";
 import { freePort } from "../support/leftovers.ts";
 import { lookInto, newCluster, useOwnPostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
@@ -75,10 +76,7 @@ describe.each(seeds(1))("with seed %i,", (seed) => {
     const crowd = new Crowd(server.client, random);
     await storm(crowd, random, 6, async () => {
       const before = await epochOf(server);
-      const ended = await sql`
-        select pg_terminate_backend(pid) from pg_stat_activity
-        where application_name = 'stampede writer' and datname = current_database()`;
-      expect(ended.length).toBe(1);
+      await endSession(sql);
       await until("the next term", async () => (await epochOf(server)) > before);
     });
     await expectNothingLost({ crowd, buyers }, server.client, url);

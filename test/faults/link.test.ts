@@ -5,8 +5,6 @@
  * after three seconds without a leader, which is what a machine that is busy may take.
  */
 import { describe, expect, test } from "bun:test";
-import type { Sql } from "postgres";
-import { leaderLockKey } from "../../src/store/leadership.ts";
 import {
   answersEach,
   buyersEach,
@@ -19,20 +17,12 @@ import {
   leaves,
   tell,
 } from "../support/flood.ts";
+import { endSession } from "../support/leading.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
-
-/** Ends the leader's session in PostgreSQL, as an administrator does, or a network. */
-async function endSession(sql: Sql): Promise<void> {
-  const ended = await sql`
-    select pg_terminate_backend(pid) from pg_locks
-    where locktype = 'advisory' and granted and objid = ${leaderLockKey}
-      and database = (select oid from pg_database where datname = current_database())`;
-  expect(ended.length).toBe(1);
-}
 
 describe("buyers at processes that live see no error, and nothing is done twice", () => {
   test("when the leader is killed", async () => {

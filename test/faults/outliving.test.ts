@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import { z } from "zod";
-import { leaderLockKey } from "../../src/store/leadership.ts";
+import { endSession } from "../support/leading.ts";
 import { leads, standsBy } from "../support/leading.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type Environment, type TestServer } from "../support/server.ts";
@@ -28,10 +28,7 @@ test("its streams, and those of the others, go on with whoever leads next", asyn
   const streams = await inTurn(servers, ({ url }) => EventStream.open(url));
   await inTurn(streams, (stream) => stream.upTo(({ event }) => event === "stock"));
   await inTurn(upTo(2), async (term) => {
-    await sql`
-      select pg_terminate_backend(pid) from pg_locks
-      where locktype = 'advisory' and granted and objid = ${leaderLockKey}
-        and database = (select oid from pg_database where datname = current_database())`;
+    await endSession(sql);
     await inTurn(servers, ({ client }, n) => client.reserveAndBuy(`ann ${term} ${n}`));
     await inTurn(streams, (stream) =>
       stream.upTo(

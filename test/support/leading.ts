@@ -1,5 +1,7 @@
 /** Several processes on one database: which of them leads, and whether it sells. */
 import { expect } from "bun:test";
+import type { Sql } from "postgres";
+import { leaderLockKey } from "../../src/store/leadership.ts";
 import { accepted, readiness } from "./contract.ts";
 import { lookInto } from "./postgres.ts";
 import type { Environment, TestServer } from "./server.ts";
@@ -48,4 +50,14 @@ export async function expectSound(url: string): Promise<void> {
   const [row] = await lookInto(url)<{ last: number; count: number }[]>`
     select max(seq)::int as last, count(*)::int as count from attempts`;
   expect(row?.count).toBe(row?.last);
+}
+
+/** Ends the leader's session in PostgreSQL, as an administrator does, or a network. */
+export async function endSession(sql: Sql): Promise<void> {
+  // Of one that was ended before, what is left may still be listed.
+  const ended = await sql`
+    select pg_terminate_backend(pid) from pg_locks
+    where locktype = 'advisory' and granted and objid = ${leaderLockKey}
+      and database = (select oid from pg_database where datname = current_database())`;
+  expect(ended.length).toBe(1);
 }
