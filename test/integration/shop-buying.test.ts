@@ -101,7 +101,10 @@ describe("two steps", () => {
     const sale = await openSale([2]);
     const path = `/api/flash-sales/${sale.id}/checkout`;
     for (const body of [{}, { item_id: 0 }, { item_id: -1 }, { item_id: 1.5 }, { item_id: "1" }]) {
-      expect(told(await ann.post(path, body))).toBe("400 invalid_request");
+      const answer = await ann.post(path, body);
+      expect(told(answer)).toBe("400 invalid_request");
+      const detail = "item_id is neither a positive integer nor any";
+      expect(answer.json()).toMatchObject({ detail });
     }
     expect(told(await ann.reserve(sale.id, 2))).toBe("404 item_not_found");
     expect(told(await ann.reserve(999_999, 1))).toBe("404 sale_not_found");

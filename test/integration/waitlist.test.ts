@@ -303,6 +303,23 @@ describe("a place in line", () => {
     await shop.client.ask("DELETE", path, { headers: sells });
   });
 
+  test("says which field of a body is wrong, whoever is named in it", async () => {
+    const headers = await newKey(admin, "sell");
+    const neither = "item_id is neither a positive integer nor any";
+    const wrong: [unknown, string][] = [
+      [{ item_id: 0, user_id: "ann" }, neither],
+      [{ item_id: "x", user_id: "ann" }, neither],
+      [{ user_id: "ann" }, neither],
+      [{ item_id: item, user_id: "ann", size: 1 }, "size is not a field of this body"],
+    ];
+    for (const [asked, detail] of wrong) {
+      const body = JSON.stringify(asked);
+      const answer = await shop.client.ask("POST", pathOf(saleId), { headers, body });
+      expect(answer.json()).toMatchObject({ status: 400, detail });
+    }
+    expect((await askToWait(someone(1), saleId, 0)).json()).toMatchObject({ detail: neither });
+  });
+
   test("is refused to who has bought all they may, and past ten of one sale", async () => {
     await inTurn([1, 2], async () => {
       const answer = await someone(1).ask("POST", `/checkout?id=${(item += 1)}`);

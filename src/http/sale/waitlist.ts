@@ -26,9 +26,8 @@ type WaitlistContext = {
   readonly clock: () => number;
 };
 
-const item = z.union([z.int().min(1), z.literal("any")], {
-  error: "is neither a positive integer nor any",
-});
+const neither = "is neither a positive integer nor any";
+const item = z.union([z.int().min(1, neither), z.literal("any")], neither);
 const userName = z
   .string()
   .optional()
@@ -75,10 +74,10 @@ export function waitlistRoutes(context: WaitlistContext): Route[] {
           description:
             "For proven buyers. What comes free is reserved for the first in line, for the sale's " +
             "time, before anybody else can have it: `GET /reservations` shows it, and so does " +
-            "`…/waitlist/me`. Who lets an offer lapse goes to the end, and the third time waits no " +
-            "more; who gives one back leaves that line. While a buyer holds as much as they may, " +
-            "they are passed over, and keep their place. Where the sale has a queue, their turn has to " +
-            "have come. Again: the same line.",
+            "`…/waitlist/me`. Who lets an offer lapse goes to the end, however often; who gives one " +
+            "back leaves that line. While a buyer holds as much as they may, they are passed over, " +
+            "and keep their place. Where the sale has a queue, their turn has to have come. Again: " +
+            "the same line.",
           auth: "user",
           path: saleParam,
           query: waiterQuery,
@@ -138,8 +137,10 @@ async function wait(
   const body = await readBody(request, waitBody);
   if (body instanceof Response) {
     if (endsConnection(body)) return body;
-    // Who may not ask is told that first.
-    return await asWaiter(context, { request, server, named: null }, () => Promise.resolve(body));
+    // Who may not ask is told that first. That nobody is named is not: the body may have the name.
+    const asked = { request, server, named: null };
+    const told = await asWaiter(context, asked, () => Promise.resolve(body));
+    return told.status === 400 ? body : told;
   }
   const named = body.user_id === undefined ? null : parseText(body.user_id, "user_id");
   if (named instanceof Invalid) return invalid(named);

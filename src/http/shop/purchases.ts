@@ -43,9 +43,10 @@ const expectedPrice = {
     .optional()
     .describe("What a unit is believed to cost; where it costs something else, nothing is done"),
 };
+const neither = "is neither a positive integer nor any";
 const checkoutBody = z.object({
   item_id: z
-    .union([z.literal("any"), z.int().min(1)], "is neither a positive integer nor any")
+    .union([z.literal("any"), z.int().min(1, neither)], neither)
     .describe("Number of the item within the sale")
     .meta({ example: 1 }),
   ...expectedPrice,
