@@ -33,8 +33,8 @@ export async function moneyOf(sql: Sql, saleIds: readonly number[]): Promise<Sal
 
 /**
  * By sale, the attempts that were no try to get something: the second step, giving back, holding
- * longer, joining the queue, refunds. Refusals of these and changes of the sale are few, and are not
- * left out.
+ * longer, joining the queue, waiting and what is offered to who waits, refunds. Refusals of these and
+ * changes of the sale are few, and are not left out.
  */
 export async function stepsOf(sql: Sql, saleIds: readonly number[]): Promise<Map<number, number>> {
   const rows = await sql<{ id: number; steps: number }[]>`
@@ -44,6 +44,9 @@ export async function stepsOf(sql: Sql, saleIds: readonly number[]): Promise<Map
            and a.kind in ('purchase', 'release', 'extend'))
         + (select count(*) from attempts a
            where a.sale_id = s.id and a.kind in ('refund', 'restock'))
+        + (select count(*) from attempts a
+           where a.sale_id = s.id and a.outcome in ('waiting', 'left', 'offer_lapsed'))
+        + (select count(*) from offers o where o.sale_id = s.id)
         + (select count(*) from tickets t where t.sale_id = s.id))::float8 as steps
     from sales s where id = any(${listOf(saleIds)}::int[])`;
   return new Map(rows.map(({ id, steps }) => [id, steps]));

@@ -13,6 +13,8 @@ import {
   read,
   told,
 } from "../support/storefront.ts";
+import { inTurn, until, upTo } from "../support/wait.ts";
+import { offerOf, wait } from "../support/waitlist.ts";
 
 const postgres = usePostgres();
 const minuteMs = 60_000;
@@ -141,6 +143,29 @@ test("a sale's money, items and tries: sold, held, taken back, put on sale again
   await refund(his.order_id, {});
   expect(await moneyOf(id)).toMatchObject({ refunded_units: 3, revenue_cents: 1_000 });
   expect(third.total_cents).toBe(500);
+});
+
+test("waiting, and what is offered to who waits, is no try", async () => {
+  const { id } = await newSale(admin, {
+    startsAt: clock.now,
+    endsAt: clock.now + 30 * minuteMs,
+    limit: 5,
+    items: [{ product: lamp, stock: 1 }],
+  });
+  const order = await buy(ann, id, lamp, 1);
+  await wait(bob, id);
+  await refund(order.order_id, { restock: true });
+  await inTurn(upTo(3), async () => {
+    const { code } = (await offerOf(bob, id)) ?? {};
+    clock.now += 3 * minuteMs;
+    // Who asks has what has lapsed offered once more.
+    await until(
+      "an offer",
+      async () => ![undefined, code].includes((await offerOf(bob, id))?.code),
+    );
+  });
+  await bob.ask("DELETE", `/sales/${id}/waitlist`);
+  expect(await moneyOf(id)).toMatchObject({ orders: 1, tries: 1, conversion: 1 });
 });
 
 test("the money of some days is that of their sales, with how attempts came over the last hour", async () => {
