@@ -58,6 +58,9 @@ describe.skipIf(noBrowser)("the shop's settings", () => {
         getComputedStyle(document.querySelector(".button.strong") ?? document.body).backgroundColor,
     );
     expect(accent).not.toBe("rgb(181, 50, 26)");
+    await page.goto(`${server.url}/admin`);
+    await says(page.getByRole("region", { name: "Money" }), /Sell-through\d+(?:,\d)?\s%/);
+    await says(page.getByRole("region", { name: "Sell-through" }), /\d+(?:,\d)?\s%/);
     expect(wrong).toEqual([]);
   });
 

@@ -1,11 +1,12 @@
 /** The live dashboard: how fast, how far, with what outcome, and whether everything is well. */
 import { computed, effect, signal } from "@preact/signals";
 import { useId } from "preact/hooks";
+import { house } from "../house.ts";
 import { serverNow, tick } from "../time.tsx";
 import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
 import { Chart } from "./chart.tsx";
 import { Fact } from "./facts.tsx";
-import { MoneyPart, pace } from "./money.tsx";
+import { MoneyPart, pace, shareText } from "./money.tsx";
 import { nameOf } from "./names.ts";
 import { QueuePanel } from "./queue.tsx";
 import { CsvLinks } from "./salehead.tsx";
@@ -22,9 +23,9 @@ import {
 } from "./stats.ts";
 import { outcomeOf } from "./words.ts";
 
-const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const decimals = new Intl.NumberFormat(house.locale, { maximumFractionDigits: 1 });
 const rate = (n: number): string => decimals.format(n);
-const percent = (share: number): string => `${decimals.format(share)} %`;
+const percent = (of100: number): string => shareText(of100 / 100);
 const mebibytes = (bytes: number): string => `${count(Math.round(bytes / 1_048_576))} MiB`;
 
 /** Old answers are called that; what is shown stays. */

@@ -5,6 +5,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
 import { get } from "../api.ts";
+import { house } from "../house.ts";
 import { sentenceOf } from "../problems.ts";
 import { count, money, Skeleton } from "../ui.tsx";
 import { Fact } from "./facts.tsx";
@@ -55,7 +56,7 @@ async function ask(): Promise<void> {
   }
 }
 
-const shares = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+const shares = new Intl.NumberFormat(house.locale, { style: "percent", maximumFractionDigits: 1 });
 export const shareText = (share: number | null): string =>
   share === null ? "–" : shares.format(share);
 
