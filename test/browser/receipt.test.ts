@@ -21,7 +21,7 @@ describe.skipIf(noBrowser)("the receipt", () => {
   let server: TestServer;
   let admin: Member;
   beforeAll(async () => {
-    const env = { DATABASE_URL: await postgres.newRecords() };
+    const env = { DATABASE_URL: await postgres.newRecords(), SHOP_NAME: "Tin & Paper" };
     server = await startServer(env);
     admin = await makeAdmin(server, env);
   });
@@ -48,6 +48,8 @@ describe.skipIf(noBrowser)("the receipt", () => {
     expect(await page.getByRole("button", { name: "Print or save it" }).isVisible()).toBe(false);
     expect(await page.locator(".top").isVisible()).toBe(false);
     expect(await receipt.isVisible()).toBe(true);
+    // The shop's name above is not printed.
+    expect(await receipt.innerText()).toContain("Tin & Paper, at 127.0.0.1");
     expect(visited.wrong).toEqual([]);
   });
 

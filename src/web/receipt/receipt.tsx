@@ -3,6 +3,7 @@
  * unit has its code as text and as a QR code.
  */
 import { get } from "../api.ts";
+import { house } from "../house.ts";
 import { mount } from "../layout.tsx";
 import { loginAddress } from "../login/form.tsx";
 import { Problem } from "../problems.ts";
@@ -117,8 +118,10 @@ function Facts({ of }: { readonly of: Receipt }) {
       )}
       <dt>Status</dt>
       <dd>{statusWords[of.status]}</dd>
-      <dt>Sold at</dt>
-      <dd>{location.host}</dd>
+      <dt>Sold by</dt>
+      <dd>
+        {house.name}, at {location.host}
+      </dd>
     </dl>
   );
 }
