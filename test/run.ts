@@ -26,7 +26,7 @@ const testMaxMs = 120_000;
 const atOnce = 5;
 const slowestShown = 10;
 /** Files that are run again by themselves, when they fail beside others; where more fail, it is not by chance. */
-const againMax = 4;
+const againMax = 8;
 /** As `bun test` writes them: ms of each file. */
 const timings = z.object({ files: z.record(z.string(), z.number()) });
 
@@ -57,8 +57,11 @@ const side = [`--parallel=${atOnce}`, ...(isWhole ? ordered : []), ...paths, ...
 const reported = ["--reporter=junit", `--reporter-outfile=${report}`];
 let code = await run(isWhole ? [...side, ...reported] : side);
 if (isWhole && code !== 0 && signalled === null) code = await again(code);
-// What changes the machine that the others run on, too.
-if (isWhole && signalled === null) code = (await run(["./test/faults/network.alone.ts"])) || code;
+// What changes the machine that the others run on, and what is measured there.
+for (const file of isWhole ? alone() : []) {
+  // oxlint-disable-next-line no-await-in-loop
+  if (signalled === null) code = (await run([file])) || code;
+}
 if (existsSync(measured)) tellSlowest();
 leaveRun();
 sweep();
@@ -99,6 +102,12 @@ async function again(failed: number): Promise<number> {
   );
   tell("Failed, also alone:", failures.filter(hasTwice));
   return twice.length === 0 ? 0 : failed;
+}
+
+/** The files that run by themselves, after all others. */
+function alone(): string[] {
+  const files = new Bun.Glob("test/**/*.alone.ts").scanSync();
+  return [...files].toSorted().map((file) => `./${file}`);
 }
 
 function tell(what: string, failures: readonly Failure[]): void {

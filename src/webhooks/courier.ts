@@ -26,6 +26,7 @@ import {
   type Progress,
   type StoredWebhook,
 } from "../store/webhooks.ts";
+import { Pace } from "./pace.ts";
 import type { Message, Tried } from "./send.ts";
 
 /** Endpoints that are sent something at a time. */
@@ -42,11 +43,6 @@ const retryMsMin = 1_000;
 export const retryMsMax = 3_600_000;
 /** … and so long after the first it is off. */
 export const failingMsMax = 3 * 86_400_000;
-/** Beside so many attempts a second, an event goes out each so many ms; and a crowd is there so much longer. */
-const crowdPerSecond = 500;
-const besideCrowdMs = 50;
-const crowdStaysMs = 1_000;
-
 /** The term of the process that leads. */
 type Leading = { readonly epoch: number; /** The last attempt. */ readonly seq: number };
 
@@ -253,29 +249,6 @@ export class Courier {
   #forget(endpoint: Endpoint): void {
     if (!this.#isChanged(endpoint)) this.#endpoints.delete(endpoint.stored.id);
     this.#loadedAt = -Infinity;
-  }
-}
-
-/** When the next event may go out. All times are ms of a clock that only goes on. */
-export class Pace {
-  #seen: { readonly seq: number; readonly at: number } | null = null;
-  #crowdAt = -Infinity;
-  #nextAt = 0;
-
-  /** @param seq the last attempt */
-  see(seq: number, now: number): void {
-    const before = this.#seen;
-    this.#seen = { seq, at: now };
-    if (before === null) return;
-    const perSecond = (1_000 * (seq - before.seq)) / Math.max(1, now - before.at);
-    if (perSecond >= crowdPerSecond) this.#crowdAt = now;
-  }
-
-  /** How long the next event has to wait, ms; it counts as gone then. */
-  next(now: number): number {
-    if (now - this.#crowdAt >= crowdStaysMs) return 0;
-    this.#nextAt = Math.max(this.#nextAt + besideCrowdMs, now);
-    return this.#nextAt - now;
   }
 }
 

@@ -135,6 +135,10 @@ async function anOrder(): Promise<string> {
 const held = async (): Promise<string> => (await shop.client.reserve(newName())).code;
 
 type Send = () => Promise<Answer>;
+const removal =
+  (path: string): Send =>
+  () =>
+    admin.ask("DELETE", path);
 const sendPicture = (method: string, path: string): Send => {
   const headers = { ...admin.headers, "Content-Type": "image/avif" };
   return () => shop.client.ask(method, path, { headers, body: picture });
@@ -217,10 +221,8 @@ const changes: Readonly<Record<string, () => Promise<Send>>> = {
     const { id } = await aSale(hourMs);
     return () => admin.ask("DELETE", `/api/admin/flash-sales/${id}`);
   },
-  "DELETE /api/admin/flash-sales/:id, of a draft": async () => {
-    const id = await aDraft();
-    return () => admin.ask("DELETE", `/api/admin/flash-sales/${id}`);
-  },
+  "DELETE /api/admin/flash-sales/:id, of a draft": async () =>
+    removal(`/api/admin/flash-sales/${await aDraft()}`),
   "POST /api/admin/flash-sales/:id/duplicate": async () => {
     const { id } = await aSale();
     return () => admin.post(`/api/admin/flash-sales/${id}/duplicate`, {});
@@ -264,23 +266,16 @@ const changes: Readonly<Record<string, () => Promise<Send>>> = {
     const body = { name: newName(), scopes: ["read"] };
     return () => admin.post("/api/admin/keys", body);
   },
-  "DELETE /api/admin/keys/:id": async () => {
-    const id = await aKey();
-    return () => admin.ask("DELETE", `/api/admin/keys/${id}`);
-  },
+  "DELETE /api/admin/keys/:id": async () => removal(`/api/admin/keys/${await aKey()}`),
   "POST /api/admin/webhooks": async () => {
-    const body = hook();
     await sql`delete from webhooks`;
-    return () => admin.post("/api/admin/webhooks", body);
+    return () => admin.post("/api/admin/webhooks", hook());
   },
   "PATCH /api/admin/webhooks/:id": async () => {
     const id = await aWebhook();
     return () => admin.ask("PATCH", `/api/admin/webhooks/${id}`, { state: "off" });
   },
-  "DELETE /api/admin/webhooks/:id": async () => {
-    const id = await aWebhook();
-    return () => admin.ask("DELETE", `/api/admin/webhooks/${id}`);
-  },
+  "DELETE /api/admin/webhooks/:id": async () => removal(`/api/admin/webhooks/${await aWebhook()}`),
   "POST /api/admin/webhooks/:id/replay": async () => {
     const id = await aWebhook();
     return () => admin.post(`/api/admin/webhooks/${id}/replay`, { after: 0 });
@@ -328,10 +323,7 @@ const decided: typeof changes = {
     const name = await aCoupon();
     return () => admin.ask("PATCH", `/api/coupons/${name}`, { amount: 9 });
   },
-  "DELETE /api/coupons/:name": async () => {
-    const name = await aCoupon();
-    return () => admin.ask("DELETE", `/api/coupons/${name}`);
-  },
+  "DELETE /api/coupons/:name": async () => removal(`/api/coupons/${await aCoupon()}`),
   "POST /api/flash-sales/:id/checkout": async () => {
     const [person, { id }] = [await someone(), await aSale()];
     return () => person.reserve(id, 1);

@@ -1,12 +1,13 @@
 /** Where webhooks may go, and how one try goes there: the table of addresses, and names that change. */
 import { describe, expect, test } from "bun:test";
-import { failed, failingMsMax, Pace, retryMsMax } from "../../src/webhooks/courier.ts";
+import { failed, failingMsMax, retryMsMax } from "../../src/webhooks/courier.ts";
 import {
   complaintOfTarget,
   isPublic,
   targetOf,
   type Resolve,
 } from "../../src/webhooks/addresses.ts";
+import { Pace } from "../../src/webhooks/pace.ts";
 import { send } from "../../src/webhooks/send.ts";
 import { Receiver } from "../support/receiver.ts";
 

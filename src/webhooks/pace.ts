@@ -1,0 +1,29 @@
+/** How fast webhooks are sent: the thread that sends them is the one that sells. */
+
+/** Beside so many attempts a second, an event goes out each so many ms; and a crowd is there so much longer. */
+const crowdPerSecond = 500;
+const besideCrowdMs = 50;
+const crowdStaysMs = 1_000;
+
+/** When the next event may go out. All times are ms of a clock that only goes on. */
+export class Pace {
+  #seen: { readonly seq: number; readonly at: number } | null = null;
+  #crowdAt = -Infinity;
+  #nextAt = 0;
+
+  /** @param seq the last attempt */
+  see(seq: number, now: number): void {
+    const before = this.#seen;
+    this.#seen = { seq, at: now };
+    if (before === null) return;
+    const perSecond = (1_000 * (seq - before.seq)) / Math.max(1, now - before.at);
+    if (perSecond >= crowdPerSecond) this.#crowdAt = now;
+  }
+
+  /** How long the next event has to wait, ms; it counts as gone then. */
+  next(now: number): number {
+    if (now - this.#crowdAt >= crowdStaysMs) return 0;
+    this.#nextAt = Math.max(this.#nextAt + besideCrowdMs, now);
+    return this.#nextAt - now;
+  }
+}
