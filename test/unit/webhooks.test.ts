@@ -161,9 +161,9 @@ describe("the pace", () => {
     expect(restsOf(0, 99, 99, 99)).toEqual([0, 0, 0]);
   });
 
-  test("is an event each 50 ms beside a crowd, whosesoever it is, and for a second after it", () => {
-    expect(restsOf(100)).toEqual([0, 50, 100]);
-    expect(restsOf(4_000, 0, 0, 0, 0)).toEqual([0, 50, 100]);
+  test("is an event each 100 ms beside a crowd, whosesoever it is, and for a second after it", () => {
+    expect(restsOf(100)).toEqual([0, 100, 200]);
+    expect(restsOf(4_000, 0, 0, 0, 0)).toEqual([0, 100, 200]);
     expect(restsOf(4_000, 0, 0, 0, 0, 0)).toEqual([0, 0, 0]);
   });
 });
