@@ -75,7 +75,7 @@ const fullPlan: Plan = {
   besideRounds: 3,
   besideSeconds: 2,
   besideTurnsMore: 6,
-  webhookRounds: 12,
+  webhookRounds: 36,
   reportTurns: 5,
   reportSeconds: 10,
   wholeSecondsMax: 40 * 60,
