@@ -43,6 +43,7 @@ const retryMsMin = 1_000;
 export const retryMsMax = 3_600_000;
 /** … and so long after the first it is off. */
 export const failingMsMax = 3 * 86_400_000;
+
 /** The term of the process that leads. */
 type Leading = { readonly epoch: number; /** The last attempt. */ readonly seq: number };
 

@@ -5,8 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import { z } from "zod";
-import { endSession } from "../support/leading.ts";
-import { leads, standsBy } from "../support/leading.ts";
+import { endSession, leads, standsBy } from "../support/leading.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type Environment, type TestServer } from "../support/server.ts";
 import { jwtSecret } from "../support/shop.ts";
