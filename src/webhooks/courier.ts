@@ -124,7 +124,7 @@ export class Courier {
       } catch (error) {
         log.warn({ reason: messageOf(error) }, "webhooks wait: the records do not answer");
       }
-      await sleep(lookEveryMs);
+      await sleep(this.#pace.every(lookEveryMs, performance.now()));
     }
   }
 
@@ -236,7 +236,7 @@ export class Courier {
     endpoint.progress =
       tried.error === null ? answered(event.seq) : failed(endpoint.progress, tried.error, now);
     const isFailed = tried.error !== null;
-    if (!isFailed && !made.isDue) return true;
+    if (!isFailed && !made.isDue(this.#pace)) return true;
     const isNoted = await made.note();
     if (!isNoted || endpoint.progress.offWhy !== null) this.#forget(endpoint);
     return isNoted && !isFailed;
@@ -267,8 +267,9 @@ class Made {
     this.#sql = sql;
   }
 
-  get isDue(): boolean {
-    return performance.now() - this.#notedAt >= noteEveryMs;
+  isDue(pace: Pace): boolean {
+    const now = performance.now();
+    return now - this.#notedAt >= pace.every(noteEveryMs, now);
   }
 
   /** False where it is not to go on by what is known of the endpoint. */

@@ -6,7 +6,9 @@
  */
 const crowdPerSecond = 500;
 const besideCrowdMs = 100;
-const crowdStaysMs = 1_000;
+const crowdStaysMs = 2_000;
+/** And what is asked and noted at intervals is so many times rarer: each is a statement, and its answer. */
+const besideCrowdRarer = 4;
 
 /** When the next event may go out. All times are ms of a clock that only goes on. */
 export class Pace {
@@ -25,8 +27,17 @@ export class Pace {
 
   /** How long the next event has to wait, ms; it counts as gone then. */
   next(now: number): number {
-    if (now - this.#crowdAt >= crowdStaysMs) return 0;
+    if (!this.#isCrowd(now)) return 0;
     this.#nextAt = Math.max(this.#nextAt + besideCrowdMs, now);
     return this.#nextAt - now;
+  }
+
+  /** How often to do what is done each `everyMs` where nobody is in the way, ms. */
+  every(everyMs: number, now: number): number {
+    return this.#isCrowd(now) ? everyMs * besideCrowdRarer : everyMs;
+  }
+
+  #isCrowd(now: number): boolean {
+    return now - this.#crowdAt < crowdStaysMs;
   }
 }

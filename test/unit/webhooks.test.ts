@@ -142,8 +142,8 @@ test("waits grow to an hour, and three days after the first failure it is off", 
   expect(progress).toMatchObject({ cursor: 5, offWhy: expect.stringContaining("no answer") });
 });
 
-/** How long each of three events waits, of a pace that saw this many attempts in each 200 ms. */
-function restsOf(...attempts: number[]): number[] {
+/** A pace that saw this many attempts in each 200 ms, and the moment after them. */
+function paceAfter(...attempts: number[]): { readonly pace: Pace; readonly now: number } {
   const pace = new Pace();
   let [now, seq] = [10_000, 5_000_000];
   pace.see(seq, now);
@@ -152,18 +152,39 @@ function restsOf(...attempts: number[]): number[] {
     seq += more;
     pace.see(seq, now);
   }
+  return { pace, now };
+}
+
+/** How long each of three events waits. */
+function restsOf(...attempts: number[]): number[] {
+  const { pace, now } = paceAfter(...attempts);
   return [pace.next(now), pace.next(now), pace.next(now)];
 }
+
+/** How often is done what is to be done each 200 ms. */
+function everyOf(...attempts: number[]): number {
+  const { pace, now } = paceAfter(...attempts);
+  return pace.every(200, now);
+}
+
+const quiet = (looks: number): number[] => Array.from({ length: looks }, () => 0);
 
 describe("the pace", () => {
   test("is none while few buy, also where a term begins with many attempts before it", () => {
     expect(restsOf()).toEqual([0, 0, 0]);
     expect(restsOf(0, 99, 99, 99)).toEqual([0, 0, 0]);
+    expect(everyOf(0, 99, 99, 99)).toBe(200);
   });
 
-  test("is an event each 100 ms beside a crowd, whosesoever it is, and for a second after it", () => {
+  test("is an event each 100 ms beside a crowd, whosesoever it is, and for two seconds after it", () => {
     expect(restsOf(100)).toEqual([0, 100, 200]);
-    expect(restsOf(4_000, 0, 0, 0, 0)).toEqual([0, 100, 200]);
-    expect(restsOf(4_000, 0, 0, 0, 0, 0)).toEqual([0, 0, 0]);
+    expect(restsOf(4_000, ...quiet(9))).toEqual([0, 100, 200]);
+    expect(restsOf(4_000, ...quiet(10))).toEqual([0, 0, 0]);
+  });
+
+  test("has what is done at intervals done more rarely as long", () => {
+    expect(everyOf(100)).toBe(800);
+    expect(everyOf(4_000, ...quiet(9))).toBe(800);
+    expect(everyOf(4_000, ...quiet(10))).toBe(200);
   });
 });
