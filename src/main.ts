@@ -2,6 +2,8 @@
  * The program: reads the command, wires the parts, handles signals, exits.
  * Exit codes: 0 done, 1 something is wrong outside, 2 called or configured wrongly.
  */
+// oxlint-disable-next-line import/no-unassigned-import -- it does its work before anything else does
+import "./allocator.ts";
 import { join } from "node:path";
 import pino from "pino";
 import { createAccount } from "./access/accounts.ts";
@@ -15,7 +17,7 @@ import { commit } from "./cli/commit.ts";
 import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
 import { licensesText } from "./cli/licenses.ts";
 import { LicenseError } from "./cli/notices.ts";
-import { isUsageError, parseCall, UsageError, usage } from "./cli/command.ts";
+import { isUsageError, parseCall, UsageError, usage, versionText } from "./cli/command.ts";
 import { doctor, settingWrong } from "./cli/doctor.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
 import { CancelledError, readPassword } from "./cli/terminal.ts";
@@ -337,9 +339,6 @@ async function runForAccounts(call: AccountsCall): Promise<void> {
   }
 }
 
-/** As Semantic Versioning has it, with the commit as what it was built from: `1.2.3+0123456789ab`. */
-const versionText = (): string => [packageJson.version, commit() ?? []].flat().join("+");
-
 async function run(args: string[]): Promise<number> {
   const call = parseCall(args);
   switch (call.command) {
@@ -347,7 +346,7 @@ async function run(args: string[]): Promise<number> {
       say(usage(packageJson.version));
       return 0;
     case "version":
-      say(versionText());
+      say(versionText(packageJson.version, commit()));
       return 0;
     case "openapi":
       await sayAll(JSON.stringify(idleDocument(packageJson.version, new LedgerClock()), null, 2));

@@ -59,6 +59,10 @@ take requests beside the one that leads: cores less two, or a number from 0 to 6
 OTEL_EXPORTER_OTLP_ENDPOINT (unset; a collector for traces of requests) and
 OTEL_TRACES_SAMPLER_ARG=0.01 (the share of them).`;
 
+/** As Semantic Versioning has it, with the commit as what it was built from: `1.2.3+0123456789ab`. */
+export const versionText = (version: string, commit: string | null): string =>
+  [version, commit ?? []].flat().join("+");
+
 /** The program was called wrongly; the message says how. */
 export class UsageError extends Error {}
 

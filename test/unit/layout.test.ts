@@ -209,8 +209,8 @@ test("SQL is in store/, and in postgres/, which looks after whole servers", () =
 
 test("only config.ts reads the environment", () => {
   const reading = /\b(?:process|Bun|import\.meta)\.env\b/;
-  // The bundler of the pages is another process, and is given the environment whole.
-  const excepted = ["src/config.ts", "src/web/bundle.ts"];
+  // Who gives it to another program, whole.
+  const excepted = ["src/config.ts", "src/web/bundle.ts", "src/allocator.ts"];
   expect(linesWith(reading, codeOf(src), excepted)).toEqual([]);
 });
 
