@@ -109,7 +109,8 @@ export class Clients {
       const family = isIP(candidate);
       if (family === 0) return address;
       address = candidate;
-      if (!this.#isTrusted(candidate, family)) return address;
+      // Of the first in the list it is not asked, and most lists have one.
+      if (comma < 0 || !this.#isTrusted(candidate, family)) return address;
       end = comma;
     }
     return address;

@@ -15,7 +15,7 @@
 import type { Command, Outcome, OutcomeOf } from "../ledger/commands.ts";
 import type { Ledger, LedgerUpkeep } from "../ledger/ledger.ts";
 import type { LedgerView } from "../ledger/view.ts";
-import { NotWrittenError, type Batch, type SentAttempt } from "../store/records.ts";
+import { DeposedError, NotWrittenError, type Batch, type SentAttempt } from "../store/records.ts";
 import { PendingBatch, type Use } from "./pending-batch.ts";
 import { Feed } from "./feed.ts";
 import { Unasked } from "./unasked.ts";
@@ -120,7 +120,7 @@ export type WriterOptions = {
   readonly confirm?: () => Promise<void> | null;
   /** Draws the code of a unit that is offered. */
   readonly newCode?: () => string;
-  /** Told of each batch that was not decided when the writer ended; without it they are refused. */
+  /** Told of each batch that was not decided when the writer ended, or in vain; without it they are refused. */
   readonly onUndecided?: (batch: PendingBatch, reason: Error) => void;
   /**
    * Told of the batch of which nobody knows whether it was committed, and of its last attempt; without
@@ -353,7 +353,9 @@ export class BatchWriter implements Writer {
       if (this.#ended !== null) return;
       if (error instanceof NotWrittenError) {
         this.#inFlight = null;
-        refuse(batch, error);
+        // Whoever leads by now decides what this one may not any more.
+        const settle = error instanceof DeposedError ? this.#onUndecided : refuse;
+        settle(batch, error);
       }
       this.end(error instanceof Error ? error : new Error(String(error)));
     });

@@ -96,14 +96,14 @@ export type CheckoutAsked = Pick<Checkout, "item" | "sale" | "expectedPriceCents
  * strings behind.
  */
 const usualCheckout =
-  /^[^?]*\?user_id=([\w.@:-]{1,255})&id=([1-9][0-9]{0,8}|any)(?:&sale_id=([1-9][0-9]{0,8}))?$/;
+  /^[^?]*\?(?:user_id=([\w.@:-]{1,255})&)?id=([1-9][0-9]{0,8}|any)(?:&sale_id=([1-9][0-9]{0,8}))?$/;
 
 /** What a checkout asks for, by its URL; the first field that is wrong when one is. */
 export function parseCheckout(url: string): CheckoutAsked | Invalid {
   const [, userId, item, sale] = usualCheckout.exec(url) ?? [];
-  if (userId === undefined) return parseUnusualCheckout(queryOf(url));
+  if (item === undefined) return parseUnusualCheckout(queryOf(url));
   return {
-    userId,
+    userId: userId ?? null,
     item: item === "any" ? item : Number(item),
     sale: sale === undefined ? "current" : Number(sale),
     expectedPriceCents: null,

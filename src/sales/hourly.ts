@@ -11,7 +11,7 @@ import { itemNames, itemPriceCents, pictureSeed } from "../art/names.ts";
 import type { Sale } from "../ledger/sale.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { AnnouncedQueue, NewSeed } from "./draws.ts";
-import { changeSale } from "./product-sales.ts";
+import { changeSale, decide } from "./product-sales.ts";
 import { Calendar, type Schedule, type Window } from "./schedule.ts";
 
 export type HourlySaleTerms = {
@@ -101,7 +101,7 @@ export class HourlySales {
   }
 
   async #withdraw(saleId: number): Promise<void> {
-    const { word } = await this.#writer.submit({ kind: "withdraw", saleId, by: null });
+    const { word } = await decide(this.#writer, { kind: "withdraw", saleId, by: null });
     if (word === "withdrawn") this.#catalogue.changed(saleId, false);
   }
 

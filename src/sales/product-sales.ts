@@ -332,11 +332,14 @@ export class ProductSales {
   }
 }
 
-/** What an administrator has decided. */
+/** What an administrator has decided, or the term itself. */
 type SaleCommand = ChangeSale | Restock | Withdraw | ChangeQueue;
 
-/** Has it decided, and its attempt stored with the id of the call, where one asks for it. */
-async function decide<C extends SaleCommand>(
+/**
+ * Has it decided, and its attempt stored with the id of the call, where one asks for it. It ends with
+ * the term, and nobody else decides it: a call is made again, and the next term sees for itself.
+ */
+export async function decide<C extends SaleCommand>(
   writer: Writer,
   command: C & { readonly by: Caller | null },
 ): Promise<OutcomeOf<C>> {

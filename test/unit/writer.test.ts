@@ -11,7 +11,8 @@ import {
   queueCommandsMax,
   UnavailableError,
 } from "../../src/engine/writer.ts";
-import { NotWrittenError } from "../../src/store/records.ts";
+import type { PendingBatch } from "../../src/engine/pending-batch.ts";
+import { DeposedError, NotWrittenError } from "../../src/store/records.ts";
 import { openWriter } from "../support/held-writer.ts";
 import { openTerms } from "../support/state.ts";
 import { buy, drop, take } from "../support/story.ts";
@@ -81,6 +82,20 @@ describe("the writer", () => {
     commit.reject(new NotWrittenError("no space left on device"));
     await expect(asked).rejects.toBeInstanceOf(UnavailableError);
     expect((await writer.lost).message).toBe("no space left on device");
+  });
+
+  test("is left to whoever leads where another does", async () => {
+    const left: PendingBatch[] = [];
+    const onUndecided = (batch: PendingBatch) => void left.push(batch);
+    const { journal, writer } = await openWriter(openTerms([1]), 0, { onUndecided });
+    const asked = writer.submit(attempt("ann"));
+    const commit = await journal.sent(1);
+    commit.reject(new DeposedError("the connection that holds the leader's lock was replaced"));
+    await writer.lost;
+    expect(left.map(({ commands }) => commands.length)).toEqual([1]);
+    const decided = { word: "sale_not_found", saleId: null } as const;
+    await left[0]?.handOver(() => Promise.resolve(decided), new Error("unused"));
+    expect(await asked).toEqual(decided);
   });
 
   test("sends a long queue before it gives the answers of the batch before", async () => {
