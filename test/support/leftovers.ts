@@ -8,7 +8,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findPostmaster } from "../../src/postgres/postmaster.ts";
 import { leaveRun, runFolder } from "./runs.ts";
-import { inTurn, until } from "./wait.ts";
+import { inTurn, until, upTo } from "./wait.ts";
 
 const testMaxMs = 120_000;
 
@@ -42,6 +42,8 @@ export function newFolder(): string {
   return folder;
 }
 
+const portsTriedMax = 100;
+
 /** A value for `STAMPEDE_DATA`; the PostgreSQL that is left running there is ended. */
 export function newDataFolder(): string {
   const dataDir = join(newFolder(), "data");
@@ -54,10 +56,19 @@ export function newDataFolder(): string {
   return dataDir;
 }
 
-/** A TCP port of this machine that nobody listens on. */
+/**
+ * A TCP port of this machine that nobody listens on. Below those that systems give to outgoing
+ * connections: one of these may be taken by a connection before the program listens on it.
+ */
 export function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
-  return port;
+  for (const _ of upTo(portsTriedMax)) {
+    const port = 20_000 + Math.floor(12_000 * Math.random());
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
+      return port;
+    } catch {
+      // Somebody listens there.
+    }
+  }
+  throw new Error(`none of ${portsTriedMax} ports is free`);
 }
