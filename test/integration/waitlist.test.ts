@@ -176,6 +176,8 @@ describe("an offer", () => {
       seen.push(offer);
       clock.now += ttlMs;
     }
+    // It comes by itself: until then something is about to be written.
+    await offered(someone(1));
     await restores();
     await sound();
     // Alone in it, one is first again.
