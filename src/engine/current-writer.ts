@@ -251,23 +251,23 @@ export class CurrentWriter {
   heirOf(epoch: number): Pick<WriterOptions, "onUndecided" | "onUnknown"> {
     return {
       // A term may end because PostgreSQL was silent, and what waited for it has waited enough.
-      onUndecided: (batch) =>
+      onUndecided: (batch, reason) =>
         this.#options.monotonic() - batch.begunAt >= waitMaxMs
           ? batch.refuse(nobodyLeads())
-          : this.#adopt(batch),
-      onUnknown: (batch, last) => {
-        const handOver = (left: PendingBatch): void => this.#adopt(left);
+          : this.#adopt(batch, reason),
+      onUnknown: (batch, last, reason) => {
+        const handOver = (left: PendingBatch): void => this.#adopt(left, reason);
         const options = { ...this.#options, giveUpMs, handOver };
         void settleUnknown({ batch, epoch, last }, options);
       },
     };
   }
 
-  /** They wait with the rest. */
-  #adopt(batch: PendingBatch): void {
+  /** They wait with the rest. @param reason why the term has ended */
+  #adopt(batch: PendingBatch, reason: Error): void {
     const ask = (command: Command): Promise<Outcome> =>
       this.#ask(command as LinkedCommand, same, batch.begunAt) as Promise<Outcome>;
-    void batch.handOver(ask, new UnavailableError("the term is over"));
+    void batch.handOver(ask, new UnavailableError(reason.message));
   }
 
   #ask(
