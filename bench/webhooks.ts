@@ -18,8 +18,8 @@ const saleSeconds = 4;
 const saleSecondsMax = 60;
 const startSeconds = 5;
 const floodSecondsSpare = 5;
-/** A change of an endpoint is known to whoever delivers after a second. */
-const settleMs = 1_500;
+/** A change of an endpoint is known to whoever delivers within two seconds. */
+const settleMs = 2_000;
 /** For what is still to be sent after the flood. */
 const deliverSeconds = 20;
 const deliverSecondsMax = 300;

@@ -34,7 +34,7 @@ const turnsMax = 8;
 /** Events that are read for a turn, and those it may take. */
 const pageEvents = 100;
 const lookEveryMs = 200;
-/** What somebody has changed of an endpoint is known after so long. */
+/** What somebody has changed of an endpoint is known after so long, and the next look. */
 const reloadEveryMs = 1_000;
 /** How far an endpoint has come is noted at least so often while it is sent something. */
 const noteEveryMs = 250;
