@@ -190,10 +190,11 @@ function complain(text: string): void {
 function tick(): void {
   for (;;) {
     const now = performance.now();
-    const client = idle.at(-1);
+    // The one that has rested for longest: the program closes those that nobody uses.
+    const client = idle[0];
     const due = client === undefined ? null : nextDue(now);
     if (client === undefined || due === null) break;
-    idle.pop();
+    idle.shift();
     if (client.socket === null) continue;
     if (pace.kind === "steady") lateness.note(now - due);
     send(client, pathOf(issued), due);

@@ -8,20 +8,22 @@
 import { Secret, TOTP } from "otpauth";
 import { Seals } from "./seals.ts";
 
-const issuer = "Stampede";
 const periodMs = 30_000;
 /** Steps that a code may be early or late by. */
 const stepsApartMax = 1;
 
-const totpOf = (secret: string, label = ""): TOTP =>
-  new TOTP({ issuer, label, secret: Secret.fromBase32(secret), period: periodMs / 1000 });
+const totpOf = (secret: string, shown: { issuer?: string; label?: string } = {}): TOTP =>
+  new TOTP({ ...shown, secret: Secret.fromBase32(secret), period: periodMs / 1000 });
 
 /** 160 random bits in base32, as the RFC advises. */
 export const newFactorSecret = (): string => new Secret({ size: 20 }).base32;
 
-/** What an app reads from a QR code. */
-export const factorUri = (secret: string, username: string): string =>
-  totpOf(secret, username).toString();
+/**
+ * What an app reads from a QR code.
+ * @param shop what it calls itself: the app lists the account by it. A colon would end it there.
+ */
+export const factorUri = (secret: string, username: string, shop: string): string =>
+  totpOf(secret, { issuer: shop.replaceAll(":", ""), label: username }).toString();
 
 /** The time step of a code; null for one that is none of now. @param now ms since the Unix epoch */
 export function stepOf(secret: string, code: string, now: number): number | null {

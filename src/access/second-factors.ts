@@ -5,7 +5,7 @@
  */
 import type { Account } from "./accounts.ts";
 import type { CredentialCheck, LoginFrom, Refused } from "./credentials.ts";
-import { factorUri, newFactorSecret, newRecoveryCodes, stepOf, type FactorSeals } from "./otp.ts";
+import { newFactorSecret, newRecoveryCodes, stepOf, type FactorSeals } from "./otp.ts";
 import { reaching } from "./reach.ts";
 import type { Db } from "../store/db.ts";
 import {
@@ -35,7 +35,7 @@ type WithCodes<Word> = { readonly word: Word; readonly recoveryCodes: readonly s
 type NotThere = { readonly word: "second_factor_off" };
 
 type BeginOutcome =
-  | { readonly word: "begun"; readonly secret: string; readonly uri: string }
+  | { readonly word: "begun"; readonly secret: string; readonly username: string }
   | { readonly word: "second_factor_on" }
   | Refused;
 
@@ -70,7 +70,7 @@ export class SecondFactors {
       if (user.factorSecret !== null) return { word: "second_factor_on" };
       const secret = newFactorSecret();
       const kept = await reaching(() => keepPending(db, user, seals.seal(secret, user.id)));
-      return kept ? { word: "begun", secret, uri: factorUri(secret, user.username) } : null;
+      return kept ? { word: "begun", secret, username: user.username } : null;
     });
   }
 

@@ -86,7 +86,7 @@ export function apiRoutes(context: TableContext): Route[] {
     ...context.events.routes,
     ...couponRoutes({ ...context, buyers, soldOutStatus: context.couponSoldOutStatus }),
     ...accountRoutes(accounts),
-    ...secondFactorRoutes(accounts),
+    ...secondFactorRoutes(accounts, context.appearance),
     ...platformRoutes(accounts, { ...context, buyers, queues }),
     ...userRoutes(accounts),
     ...nameRoutes(accounts, context),

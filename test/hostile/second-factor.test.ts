@@ -92,6 +92,8 @@ describe("setting it up", () => {
     expect(shown.headers.get("Cache-Control")).toBe("no-store");
     const { secret, uri } = begun.parse(shown.json());
     expect(uri).toContain(`secret=${secret}`);
+    // Apps list accounts by it.
+    expect(new URL(uri).searchParams.get("issuer")).toBe("Paper animals");
     expect((await client.get(path, anna)).json()).toEqual({ on: false, recovery_codes_left: 0 });
     // Not on: a login needs no code.
     await client.enter("anna", password);

@@ -12,6 +12,7 @@ import { Passwords, type Hashing } from "../../src/access/passwords.ts";
 import { LedgerClock } from "../../src/engine/clock.ts";
 import { systemTime, type TimeSource } from "../../src/engine/machine-time.ts";
 import { systemTimers } from "../../src/engine/engine.ts";
+import { Appearance } from "../../src/http/appearance.ts";
 import { keyRoutes } from "../../src/http/admin/keys.ts";
 import { Gate } from "../../src/http/gate.ts";
 import { accountRoutes } from "../../src/http/shop/accounts.ts";
@@ -122,6 +123,8 @@ export function idleEngine(sql: Sql, url: string, clock: TimeSource = systemTime
   return engine;
 }
 
+const usual = { name: "Paper animals", currency: "USD", locale: "en", timeZone: "UTC" };
+
 export type AccountShopOptions = {
   readonly clock: Clock;
   readonly proxies?: BlockList;
@@ -147,7 +150,7 @@ export async function openAccountShop(url: string, options: AccountShopOptions) 
   });
   const routes = [
     ...accountRoutes(accounts),
-    ...secondFactorRoutes(accounts),
+    ...secondFactorRoutes(accounts, new Appearance(db, usual)),
     ...userRoutes(accounts),
     ...keyRoutes(accounts),
   ];

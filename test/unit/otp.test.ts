@@ -63,12 +63,15 @@ describe("a code", () => {
 
   test("is made by an app from the address in the QR code", () => {
     const secret = newFactorSecret();
-    const { protocol, host, pathname, searchParams } = new URL(factorUri(secret, "anna.b"));
+    const { protocol, host, pathname, searchParams } = new URL(
+      factorUri(secret, "anna.b", "Paper: animals"),
+    );
     expect([protocol, host, decodeURIComponent(pathname)]).toEqual([
       "otpauth:",
       "totp",
-      "/Stampede:anna.b",
+      "/Paper animals:anna.b",
     ]);
+    expect(searchParams.get("issuer")).toBe("Paper animals");
     expect(searchParams.get("secret")).toBe(secret);
     expect(secret).toMatch(/^[A-Z2-7]{32}$/);
   });

@@ -1,6 +1,8 @@
 /** The second factor of whoever is logged in: whether it is on, switching it on and off. */
 import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
+import { factorUri } from "../../access/otp.ts";
+import type { Appearance } from "../appearance.ts";
 import { unauthenticated } from "../callers.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import type { Operation, Route } from "../server.ts";
@@ -42,8 +44,8 @@ const route = (path: string, methods: Route["methods"]): Route => ({
   methods,
 });
 
-export const secondFactorRoutes = (accounts: Accounts): Route[] => [
-  route("", { GET: reading(accounts), POST: beginning(accounts) }),
+export const secondFactorRoutes = (accounts: Accounts, appearance: Appearance): Route[] => [
+  route("", { GET: reading(accounts), POST: beginning(accounts, appearance) }),
   route("/confirm", { POST: confirming(accounts) }),
   route("/recovery-codes", { POST: renewing(accounts) }),
   route("/disable", { POST: disabling(accounts) }),
@@ -61,12 +63,15 @@ const reading = (accounts: Accounts): Operation => ({
   refusals: ["unauthenticated"],
 });
 
-const beginning = (accounts: Accounts): Operation => ({
+const beginning = (accounts: Accounts, appearance: Appearance): Operation => ({
   handle: withBody(accounts, withPassword, async ({ body, me, from }) => {
     const outcome = await accounts.secondFactors.begin(me, body.password, from);
     switch (outcome.word) {
-      case "begun":
-        return fresh(json({ secret: outcome.secret, uri: outcome.uri }));
+      case "begun": {
+        const { secret, username } = outcome;
+        const { name } = await appearance.now();
+        return fresh(json({ secret, uri: factorUri(secret, username, name) }));
+      }
       case "second_factor_on":
         return problem(outcome.word);
       default:
