@@ -7,7 +7,8 @@ FROM oven/bun:1.4-debian AS build
 WORKDIR /app
 COPY . .
 ARG COMMIT=unknown
-RUN bun install --frozen-lockfile --omit=optional --ignore-scripts && bun build.ts --lean --commit "$COMMIT"
+RUN bun install --frozen-lockfile --omit=optional --ignore-scripts \
+  && bun node_modules/patch-package/index.js && bun build.ts --lean --commit "$COMMIT"
 
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /app/dist/stampede /usr/local/bin/stampede

@@ -4,7 +4,7 @@ import type { Sql } from "postgres";
 import { isAway, openPool } from "../../src/postgres/client.ts";
 import { useOwnPostgres } from "../support/postgres.ts";
 import { atEnd } from "../support/leftovers.ts";
-import { waitMaxMs, within } from "../support/wait.ts";
+import { upTo, waitMaxMs, within } from "../support/wait.ts";
 
 const postgres = useOwnPostgres();
 const answerMaxMs = 500;
@@ -77,6 +77,23 @@ describe("what is asked of a session that has fallen silent", () => {
       wake();
     }
   });
+});
+
+// As PostgreSQL's end cuts all connections, whatever they are about. `patches/` has what the driver lacks.
+test("connections that are cut are made again, and nobody waits for the old ones", async () => {
+  const pool = openPool({ url: await postgres.newDatabase() });
+  atEnd(() => pool.end({ timeout: 0 }));
+  const askAll = () => Promise.all(upTo(8).map(() => reasonOf(pool`select pg_sleep(0.01)`)));
+  const nobody = Array.from({ length: 8 }, () => null);
+  expect(await askAll()).toEqual(nobody);
+  // The driver writes a turn later: what it has not written must not stay with the connection.
+  const asked = askAll();
+  await Promise.resolve();
+  pool.drop(new Error("cut"));
+  expect((await asked).map(String)).toEqual(nobody.map(() => "Error: cut"));
+  // Taken by connections that have failed, and have not ended yet.
+  for (const reason of await askAll()) expect(String(reason)).not.toContain("has not answered");
+  expect(await askAll()).toEqual(nobody);
 });
 
 test("a commit that is not answered fails in time", async () => {
