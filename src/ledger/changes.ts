@@ -108,6 +108,8 @@ export type RecordedTicket = {
 
 /** A queue was let in at another rate from then on, as the records keep it. */
 export type RecordedRate = RateChange & { readonly saleId: number };
+/** … and, of a pause, how many had joined by then, for they are read before it; null of others. */
+export type CountedRate = RecordedRate & { readonly joined: number | null };
 
 /** What one attempt changed. */
 export type Effect =

@@ -6,8 +6,9 @@
  * then nobody is let in. Who came later stands in the order of coming.
  *
  * How far it is let in follows from the opening, the rate, its changes and the time: so many a
- * second, but while it is paused, and never more than have joined. Nothing of that is kept, and
- * nothing has to happen for it.
+ * second, but while it is paused, and never more than have joined. A pause lets in nobody who had not
+ * joined by then, and what nobody had used is gone with it: who comes during it is let in after it, so
+ * many a second. Nothing of that is kept, and nothing has to happen for it.
  */
 import type { Buyer } from "./buyers.ts";
 import { Tickets } from "./tickets.ts";
@@ -47,8 +48,10 @@ export const noDraws: Draws = { ranks: () => null };
 
 const nobody: ArrayLike<number> = [];
 
+/** … and how many are let in at most by what was before it: those who had joined, at a pause. */
+type BoundedChange = RateChange & { readonly atMost: number };
 /** From when on a rate holds, and what had been let in by then, in thousandths. */
-type Stretch = RateChange & { readonly banked: number };
+type Stretch = BoundedChange & { readonly banked: number };
 
 export class Queue {
   readonly tickets = new Tickets();
@@ -57,14 +60,14 @@ export class Queue {
   #startsAt: number;
   /** The first that joined at the opening or after it; 0 for none. */
   #firstLate = 0;
-  readonly #changes: RateChange[] = [];
+  readonly #changes: BoundedChange[] = [];
   #stretches: Stretch[] = [];
 
   constructor(saleId: number, startsAt: number, first: Rate, draws: Draws) {
     this.#saleId = saleId;
     this.#draws = draws;
     this.#startsAt = startsAt;
-    this.#changes.push({ ...first, at: -Infinity });
+    this.#changes.push({ ...first, at: -Infinity, atMost: Infinity });
     this.#stretch();
   }
 
@@ -98,8 +101,9 @@ export class Queue {
     return number;
   }
 
-  change(rate: Rate, at: number): void {
-    this.#changes.push({ ...rate, at });
+  /** @param joined how many had when it was decided */
+  change(rate: Rate, at: number, joined = this.tickets.count): void {
+    this.#changes.push({ ...rate, at, atMost: rate.paused ? joined : Infinity });
     this.#stretch();
   }
 
@@ -164,13 +168,14 @@ export class Queue {
   #stretch(): void {
     this.#stretches = [];
     // What was set by a clock that was ahead, and set anew before its time, never held.
-    const held: RateChange[] = [];
+    const held: BoundedChange[] = [];
     for (const change of this.#changes) {
       while ((held.at(-1)?.at ?? -Infinity) > change.at) held.pop();
       held.push(change);
     }
     let banked = 0;
     for (const [index, change] of held.entries()) {
+      banked = Math.min(banked, change.atMost * 1_000);
       this.#stretches.push({ ...change, banked });
       const next = held[index + 1];
       if (next !== undefined) banked += this.#gainOf(change, next.at);

@@ -1,7 +1,7 @@
 /** What the records have for a ledger that is restored from them. */
 import type { Buyer } from "./buyers.ts";
 import type { NewReservation } from "./books.ts";
-import type { RecordedChange, RecordedRate, RecordedTicket } from "./changes.ts";
+import type { CountedRate, RecordedChange, RecordedTicket } from "./changes.ts";
 import type { ClaimMade, StoredCoupon } from "./coupons.ts";
 import type { Sale, SettledSale } from "./sale.ts";
 import type { Reservation } from "./state.ts";
@@ -78,7 +78,7 @@ export type Recorded = {
   readonly terms: readonly BegunTerm[];
   readonly tickets: RecordedTickets;
   /** In the order in which they were made. */
-  readonly rates: readonly RecordedRate[];
+  readonly rates: readonly CountedRate[];
   /** What changed these sales after their checkpoints. */
   readonly effective: Effective;
   readonly coupons: AsyncIterable<readonly StoredCoupon[]>;
@@ -119,7 +119,7 @@ export type RecordedSince = {
   /** Of these sales, those that are not in it. */
   readonly tickets: RecordedTickets;
   /** Those that were made since, in their order. */
-  readonly rates: readonly RecordedRate[];
+  readonly rates: readonly CountedRate[];
   readonly effective: Effective;
   /** As they are now: those that were made, changed or claimed since, and maybe others. */
   readonly coupons: readonly StoredCoupon[];

@@ -1,5 +1,5 @@
 /** Queues as they are read back, or told: what was decided of them is done again. */
-import { GapError, type RecordedRate, type RecordedTicket } from "./changes.ts";
+import { type CountedRate, GapError, type RecordedRate, type RecordedTicket } from "./changes.ts";
 import type { Queue } from "./queue.ts";
 import type { Checkpoint } from "./recorded.ts";
 import type { LedgerState } from "./state.ts";
@@ -15,9 +15,12 @@ export function rejoin(
   }
 }
 
-export function resetRate(state: LedgerState, rate: RecordedRate): void {
+/** In the order in which it was decided, or with how many had joined by then. */
+export function resetRate(state: LedgerState, rate: RecordedRate | CountedRate): void {
   const { saleId, at, admitPerSecond, paused } = rate;
-  queueOf(state, saleId).change({ admitPerSecond, paused }, at);
+  const queue = queueOf(state, saleId);
+  const joined = "joined" in rate ? rate.joined : null;
+  queue.change({ admitPerSecond, paused }, at, joined ?? queue.tickets.count);
 }
 
 /** What a checkpoint says of when the buyers of tickets were active last. */

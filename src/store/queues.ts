@@ -2,7 +2,7 @@
 import type { ISql } from "postgres";
 import type { BuyerKind } from "../ledger/buyers.ts";
 import type { Entry } from "../ledger/queue.ts";
-import type { RecordedRate, RecordedTicket } from "../ledger/changes.ts";
+import type { CountedRate, RecordedTicket } from "../ledger/changes.ts";
 import { DeposedError } from "./records.ts";
 
 /** The queue of a sale to be stored. */
@@ -81,18 +81,30 @@ export async function ratesSince(
   sql: ISql,
   ids: readonly number[],
   since: number,
-): Promise<RecordedRate[]> {
+): Promise<CountedRate[]> {
   const rows = await sql<
-    { sale_id: number; at: number; admit_per_second: number; paused: boolean }[]
+    {
+      sale_id: number;
+      at: number;
+      admit_per_second: number;
+      paused: boolean;
+      joined: number | null;
+    }[]
   >`
-    select sale_id, (extract(epoch from changed_at) * 1000)::float8 as at, admit_per_second, paused
+    select sale_id, (extract(epoch from changed_at) * 1000)::float8 as at, admit_per_second, paused,
+           -- From the last one back, for it is a pause alone that asks for it.
+           case when paused then coalesce((
+             select number from tickets t
+             where t.sale_id = queue_rates.sale_id and t.seq < queue_rates.seq
+             order by number desc limit 1), 0) end as joined
     from queue_rates where sale_id = any(${`{${ids.join(",")}}`}::int[]) and seq > ${since}::bigint
     order by queue_rates.seq`;
-  return rows.map(({ sale_id: saleId, at, admit_per_second: admitPerSecond, paused }) => ({
+  return rows.map(({ sale_id: saleId, at, admit_per_second: admitPerSecond, paused, joined }) => ({
     saleId,
     at: Math.round(at),
     admitPerSecond,
     paused,
+    joined,
   }));
 }
 

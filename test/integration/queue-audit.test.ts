@@ -107,6 +107,14 @@ test.each([
     "1 reservations before their turn",
   ],
   [
+    // There is room for two, and one had joined.
+    "a pause, for who came then",
+    `insert into queue_rates (seq, sale_id, changed_at, admit_per_second, paused)
+     select t.seq, s.id, starts_at + interval '2900 milliseconds', 1, true
+     from tickets t join sales s on s.id = t.sale_id where number = 2`,
+    "2 reservations before their turn",
+  ],
+  [
     "a pass that had ended",
     `update sales set pass_ttl_ms = 1 where id = ${sale}`,
     "2 reservations by a pass that had ended",

@@ -319,6 +319,22 @@ describe("a product sale with a queue", () => {
     expect(read(progress, watched)).toMatchObject({ bought: 1, holding: 0, given_up: 1 });
     expect((await ann.get(`/api/admin/flash-sales/${made.id}/queue`)).status).toBe(403);
     refused(await boss.get("/api/admin/flash-sales/999/queue"), "sale_not_found");
+    // A pause is for those, too, who come then, whatever room there was.
+    read(await patch({ paused: true }), saleShape);
+    const late = await shop.client.ask("POST", `${path}?user_id=dora`, { headers: merchant });
+    expect(read(late, ticketShape, 201)).toMatchObject({
+      state: "waiting",
+      ahead: 0,
+      eta_ms: null,
+    });
+    clock.now += minute;
+    expect(await stateOf(shop, made.id)).toMatchObject({ joined: 3, admitted_up_to: 2 });
+    read(await patch({ paused: false, admit_per_second: 1 }), saleShape);
+    const admittedAfter = async (ms: number): Promise<unknown> => {
+      clock.now += ms;
+      return (await stateOf(shop, made.id)).admitted_up_to;
+    };
+    expect([await admittedAfter(0), await admittedAfter(1_000)]).toEqual([2, 3]);
   });
 
   test("draws who has joined by then when it is opened at once, and processes beside it agree", async () => {

@@ -78,7 +78,8 @@ export function judgeChangedQueue(
   };
   const { admitPerSecond: perSecond, paused: isPaused } = outcome;
   if (perSecond !== after.admitPerSecond || isPaused !== after.paused) return "it is another rate";
-  queue.rates.push({ at: history.at, perSecond, paused: isPaused });
+  const joined = queue.tickets.length;
+  queue.rates.push({ at: history.at, perSecond, paused: isPaused, joined });
   return null;
 }
 

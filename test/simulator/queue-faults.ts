@@ -17,6 +17,20 @@ export const queueFaults: readonly Fault[] = [
     by: "simulator",
   },
   {
+    name: "a pause lets in who comes then",
+    file: "src/ledger/queue.ts",
+    find: "banked = Math.min(banked, change.atMost * 1_000);",
+    replace: "",
+    by: "simulator",
+  },
+  {
+    name: "after a takeover a pause is for those, too, who came later",
+    file: "src/ledger/rejoining.ts",
+    find: "joined ?? queue.tickets.count",
+    replace: "queue.tickets.count",
+    by: "test/unit/queue.test.ts",
+  },
+  {
     name: "a buyer has two tickets",
     file: "src/ledger/admission.ts",
     find: "if (isSame || (isProven(buyer)",

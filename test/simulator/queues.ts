@@ -16,7 +16,13 @@ type KnownTicket = {
   readonly joinedAt: number;
 };
 
-type KnownRate = { readonly at: number; readonly perSecond: number; readonly paused: boolean };
+type KnownRate = {
+  readonly at: number;
+  readonly perSecond: number;
+  readonly paused: boolean;
+  /** How many had joined when it was set. */
+  readonly joined: number;
+};
 
 export type KnownQueue = {
   readonly passTtlMs: number;
@@ -32,7 +38,7 @@ export type KnownQueue = {
 export function queueOf(entry: Entry, seed: string | null): KnownQueue | null {
   if (entry.kind === "open" || seed === null) return null;
   const { admitPerSecond: perSecond, passTtlMs } = entry;
-  const rates = [{ at: -Infinity, perSecond, paused: false }];
+  const rates = [{ at: -Infinity, perSecond, paused: false, joined: 0 }];
   return { passTtlMs, seed, tickets: [], rates, ranks: null };
 }
 
@@ -70,9 +76,13 @@ export function takeDraw(history: History, sale: KnownSale, noted: NotedDraw): s
 function rooms({ rates }: KnownQueue, startsAt: number, until: number) {
   let room = 0;
   // What was set by a clock that was ahead holds when its time has come, unless it was set anew before.
-  const held = rates.filter(({ at }, i) => rates.slice(i + 1).every((later) => later.at >= at));
-  return held.map(({ at, perSecond, paused }, index) => {
+  const held = rates.filter(
+    ({ at }, i) => at <= until && rates.slice(i + 1).every((later) => later.at >= at),
+  );
+  return held.map(({ at, perSecond, paused, joined }, index) => {
     const from = Math.max(at, startsAt);
+    // It stands: nobody who comes then is let in by what others have left.
+    if (paused) room = Math.min(room, joined * 1_000);
     const before = room;
     const gain = paused ? 0 : perSecond;
     room += Math.max(0, Math.min(held[index + 1]?.at ?? until, until) - from) * gain;

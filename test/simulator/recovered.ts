@@ -182,7 +182,10 @@ function queuesSince(
     tickets: inPages(tickets.map(({ seq: _seq, supersedes: _before, ...ticket }) => ticket)),
     rates: records.rates
       .filter(({ saleId, seq }) => ids.has(saleId) && seq > since)
-      .map(({ seq: _seq, ...rate }) => rate),
+      .map(({ seq, at, saleId, admitPerSecond, paused }) => {
+        const before = (records.tickets.get(saleId) ?? []).filter((one) => one.seq < seq);
+        return { at, saleId, admitPerSecond, paused, joined: paused ? before.length : null };
+      }),
   };
 }
 

@@ -15,7 +15,7 @@ import { requestOf } from "../../src/ledger/keys.ts";
 import type {
   EffectiveAttempt,
   RecordedChange,
-  RecordedRate,
+  CountedRate,
   RecordedTicket,
 } from "../../src/ledger/changes.ts";
 import type {
@@ -38,7 +38,7 @@ export class NaiveRecords {
   readonly #terms = new Map<number, Sale>();
   readonly #attempts: Exclude<RecordedChange, { readonly word: "refunded" | "restocked" }>[] = [];
   readonly #tickets: (RecordedTicket & { readonly seq: number })[] = [];
-  readonly #rates: (RecordedRate & { readonly seq: number })[] = [];
+  readonly #rates: (CountedRate & { readonly seq: number })[] = [];
   readonly #purchases: KeptPurchase[] = [];
   readonly #checkpoints = new Map<number, Checkpoint>();
   readonly #begun: BegunTerm[] = [];
@@ -86,7 +86,9 @@ export class NaiveRecords {
       this.#tickets.push({ seq, saleId, number, at, buyer, ticket, key: command.key });
     } else if (outcome.word === "queue_changed") {
       const { saleId, admitPerSecond, paused } = outcome;
-      this.#rates.push({ seq, at, saleId, admitPerSecond, paused });
+      const count = this.#tickets.filter((one) => one.saleId === saleId).length;
+      const joined = paused ? count : null;
+      this.#rates.push({ seq, at, saleId, admitPerSecond, paused, joined });
     } else if (outcome.word === "extended") {
       const { saleId, code } = outcome.of;
       this.#attempts.push({ seq, at, word: outcome.word, saleId, code, due: outcome.due });

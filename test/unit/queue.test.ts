@@ -113,6 +113,21 @@ describe("a queue", () => {
     );
   });
 
+  test("is stood still by a pause for who comes then, who is let in after it, so many a second", () => {
+    const queue = new Queue(1, opens, first, new Backwards(3));
+    joined(queue, 3);
+    // There was room for twenty.
+    queue.change({ admitPerSecond: 2, paused: true }, opens + 10_000);
+    joined(queue, 4, opens + 10_000);
+    expect([10_000, 20_000].map((ms) => queue.admittedUpTo(opens + ms))).toEqual([3, 3]);
+    expect([3, 4].map((rank) => queue.roomFor(rank))).toEqual([opens + 1_500, null]);
+    queue.change({ admitPerSecond: 1, paused: false }, opens + 20_000);
+    expect([20_999, 21_000, 24_000].map((ms) => queue.admittedUpTo(opens + ms))).toEqual([3, 4, 7]);
+    expect([3, 4, 7].map((rank) => queue.roomFor(rank))).toEqual(
+      [1_500, 21_000, 24_000].map((ms) => opens + ms),
+    );
+  });
+
   test("lets in by what was set last, where a clock that was ahead had set something for later", () => {
     const queue = new Queue(1, opens, { admitPerSecond: 1, paused: false }, new Backwards(100));
     joined(queue, 100);
