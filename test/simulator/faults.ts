@@ -182,8 +182,8 @@ export const faults: readonly Fault[] = [
   {
     name: "what a clock that was ahead has reserved is held until that time comes",
     file: "src/ledger/lapses.ts",
-    find: "isBefore ? Math.min(due, time + longest) : due;",
-    replace: "isBefore ? Math.max(due, -longest) : due;",
+    find: "return Math.min(due, time + (",
+    replace: "return Math.max(due, -(",
     by: "simulator",
   },
   {
