@@ -65,18 +65,19 @@ const turns = (sql: ISql, saleId: number) => sql`
     stretches as (
       select greatest(at, starts_at) as since, case when paused then 0 else rate end as rate, r.seq,
              greatest(coalesce(lead(at) over (order by r.seq), 'infinity'), starts_at) as until,
-             row_number() over (order by r.seq) as nth,
              -- It stands while it is paused, for those who come then, too.
              case when paused then coalesce((select max(g.number) from given g where g.seq < r.seq), 0) * 1000
              end as at_most
       from rates r, sale
       -- What was set by a clock that was ahead, and set anew before its time, never held.
       where not exists (select from rates later where later.seq > r.seq and later.at < r.at)),
+    -- Each takes what those before it have made, but for what was gone at the last that bounds it most.
+    made as (
+      select *, coalesce(sum(rate * extract(epoch from until - since) * 1000)
+        filter (where until <> 'infinity') over (order by seq rows between unbounded preceding and 1 preceding), 0)
+        as made from stretches),
     banked as (
-      select s.*, least(0::numeric, at_most) as before from stretches s where nth = 1
-      union all
-      select s.*, least(b.before + b.rate * extract(epoch from b.until - b.since) * 1000, s.at_most)
-      from banked b join stretches s on s.nth = b.nth + 1),
+      select *, made + least(0, min(at_most - made) over (order by seq)) as before from made),
     reserved as (
       select a.seq, a.at, a.buyer, a.user_id, a.kind, a.code from attempts a
       where a.sale_id = ${saleId}
@@ -107,16 +108,16 @@ const turns = (sql: ISql, saleId: number) => sql`
     let_in as (
       select h.*, (
         select before + rate * greatest(0, extract(epoch from least(h.at, until) - since) * 1000)
-        from banked b where since < h.at order by nth desc limit 1) as room, (
+        from banked b where since < h.at order by b.seq desc limit 1) as room, (
         select since + ceil((h.rank * 1000 - before) / rate) * interval '1 millisecond'
         from banked b where rate > 0 and h.rank * 1000 > before and since < h.at
-        order by nth desc limit 1) as turn
+        order by b.seq desc limit 1) as turn
       from holders h where h.rank is not null)`;
 
 /** @returns null for a sale without a queue */
 export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit | null> {
   const [row] = await sql<QueueAudit[]>`
-    with recursive ${given(sql, saleId)}, ${turns(sql, saleId)}
+    with ${given(sql, saleId)}, ${turns(sql, saleId)}
     select
       (select count(*)::int from given) as joined,
       (select drawn::int from draw) as drawn,

@@ -322,11 +322,13 @@ describe("a product sale with a queue", () => {
     // A pause is for those, too, who come then, whatever room there was.
     read(await patch({ paused: true }), saleShape);
     const late = await shop.client.ask("POST", `${path}?user_id=dora`, { headers: merchant });
-    expect(read(late, ticketShape, 201)).toMatchObject({
-      state: "waiting",
-      ahead: 0,
-      eta_ms: null,
-    });
+    const dora = read(late, ticketShape, 201);
+    expect(dora).toMatchObject({ state: "waiting", ahead: 0, eta_ms: null });
+    const take = () =>
+      shop.client.ask("POST", `/checkout?user_id=dora&id=any&sale_id=${made.id}`, {
+        headers: { ...merchant, "Queue-Ticket": dora.ticket },
+      });
+    refused(await take(), "not_admitted", "retry");
     clock.now += minute;
     expect(await stateOf(shop, made.id)).toMatchObject({ joined: 3, admitted_up_to: 2 });
     read(await patch({ paused: false, admit_per_second: 1 }), saleShape);
@@ -335,6 +337,9 @@ describe("a product sale with a queue", () => {
       return (await stateOf(shop, made.id)).admitted_up_to;
     };
     expect([await admittedAfter(0), await admittedAfter(1_000)]).toEqual([2, 3]);
+    expect((await take()).status).toBe(200);
+    const audited = await shop.client.ask("GET", `/sales/${made.id}/audit`);
+    expect(read(audited, z.looseObject({ ok: z.boolean() }))).toMatchObject({ ok: true });
   });
 
   test("draws who has joined by then when it is opened at once, and processes beside it agree", async () => {
