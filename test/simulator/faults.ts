@@ -254,7 +254,7 @@ export const faults: readonly Fault[] = [
     file: "src/store/product-sales.ts",
     find: "const known = numbers.get(item.productId);",
     replace: "const known = numbers.get(-item.productId);",
-    by: "test/integration/records-twin.test.ts",
+    by: "test/integration/admin-changes.test.ts",
   },
   {
     name: "a buyer may pass the limit",
