@@ -7,7 +7,6 @@ import { join } from "node:path";
 import type { Sql } from "postgres";
 import type { Accounts } from "./access/accounts.ts";
 import { openChallenges, type Challenges } from "./access/challenges.ts";
-import { unnamedProxy } from "./access/clients.ts";
 import { Hoarding } from "./access/hoarding.ts";
 import { newSecret, openAccounts } from "./access/open.ts";
 import { Passwords } from "./access/passwords.ts";
@@ -330,8 +329,7 @@ export class Program {
       log,
     });
     const [now, passwords] = [(): number => clock.now(), new Passwords()];
-    const onUnnamedProxy = (address: string): void => log.warn({ address }, unnamedProxy);
-    const accounts = await openAccounts({ ...config, db, passwords, onUnnamedProxy, clock: now });
+    const accounts = await openAccounts({ ...config, db, passwords, log, clock: now });
     const productSales = new ProductSaleChanges(engine.writer, catalogue);
     const read = { sql: reading, db: openDb(reading), changingDb: db, disk: diskOf(options) };
     const challenges = await openChallenges(config, db, now);

@@ -67,6 +67,8 @@ export type AccountsOptions = {
   /** What user tokens are signed with; without any, there are none. */
   readonly userTokenSecret?: string | undefined;
   readonly userTokenJwks?: string | undefined;
+  /** Told why the keys of user tokens cannot be read. */
+  readonly onUnreadKeys?: (why: string) => void;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -132,7 +134,7 @@ export class Accounts {
     this.#options = options;
     const { db, clock, passwords, userTokenSecret: secret, userTokenJwks: jwks } = options;
     this.keys = new Keys(db, clock);
-    const userTokens = new UserTokens({ secret, jwks, clock });
+    const userTokens = new UserTokens({ secret, jwks, onUnread: options.onUnreadKeys, clock });
     this.#proofs = { account: (token) => this.#accountOf(token), keys: this.keys, userTokens };
     this.#tokens = new Tokens(options.tokenSecret);
     const devices = new Devices(options.tokenSecret);

@@ -1,9 +1,10 @@
 /** Puts the accounts of a process together. */
 import type { BlockList } from "node:net";
 import { Accounts } from "./accounts.ts";
+import type { Log } from "../engine/engine.ts";
 import type { Db } from "../store/db.ts";
 import { keepSecret } from "../store/secrets.ts";
-import { Clients } from "./clients.ts";
+import { Clients, unnamedProxy } from "./clients.ts";
 import { Passwords } from "./passwords.ts";
 
 export type OpenOptions = {
@@ -16,8 +17,8 @@ export type OpenOptions = {
   /** Whether administrators have to have a second factor. */
   readonly demandsFactor: boolean;
   readonly trustedProxies: BlockList;
-  /** Told once, when there seems to be a proxy that the operator has not named. */
-  readonly onUnnamedProxy?: (address: string) => void;
+  /** Told what the operator has to see to. */
+  readonly log: Log;
   /** Where the server listens. */
   readonly host?: string;
   readonly passwords?: Passwords;
@@ -25,10 +26,14 @@ export type OpenOptions = {
   readonly clock: () => number;
 };
 
+const unreadKeys =
+  "the keys in USER_TOKEN_JWKS cannot be read, and customers with a new token are refused: correct " +
+  "it, or see that this machine reaches it";
+
 /** Every process on the same database has the same secrets: made by whoever came first. */
 export async function openAccounts(options: OpenOptions): Promise<Accounts> {
   const { db, jwtSecret, trustedProxies, clock } = options;
-  const { onUnnamedProxy = () => {}, host } = options;
+  const { log, host } = options;
   const tokenSecret = jwtSecret ?? (await keepSecret(db, "tokens", newSecret()));
   const factorSecret = await keepSecret(db, "second factors", newSecret());
   return new Accounts({
@@ -38,7 +43,12 @@ export async function openAccounts(options: OpenOptions): Promise<Accounts> {
     demandsFactor: options.demandsFactor,
     userTokenSecret: options.userTokenSecret,
     userTokenJwks: options.userTokenJwks,
-    clients: new Clients({ trustedProxies, onUnnamedProxy, onlyPeer: onlyPeerOf(host) }),
+    onUnreadKeys: (why) => log.warn({ why }, unreadKeys),
+    clients: new Clients({
+      trustedProxies,
+      onUnnamedProxy: (address) => log.warn({ address }, unnamedProxy),
+      onlyPeer: onlyPeerOf(host),
+    }),
     passwords: options.passwords ?? new Passwords(),
     clock,
   });

@@ -4,21 +4,14 @@
  * JWKS, in a file or at an address (EdDSA, ES256, RS256).
  *
  * A token needs `sub`, the user id, and `exp`, at most a day ahead; `sale` confines it to one sale.
- * One that was verified is remembered to the letter until it ends. A JWKS is read again for a key
- * that is not in it, but not more often than `jwksEveryMs`.
+ * One that was verified is remembered to the letter until it ends.
  */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  decodeProtectedHeader,
-  errors,
-  jwtVerify,
-  type JWTVerifyGetKey,
-} from "jose";
+import { decodeProtectedHeader, errors, jwtVerify } from "jose";
 import { z } from "zod";
 import { UnavailableError } from "../engine/writer.ts";
 import { BoundedMap } from "../bounded.ts";
+import { Jwks, JwksError } from "./jwks.ts";
 import { userIdOf } from "./text.ts";
 
 const lifeMaxMs = 24 * 3_600_000;
@@ -27,9 +20,8 @@ const leewaySeconds = 5;
 const tokenCharactersMax = 4_096;
 /** About 25 MB with tokens of 300 characters. */
 const rememberedMax = 50_000;
-const jwksEveryMs = 10_000;
-const jwksTimeoutMs = 3_000;
-const jwksAgeMaxMs = 10 * 60_000;
+/** While the keys cannot be read, every new token says so again. */
+const unreadEveryMs = 60_000;
 
 export type Customer = {
   readonly userId: string;
@@ -43,6 +35,8 @@ type UserTokensOptions = {
   readonly secret: string | undefined;
   /** A file, or an address that begins with http. */
   readonly jwks: string | undefined;
+  /** Told why no key can be read, once in a while as long as it is so. */
+  readonly onUnread?: ((why: string) => void) | undefined;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -63,14 +57,19 @@ const payload = z.object({
 
 export class UserTokens {
   readonly #secret: KeyObject | null;
-  readonly #jwks: JWTVerifyGetKey | null;
+  readonly #jwks: Jwks | null;
+  readonly #onUnread: (why: string) => void;
+  #unreadAt = -Infinity;
   readonly #clock: () => number;
   readonly #remembered = new BoundedMap<string, Remembered>(rememberedMax);
 
-  constructor({ secret, jwks, clock }: UserTokensOptions) {
+  constructor({ secret, jwks, onUnread = () => {}, clock }: UserTokensOptions) {
     this.#secret = secret === undefined ? null : createSecretKey(Buffer.from(secret, "utf8"));
-    this.#jwks = jwks === undefined ? null : jwksOf(jwks);
+    this.#jwks = jwks === undefined ? null : new Jwks(jwks);
+    this.#onUnread = onUnread;
     this.#clock = clock;
+    // Whoever runs the program hears of it now, and not from the first customers.
+    this.#jwks?.read().catch((error: unknown) => this.#unread(error));
   }
 
   get remembered(): number {
@@ -106,15 +105,16 @@ export class UserTokens {
         alg === "HS256"
           ? this.#secret && (await jwtVerify(token, this.#secret, { ...common, algorithms: [alg] }))
           : this.#jwks &&
-            (await jwtVerify(token, this.#jwks, {
+            (await jwtVerify(token, this.#jwks.key, {
               ...common,
               algorithms: ["EdDSA", "Ed25519", "ES256", "RS256"],
             }));
       if (verified === null) return null;
       return this.#remember(token, payload.parse(verified.payload), now);
     } catch (error) {
-      if (error instanceof errors.JWKSTimeout || error instanceof JwksError) {
-        throw new UnavailableError(`the keys of user tokens cannot be read: ${String(error)}`);
+      if (error instanceof JwksError) {
+        this.#unread(error);
+        throw new UnavailableError(`the keys of user tokens cannot be read: ${error.message}`);
       }
       // jose answers what is no token at all with a TypeError.
       const isBad =
@@ -124,6 +124,12 @@ export class UserTokens {
       if (isBad) return null;
       throw error;
     }
+  }
+
+  #unread(error: unknown): void {
+    if (performance.now() - this.#unreadAt < unreadEveryMs) return;
+    this.#unreadAt = performance.now();
+    this.#onUnread(error instanceof Error ? error.message : String(error));
   }
 
   #remember(
@@ -140,52 +146,4 @@ export class UserTokens {
     this.#remembered.set(token, { customer, expiresAt });
     return customer;
   }
-}
-
-/** A set of keys that is not to be had, or none. */
-class JwksError extends Error {}
-
-function jwksOf(where: string): JWTVerifyGetKey {
-  if (!/^https?:/.test(where)) return jwksFile(where);
-  const remote = createRemoteJWKSet(new URL(where), {
-    timeoutDuration: jwksTimeoutMs,
-    cooldownDuration: jwksEveryMs,
-    cacheMaxAge: jwksAgeMaxMs,
-  });
-  return async (header, token) => {
-    try {
-      return await remote(header, token);
-    } catch (error) {
-      // That a key is not in the set is the token's fault; everything else is the set's.
-      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JOSENotSupported) {
-        throw error;
-      }
-      throw new JwksError(String(error), { cause: error });
-    }
-  };
-}
-
-/** A JWKS in a file, which is read again when it is older than `jwksEveryMs`. */
-function jwksFile(path: string): JWTVerifyGetKey {
-  let keys: Promise<JWTVerifyGetKey> | null = null;
-  let readAt = -Infinity;
-  const read = async (): Promise<JWTVerifyGetKey> => {
-    try {
-      return createLocalJWKSet(await Bun.file(path).json());
-    } catch (error) {
-      throw new JwksError(`${path}: ${String(error)}`, { cause: error });
-    }
-  };
-  return async (header, token) => {
-    if (keys === null || performance.now() - readAt >= jwksEveryMs) {
-      readAt = performance.now();
-      const [before, next] = [keys, read()];
-      // A file that is being replaced leaves the keys that were read before.
-      keys = before === null ? next : next.catch(() => before);
-      keys.catch(() => (keys = null));
-    }
-    return await (
-      await keys
-    )(header, token);
-  };
 }

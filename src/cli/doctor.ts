@@ -9,6 +9,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { Sql } from "postgres";
+import { Jwks, shownPlace } from "../access/jwks.ts";
 import { Passwords } from "../access/passwords.ts";
 import type { Config } from "../config.ts";
 import { frontCount } from "../fronts/fronts.ts";
@@ -39,6 +40,7 @@ export async function doctor(patient: Patient): Promise<boolean> {
   const findings: Finding[] = [
     fine("program", `Stampede ${patient.version}, ${process.platform}-${process.arch}`),
     ...settingsFindings(config),
+    ...(await jwksFindings(config)),
     descriptors(),
     kernelClock(),
     ...(config.databaseUrl === undefined ? folderFindings(resolve(config.dataDir)) : []),
@@ -108,6 +110,24 @@ function secretFindings(secrets: Readonly<Record<string, string | undefined>>): 
       ? wrong(name, "is the same as another secret", "take one of its own: openssl rand -base64 32")
       : fine(name, "set");
   });
+}
+
+async function jwksFindings({ userTokenJwks: where }: Config): Promise<Finding[]> {
+  if (where === undefined) return [];
+  const name = "USER_TOKEN_JWKS";
+  try {
+    const count = await new Jwks(where).read();
+    if (count > 0) return [fine(name, `${shownPlace(where)}, keys: ${count}`)];
+    return [
+      wrong(
+        name,
+        `${shownPlace(where)} has no key`,
+        "put the public half of what you sign with there",
+      ),
+    ];
+  } catch (error) {
+    return [wrong(name, messageOf(error), "correct it: customers with new tokens are refused")];
+  }
 }
 
 /** What a few thousand connections and streams take; below the second, buyers get in the way. */

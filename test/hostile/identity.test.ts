@@ -234,7 +234,7 @@ describe("a user token", () => {
 
 test("keys at an address are had from there, and nobody is anybody while they are not", async () => {
   let keys: object[] = [];
-  let isAway = false;
+  let isAway = true;
   const shop = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
@@ -245,8 +245,11 @@ test("keys at an address are had from there, and nobody is anybody while they ar
   const server = await startServer({
     DATABASE_URL: url,
     ACCESS: "guarded",
-    USER_TOKEN_JWKS: `http://127.0.0.1:${shop.port}/jwks.json`,
+    USER_TOKEN_JWKS: `http://us:them@127.0.0.1:${shop.port}/jwks.json`,
   });
+  // Whoever runs it hears so before the first customer comes.
+  const unread = "the keys in USER_TOKEN_JWKS cannot be read";
+  await until("word of the keys", () => server.program.log.includes(unread));
   const ask = async (sub: string) => {
     const token = await signed({ sub, exp: inSeconds(60) }, ed.privateKey, {
       alg: "EdDSA",
@@ -254,10 +257,11 @@ test("keys at an address are had from there, and nobody is anybody while they ar
     });
     return await server.client.get("/metrics", { headers: bearer(token) });
   };
-  isAway = true;
   expectRefusal(await ask("first"), 503, "unavailable");
   isAway = false;
   expect((await ask("first")).status).toBe(403);
+  expect(server.program.log.split(unread)).toHaveLength(2);
+  expect(server.program.log).not.toContain("them@");
 });
 
 const figures = (headers: Readonly<Record<string, string>>) =>

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { exportJWK, generateKeyPair } from "jose";
 import { archiveFinding } from "../../src/cli/doctor-archive.ts";
 import { serverFindings } from "../../src/cli/doctor-server.ts";
 import type { Inspection } from "../../src/postgres/inspect.ts";
@@ -57,6 +58,23 @@ describe("with a PostgreSQL of its own", () => {
     expect(readable.output).toContain(`→ chmod 600 ${password}`);
     expect(await server.stop()).toBe(0);
   });
+});
+
+test("it reads the keys of user tokens, from where the server would", async () => {
+  const file = join(newFolder(), "jwks.json");
+  const asked = async () => {
+    const env = { STAMPEDE_DATA: join(newDataFolder(), "none"), USER_TOKEN_JWKS: file };
+    const { exitCode, found } = await ask(env);
+    return { exitCode, found: found.get("USER_TOKEN_JWKS") };
+  };
+  const missing = await asked();
+  expect(missing.exitCode).toBe(1);
+  expect(missing.found).toStartWith(`WRONG: ${file}: `);
+  writeFileSync(file, JSON.stringify({ keys: [] }));
+  expect(await asked()).toEqual({ exitCode: 1, found: `WRONG: ${file} has no key` });
+  const { publicKey } = await generateKeyPair("EdDSA");
+  writeFileSync(file, JSON.stringify({ keys: [await exportJWK(publicKey)] }));
+  expect(await asked()).toEqual({ exitCode: 0, found: `ok: ${file}, keys: 1` });
 });
 
 describe("with a PostgreSQL at DATABASE_URL", () => {
