@@ -27,6 +27,10 @@ export const instant = z.iso
 
 const descriptionCharactersMax = 5_000;
 
+const neither = "is neither a positive integer nor any";
+/** An item by its number within its sale, or whichever. */
+export const itemOrAny = z.union([z.int().min(1, neither), z.literal("any")], neither);
+
 /** A text of several lines, which may be empty. */
 export const descriptionField = z
   .string({ error: wrongType })

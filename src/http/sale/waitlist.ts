@@ -12,7 +12,7 @@ import type { Catalogue } from "../../sales/catalogue.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import { endsConnection, readBody } from "../body.ts";
 import type { Asker, Buyers } from "../buyers.ts";
-import { idIn, time, timeShape } from "../fields.ts";
+import { idIn, itemOrAny, time, timeShape } from "../fields.ts";
 import { Invalid, parseText, queryOf, queryValue } from "../parse.ts";
 import { json, preparedRetry, problem } from "../problems.ts";
 import { buyerShape, saleParam } from "../schemas.ts";
@@ -26,15 +26,13 @@ type WaitlistContext = {
   readonly clock: () => number;
 };
 
-const neither = "is neither a positive integer nor any";
-const item = z.union([z.int().min(1, neither), z.literal("any")], neither);
 const userName = z
   .string()
   .optional()
   .describe("A key with the scope `sell` names the customer; others may leave it out");
 const waitBody = z
   .object({
-    item_id: item.describe("Number of the item in its sale; `any`: whichever"),
+    item_id: itemOrAny.describe("Number of the item in its sale; `any`: whichever"),
     user_id: userName,
   })
   .meta({ example: { item_id: "any" } });
@@ -47,7 +45,7 @@ const waitingShape = z
     buyer: buyerShape,
     lines: z.array(
       z.object({
-        item_id: item,
+        item_id: itemOrAny,
         joined_at: timeShape,
         ahead: z.int().min(0).describe("How many wait before them for the same"),
         offer: z

@@ -10,7 +10,7 @@ import { integerMax } from "../../store/integer.ts";
 import { boughtOf, listOrders } from "../../store/orders.ts";
 import { findProduct } from "../../store/products.ts";
 import { parseBody, readBody } from "../body.ts";
-import { idIn, idParam, pageOf, pageParams, time, timeShape, whole } from "../fields.ts";
+import { idIn, idParam, itemOrAny, pageOf, pageParams, time, timeShape, whole } from "../fields.ts";
 import {
   Invalid,
   parseCode,
@@ -43,12 +43,8 @@ const expectedPrice = {
     .optional()
     .describe("What a unit is believed to cost; where it costs something else, nothing is done"),
 };
-const neither = "is neither a positive integer nor any";
 const checkoutBody = z.object({
-  item_id: z
-    .union([z.literal("any"), z.int().min(1, neither)], neither)
-    .describe("Number of the item within the sale")
-    .meta({ example: 1 }),
+  item_id: itemOrAny.describe("Number of the item within the sale").meta({ example: 1 }),
   ...expectedPrice,
 });
 const codeBody = z.object({
