@@ -8,7 +8,7 @@
  * is the same wherever it is built. `--lean` leaves PostgreSQL out. `--commit` is for a place without
  * git. Fails, exit 1, with what could not be built.
  */
-import { cpSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { commitOf } from "./src/cli/commit.ts";
@@ -46,6 +46,7 @@ if (platform === undefined) {
   throw new Error(`--target is ${values.target ?? "not given"}; it takes ${platforms.join(", ")}.`);
 }
 const isFetched = values.target !== undefined;
+seePatches();
 /** What goes into the executable, packed. */
 const parts = join(root, "dist/parts", `${platform}${lean ? "-lean" : ""}`);
 mkdirSync(parts, { recursive: true });
@@ -78,6 +79,19 @@ await Bun.build({
   },
 });
 report(outfile);
+
+/** An installation without its scripts leaves the libraries as they were published. */
+function seePatches(): void {
+  for (const name of readdirSync(join(root, "patches"))) {
+    const lines = readFileSync(join(root, "patches", name), "utf8").split("\n");
+    const target = lines.find((line) => line.startsWith("+++ b/"))?.slice("+++ b/".length) ?? "";
+    const patched = readFileSync(join(root, target), "utf8").split("\n");
+    const added = lines.filter((line) => /^\+(?!\+\+ )/.test(line)).map((line) => line.slice(1));
+    if (added.some((line) => !patched.includes(line))) {
+      throw new Error(`${target} is without patches/${name}: run npx patch-package.`);
+    }
+  }
+}
 
 async function serverPackage(of: Platform): Promise<string> {
   return isFetched ? await fetchPackage(root, packageOf(of)) : installedPackage(of);
