@@ -3,9 +3,9 @@
  * administrators, taken away by one; and the administrators' page of API keys.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { codeOf } from "../support/authenticator.ts";
+import { judgment } from "../support/axe.ts";
 import {
   narrow,
   noBrowser,
@@ -30,9 +30,7 @@ async function judged(page: Page, name: string): Promise<void> {
   if (shots !== undefined) {
     await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
   }
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(async () => await window.axe.run());
-  const found = violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => ({ id, target })));
+  const found = await judgment(page, true);
   const tooWide = await page.evaluate(() => {
     const boxes = [document.documentElement, ...document.querySelectorAll(".table-box")];
     return Math.max(...boxes.map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth));
@@ -42,12 +40,6 @@ async function judged(page: Page, name: string): Promise<void> {
     found: [],
     tooWide: 0,
   });
-}
-
-declare global {
-  interface Window {
-    readonly axe: typeof axe;
-  }
 }
 
 describe.skipIf(noBrowser)("a second factor", () => {
