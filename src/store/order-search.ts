@@ -121,7 +121,8 @@ function statusIs(sql: Sql, status: OrderStatus | null): Fragment {
 /** What a text can be the beginning of, each as a condition that an index answers. */
 function beginnings(sql: Sql, text: string): Fragment[] {
   const found = [sql`and user_id ~>=~ ${text} and user_id ~<~ ${`${text}\u{10ffff}`}`];
-  if (/^[1-9][0-9]{0,15}$/.test(text)) found.push(sql`and (${numbersFrom(sql, text)})`);
+  const numbers = /^[1-9][0-9]*$/.test(text) ? numbersFrom(sql, text) : null;
+  if (numbers !== null) found.push(sql`and (${numbers})`);
   const digits = text.replaceAll("-", "").toLowerCase();
   if (/^[0-9a-f]{1,32}$/.test(digits) && isCodesBeginning(text.toLowerCase(), digits)) {
     const [low, high] = [asCode(digits, "0"), asCode(digits, "f")];
@@ -137,14 +138,16 @@ const asCode = (digits: string, rest: string): string =>
 const isCodesBeginning = (text: string, digits: string): boolean =>
   asCode(digits, "0").startsWith(text);
 
-/** Numbers that begin with some digits. */
-function numbersFrom(sql: Sql, digits: string): Fragment {
+/** Numbers that begin with some digits; null where no number can. */
+function numbersFrom(sql: Sql, digits: string): Fragment | null {
   const ranges: Fragment[] = [];
   for (let size = 1; Number(digits) * size <= Number.MAX_SAFE_INTEGER; size *= 10) {
     const low = Number(digits) * size;
     ranges.push(sql`seq between ${low}::bigint and ${low + size - 1}::bigint`);
   }
-  return ranges.reduce((one, other) => sql`${one} or ${other}`);
+  const [first, ...others] = ranges;
+  if (first === undefined) return null;
+  return others.reduce((one, other) => sql`${one} or ${other}`, first);
 }
 
 /** One unit of an order. */

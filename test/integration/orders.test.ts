@@ -278,6 +278,17 @@ describe("orders", () => {
     expect(told(await admin.get("/api/admin/orders?page=2"))).toBe("400 invalid_request");
   });
 
+  test("are found by a user whose name is a number that no order can have", async () => {
+    const sale = await openSale(9, 9);
+    for (const name of [String(2 ** 53), "9".repeat(16), "9".repeat(255)]) {
+      const order = await bought(await front.person(name), sale, 1);
+      for (const q of [name, name.slice(0, 16)]) {
+        const answer = await admin.get(`/api/admin/orders?q=${q}&sale_id=${sale.id}`);
+        expect(read(answer, page).orders.map((one) => one.order_id)).toContain(order.order_id);
+      }
+    }
+  });
+
   test("tell all that was tried about them, in order", async () => {
     const sale = await openSale(1);
     const held = read(await ann.reserve(sale.id, 1), z.looseObject({ code: z.uuid() }));
