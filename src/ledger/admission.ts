@@ -18,7 +18,8 @@ import type {
   TicketState,
 } from "./commands.ts";
 import { expire } from "./lapses.ts";
-import { rateChangesMax, ticketsMax, type Queue } from "./queue.ts";
+import { ticketsMax, type Queue } from "./queue.ts";
+import { rateChangesMax } from "./queue-commands.ts";
 import { isSoldOut } from "./refusals.ts";
 import { holderOf, isOver, type LedgerState, type SaleState } from "./state.ts";
 

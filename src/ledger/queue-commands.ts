@@ -18,6 +18,8 @@ export type Join = {
 
 /** Let in a second, at most. */
 export const admitPerSecondMax = 100_000;
+/** Changes of one queue. */
+export const rateChangesMax = 10_000;
 
 /** Sets how fast a sale's queue is let in; null: as it is. */
 export type ChangeQueue = {

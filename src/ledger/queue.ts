@@ -26,8 +26,6 @@ export type Entry =
 
 /** Tickets of one sale. */
 export const ticketsMax = 16_000_000;
-/** Changes of one queue. */
-export const rateChangesMax = 10_000;
 
 export type Rate = { readonly admitPerSecond: number; readonly paused: boolean };
 

@@ -122,6 +122,39 @@ describe("changing a sale before it opens", () => {
     expect(told(await ann.buy(sale.id, lamp))).toBe("200");
   });
 
+  test("with a queue changes its rate and its terms together, or neither", async () => {
+    const items = [{ product: lamp, stock: 5 }];
+    const wish = { startsAt: clock.now + minuteMs, endsAt: clock.now + 9 * minuteMs, items };
+    const announced = await admin.post("/api/admin/flash-sales", {
+      ...wishBody(wish),
+      entry: "queue",
+      admit_per_second: 1,
+    });
+    const { id } = read(announced, flashSaleShape, 201);
+    const rates = z.object({ admit_per_second: z.int(), paused: z.boolean() });
+    const now = async () => {
+      // What everybody sees of a queue is made once a second.
+      clock.now += 1_000;
+      const { title } = await shown(id);
+      return { title, ...read(await ann.get(`/sales/${id}/queue`), rates) };
+    };
+    const together = { title: "Both", admit_per_second: 7, paused: true };
+    expect(read(await patch(id, together), flashSaleShape).title).toBe("Both");
+    expect(await now()).toEqual(together);
+    const neither = { title: "Neither", admit_per_second: 9, paused: false };
+    const over = { ends_at: iso(clock.now - minuteMs) };
+    expect(told(await patch(id, { ...neither, ...over }))).toBe("400 invalid_request");
+    expect(await now()).toEqual(together);
+    expect(told(await admin.post(`/api/admin/flash-sales/${id}/open`, {}))).toBe("200");
+    const limited = await patch(id, { ...neither, per_user_limit: 9 });
+    expect(told(limited)).toBe("409 sale_has_opened");
+    expect(told(await patch(id, { ...neither, ...over }))).toBe("409 end_not_later");
+    expect(await now()).toEqual(together);
+    const without = await coming();
+    expect(told(await patch(without.id, neither))).toBe("404 no_queue");
+    expect((await shown(without.id)).title).toBe(without.title);
+  });
+
   test("never lets anybody buy on the old terms, though it opens meanwhile", async () => {
     const sale = await coming();
     const sql = lookInto(url, 1);

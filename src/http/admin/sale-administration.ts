@@ -2,7 +2,7 @@
 import type { BunRequest } from "bun";
 import type { z } from "zod";
 import { madeAs } from "../../engine/made.ts";
-import type { Actor } from "../../ledger/commands.ts";
+import { rateChangesMax, type Actor } from "../../ledger/commands.ts";
 import type { AnnouncedSale, Refusal } from "../../sales/product-sales.ts";
 import type { StoredSale } from "../../store/sales.ts";
 import { readBody } from "../body.ts";
@@ -62,45 +62,47 @@ export class SaleAdministration {
     const id = idIn(request, "id");
     if (id === null) return problem("sale_not_found");
     const { admit_per_second: admitPerSecond, paused, state, ...terms } = body;
-    if ((await this.#drafts.find(id)) !== null) return await this.#changeDraft(id, body, by);
+    const isDraft = (await this.#drafts.find(id)) !== null;
+    const drafted = isDraft ? await this.#changeDraft(id, body, by) : null;
+    if (drafted !== null) return drafted;
     if (state === "draft") return problem("invalid_request", published);
-    if (admitPerSecond !== undefined || paused !== undefined) {
-      const hasMore = Object.values(terms).some((value) => value !== undefined);
-      const refused = await this.#changeQueue(id, { admitPerSecond, paused }, by);
-      if (refused !== null || !hasMore) return refused ?? (await this.#queueChanged(id));
-    }
+    const queue =
+      admitPerSecond === undefined && paused === undefined ? null : { admitPerSecond, paused };
     const hasTerms = Object.values(terms).some((value) => value !== undefined);
+    if (queue !== null && !hasTerms) {
+      return (await this.#changeQueue(id, queue, by)) ?? (await this.#queueChanged(id));
+    }
     const sale = hasTerms ? null : await this.#sales.find(id);
     if (sale !== null) return json(sale);
-    return await this.#answer(await this.#context.productSales.change(id, changeIn(body), by));
+    // Refused as a whole: what may refuse the queue's change is known before anything is changed.
+    const refused = queue === null ? null : await this.#queueRefusal(id);
+    if (refused !== null) return refuse(refused);
+    const changed = await this.#context.productSales.change(id, changeIn(body), by);
+    if ("word" in changed || queue === null) return await this.#answer(changed);
+    return (await madeAs(() => this.#changeQueue(id, queue, by))) ?? (await this.#answer(changed));
   }
 
+  /** Null where it is no draft any more: somebody else has announced it in the meantime. */
   async #changeDraft(
     id: number,
     { paused, state, ...body }: z.output<typeof saleChange>,
     by: Actor,
-  ): Promise<Response> {
+  ): Promise<Response | null> {
     if (paused !== undefined) {
       return problem("invalid_request", { detail: "paused is of a sale that is announced" });
     }
-    if (Object.values(body).some((value) => value !== undefined)) {
-      const change = { ...changeIn(body), admitPerSecond: body.admit_per_second };
-      const changed = await this.#drafts.change(id, change, by);
-      if ("word" in changed) return refuse(changed);
-      if (state !== "published") return json(showDraft(changed));
-      return await madeAs(() => this.#publish(id, by));
+    const change = { ...changeIn(body), admitPerSecond: body.admit_per_second };
+    if (state === "published") {
+      const made = await this.#drafts.publish(id, by, change);
+      if (!("word" in made)) return await this.#answer(made);
+      return made.word === "sale_not_found" ? null : refuse(made);
     }
-    if (state === "published") return await this.#publish(id, by);
-    const draft = await this.#drafts.shown(id);
-    return draft === null ? problem("sale_not_found") : json(showDraft(draft));
-  }
-
-  async #publish(id: number, by: Actor): Promise<Response> {
-    const made = await this.#drafts.publish(id, by);
-    // Somebody else may have announced it in the meantime.
-    const sale =
-      "word" in made && made.word === "sale_not_found" ? await this.#sales.find(id) : null;
-    return sale === null ? await this.#answer(made) : json(sale);
+    const hasMore = Object.values(change).some((value) => value !== undefined);
+    const draft = hasMore
+      ? await this.#drafts.change(id, change, by)
+      : await this.#drafts.shown(id);
+    if (draft !== null && !("word" in draft)) return json(showDraft(draft));
+    return draft === null || draft.word === "sale_not_found" ? null : refuse(draft);
   }
 
   async duplicateSale(request: BunRequest, by: Actor): Promise<Response> {
@@ -110,6 +112,16 @@ export class SaleAdministration {
     return of === null
       ? problem("sale_not_found")
       : madeDraft(await this.#drafts.duplicate(of, by));
+  }
+
+  /** Why the rate of a sale's queue cannot be changed, whoever asks; null where it can. */
+  async #queueRefusal(id: number): Promise<QueueRefusal | null> {
+    const { catalogue, engine } = this.#context;
+    const shown = await catalogue.find(id);
+    if (shown === null) return { word: "sale_not_found" };
+    if (shown.stored.sale.entry.kind === "open") return { word: "no_queue" };
+    const changes = await engine.writer.read((view) => view.rateChanges(id).length);
+    return changes < rateChangesMax ? null : { word: "too_many_changes" };
   }
 
   async #changeQueue(
@@ -189,7 +201,9 @@ const published = {
 
 const draftDetail = { detail: "It is a draft: nobody can buy of it before it is published." };
 
-function refuse(refusal: Refusal | { readonly word: "no_queue" }): Response {
+type QueueRefusal = { readonly word: "sale_not_found" | "no_queue" | "too_many_changes" };
+
+function refuse(refusal: Refusal | QueueRefusal): Response {
   switch (refusal.word) {
     case "draft_changed":
       return problem("overloaded", { retryAfterMs: 1_000 });

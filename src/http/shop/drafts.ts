@@ -29,7 +29,8 @@ type DraftChange = {
 } & { readonly admitPerSecond?: number | undefined };
 
 type Refused =
-  Extract<Refusal, { readonly word: "invalid_request" }> | { readonly word: "no_queue" };
+  | Extract<Refusal, { readonly word: "invalid_request" }>
+  | { readonly word: "no_queue" | "sale_not_found" };
 
 /** How often a draft is read again that others change at the same time. */
 const readingsMax = 5;
@@ -84,43 +85,40 @@ export class Drafts {
     return await this.make(terms, by, sale.id);
   }
 
-  async change(
-    id: number,
-    { admitPerSecond, ...change }: DraftChange,
-    by: Actor,
-  ): Promise<StoredSale | Refusal | Refused> {
-    let refused: Refused | null = null;
-    const said = Object.fromEntries(
-      Object.entries(change).filter(([, value]) => value !== undefined),
-    );
+  async change(id: number, change: DraftChange, by: Actor): Promise<StoredSale | Refused> {
+    let refused: Refused = { word: "sale_not_found" };
     const changed = await changeDraft(
       this.#context.changingDb,
       id,
       (before) => {
-        const after: DraftTerms = { ...before, ...said };
-        const queue =
-          before.queue === null || admitPerSecond === undefined
-            ? before.queue
-            : { ...before.queue, admitPerSecond };
-        if (after.endsAt <= after.startsAt) refused = backwards;
-        else if (admitPerSecond !== undefined && queue === null) refused = { word: "no_queue" };
-        return refused === null ? { ...after, queue } : null;
+        const after = changedTo(before, change);
+        if (!("word" in after)) return after;
+        refused = after;
+        return null;
       },
       by,
     );
-    if (refused !== null) return refused;
-    return changed === null ? { word: "sale_not_found" } : await madeAs(() => this.asSale(changed));
+    return changed === null ? refused : await madeAs(() => this.asSale(changed));
   }
 
-  /** Announces it. One whose start has passed opens now. */
-  async publish(id: number, by: Actor): Promise<StoredSale | Refusal> {
+  /**
+   * Announces it, changed where a change is asked for: as a whole, or not at all. One whose start has
+   * passed opens now.
+   */
+  async publish(
+    id: number,
+    by: Actor,
+    change: DraftChange = {},
+  ): Promise<StoredSale | Refusal | Refused> {
     let made: StoredSale | Refusal = { word: "sale_not_found" };
     for (let reading = 0; reading < readingsMax; reading += 1) {
       // oxlint-disable-next-line no-await-in-loop
       const draft = await this.find(id);
       if (draft === null) return { word: "sale_not_found" };
-      const { version, queue, ...terms } = draft;
-      const announced = { ...terms, queue: queue ?? undefined };
+      const after = changedTo(draft, change);
+      if ("word" in after) return after;
+      const announced = { ...after, queue: after.queue ?? undefined };
+      const { version } = draft;
       // oxlint-disable-next-line no-await-in-loop
       made = await this.#context.productSales.create(announced, by, { id, version });
       if (!("word" in made && made.word === "draft_changed")) return made;
@@ -136,6 +134,24 @@ export class Drafts {
     const { changingDb, reservationTtlMs } = this.#context;
     return asSale(changingDb, draft, reservationTtlMs);
   }
+}
+
+/** What a change makes of a draft, or why it cannot be made. */
+function changedTo(
+  { title, startsAt, endsAt, perUserLimit, items, queue }: Draft,
+  change: DraftChange,
+): DraftTerms | Refused {
+  const { admitPerSecond } = change;
+  if (admitPerSecond !== undefined && queue === null) return { word: "no_queue" };
+  const after = {
+    title: change.title ?? title,
+    startsAt: change.startsAt ?? startsAt,
+    endsAt: change.endsAt ?? endsAt,
+    perUserLimit: change.perUserLimit ?? perUserLimit,
+    items: change.items ?? items,
+    queue: queue && { ...queue, admitPerSecond: admitPerSecond ?? queue.admitPerSecond },
+  };
+  return after.endsAt <= after.startsAt ? backwards : after;
 }
 
 const backwards = { word: "invalid_request", detail: "ends_at is not after starts_at" } as const;
