@@ -3,6 +3,7 @@
  * well-formed text without NUL, numbers in range. A parser returns the value, or an `Invalid`
  * that names the field.
  */
+import { isOverTls } from "../access/cookies.ts";
 import { nameOf } from "../access/text.ts";
 import { integerMax } from "../store/integer.ts";
 import type { Checkout } from "../ledger/commands.ts";
@@ -35,6 +36,15 @@ export function pathOf(url: string): string {
   const mark = url.indexOf("?");
   if (start < 0 || (mark >= 0 && mark < start)) return "/";
   return mark < 0 ? url.slice(start) : url.slice(start, mark);
+}
+
+/** The origin in the visitor's address bar, as far as a request tells; empty where it tells none. */
+export function originOf(request: Request): string {
+  // Without a host, or with one that is none, a request has no URL.
+  if (!URL.canParse(request.url)) return "";
+  const { protocol, host } = new URL(request.url);
+  const origin = `${isOverTls(request) ? "https:" : protocol}//${host}`;
+  return /^https?:\/\/[\w.:[\]-]+$/.test(origin) ? origin : "";
 }
 
 /**

@@ -9,6 +9,7 @@
  */
 import { accentOf } from "../art/accent.ts";
 import type { Appearance, Look } from "../http/appearance.ts";
+import { originOf } from "../http/parse.ts";
 import type { PageRoute } from "../http/server.ts";
 import card from "./pictures/card.jpg" with { type: "file" };
 import icon180 from "./pictures/icon-180.png" with { type: "file" };
@@ -166,16 +167,10 @@ export const pages: ReadonlyMap<string, Page> = new Map([
 export const originsMax = 8;
 const madeAt = new Map<string, Map<Page, Page>>();
 
-/** The origin in the visitor's address bar, as far as the request tells. */
-function originOf(request: Request): string {
-  // Without a host, or with one that is none, a request has no URL.
-  if (!URL.canParse(request.url)) return "";
-  const { protocol, host } = new URL(request.url);
-  const isSecure = request.headers.get("X-Forwarded-Proto") === "https";
-  const origin = `${isSecure ? "https:" : protocol}//${host}`;
-  if (!/^https?:\/\/[\w.:[\]-]+$/.test(origin)) return "";
-  if (madeAt.has(origin)) return origin;
-  return madeAt.size < originsMax ? origin : "";
+/** The origin that a page names. */
+function namedIn(request: Request): string {
+  const origin = originOf(request);
+  return madeAt.has(origin) || madeAt.size < originsMax ? origin : "";
 }
 
 /** What pages are made of that say nothing of a shop. */
@@ -230,7 +225,7 @@ function madeFor(one: Page, request: Request, look: Look): Page {
     madeOf = look;
     madeAt.clear();
   }
-  const origin = originOf(request);
+  const origin = namedIn(request);
   const kept = madeAt.get(origin) ?? new Map<Page, Page>();
   madeAt.set(origin, kept);
   let made = kept.get(one);

@@ -21,7 +21,7 @@ const sale = {
 } as const;
 
 test("what would be structure is escaped, and times are in UTC", () => {
-  const lines = calendarOf(sale, "https://shop.test:8443/sales/7/calendar.ics", 0).split("\r\n");
+  const lines = calendarOf(sale, "https://shop.test:8443", 0).split("\r\n");
   expect(lines).toContain("SUMMARY:Owls\\, foxes\\; and\\\\or\\nbears");
   expect(lines).toContain("DTSTART:20300131T120000Z");
   expect(lines).toContain("DTEND:20300131T133000Z");
@@ -33,7 +33,7 @@ test("what would be structure is escaped, and times are in UTC", () => {
 
 test("no line has more than 75 octets, no character is cut, and unfolded it is what it was", () => {
   const title = "Zwölf Füchse 🦊 und ein sehr langer Name, ".repeat(6);
-  const text = calendarOf({ ...sale, title }, "http://shop.test/", 0);
+  const text = calendarOf({ ...sale, title }, "http://shop.test", 0);
   for (const line of text.split("\r\n")) {
     expect(Buffer.byteLength(line)).toBeLessThanOrEqual(75);
     expect(line.isWellFormed()).toBe(true);
@@ -61,6 +61,11 @@ test("it is served as a calendar, with the same UID after a change, and 404 with
   const second = await ask();
   expect(second.text).toContain("SUMMARY:Another\r\n");
   expect(uidOf(second.text)).toBe(uidOf(first.text));
+  const overTls = await front.client.ask("GET", `/sales/${id}/calendar.ics`, {
+    headers: { "X-Forwarded-Proto": "HTTPS, http" },
+  });
+  expect(overTls.text).toMatch(/^URL:https:/m);
+  expect(uidOf(overTls.text)).toBe(uidOf(first.text));
   expect(told(await front.client.ask("GET", "/sales/999999/calendar.ics"))).toBe(
     "404 sale_not_found",
   );

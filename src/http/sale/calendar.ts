@@ -43,13 +43,13 @@ type Shown = {
 };
 
 /**
- * @param url what was asked for: its host and the sale's number are the event's UID, which stays the
- *   same however often the file is taken and whatever is changed
+ * @param origin of the shop, empty where it is not known: its host and the sale's number are the
+ *   event's UID, which stays the same however often the file is taken and whatever is changed
  * @param now ms
  */
-export function calendarOf(of: Shown, url: string, now: number): string {
+export function calendarOf(of: Shown, origin: string, now: number): string {
   const { id, title, kind, starts_at: starts, ends_at: ends } = of;
-  const { origin, host } = URL.canParse(url) ? new URL(url) : { origin: "", host: "stampede" };
+  const host = origin === "" ? "stampede" : new URL(origin).host;
   const page = `${origin}${kind === "hourly" ? "/" : "/shop"}`;
   const about = `${of.stock} to be had, up to ${of.per_user_limit} a person. ${page}`;
   const lines = [

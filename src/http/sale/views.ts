@@ -17,7 +17,7 @@ import type { Events } from "./events.ts";
 import { time } from "../fields.ts";
 import { SaleFigures, type Figures, type FiguresContext } from "./figures.ts";
 import { Fresh } from "../fresh.ts";
-import { Invalid, parseSale, parseWhole, queryOf, queryValue } from "../parse.ts";
+import { Invalid, originOf, parseSale, parseWhole, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import type { Reads } from "../reads.ts";
 import { saleListRoutes } from "./list.ts";
@@ -212,7 +212,7 @@ class Views {
       "X-Content-Type-Options": "nosniff",
       "Cache-Control": "no-cache",
     };
-    return new Response(calendarOf(shown, request.url, now), { headers });
+    return new Response(calendarOf(shown, originOf(request), now), { headers });
   }
 
   async items(saleId: string, query: string): Promise<Response> {
