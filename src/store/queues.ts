@@ -1,6 +1,6 @@
 /** Queues as they are stored: who has joined, and how fast they are let in. */
 import type { ISql } from "postgres";
-import type { BuyerKind } from "../ledger/buyers.ts";
+import type { Buyer, BuyerKind } from "../ledger/buyers.ts";
 import type { Entry } from "../ledger/queue.ts";
 import type { CountedRate, RecordedTicket } from "../ledger/changes.ts";
 import { DeposedError } from "./records.ts";
@@ -189,3 +189,41 @@ export async function queueTotals(
       rate === undefined ? null : { admitPerSecond: rate.admit_per_second, paused: rate.paused },
   };
 }
+
+/** Who has a ticket, and which: of a sale that nobody keeps in memory any more. */
+export type PastTicket = Pick<RecordedTicket, "number" | "buyer" | "ticket">;
+
+/**
+ * A ticket as it was given; null where the sale has given none like it. No index has tickets, for
+ * whoever joins would pay for it: all of the sale's are looked through.
+ * @param ticket as a UUID is written
+ */
+export async function findTicket(
+  sql: ISql,
+  saleId: number,
+  ticket: string,
+): Promise<PastTicket | null> {
+  const [row] = await sql<TicketRow[]>`
+    select number, buyer, user_id, ticket from tickets
+    where sale_id = ${saleId} and ticket = ${ticket}::uuid`;
+  return row === undefined ? null : pastTicket(row);
+}
+
+/** The last ticket of a buyer in a sale; null for none. */
+export async function lastTicketOf(
+  sql: ISql,
+  saleId: number,
+  { kind, userId }: Buyer,
+): Promise<PastTicket | null> {
+  const [row] = await sql<TicketRow[]>`
+    select number, buyer, user_id, ticket from tickets
+    where user_id = ${userId} and sale_id = ${saleId} and buyer = ${kind}::buyer_kind
+    order by number desc limit 1`;
+  return row === undefined ? null : pastTicket(row);
+}
+
+const pastTicket = ({ number, buyer, user_id, ticket }: TicketRow): PastTicket => ({
+  number,
+  buyer: { kind: buyer, userId: user_id },
+  ticket,
+});

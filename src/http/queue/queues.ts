@@ -6,6 +6,7 @@
  */
 import type { Sql } from "postgres";
 import { BoundedMap } from "../../bounded.ts";
+import type { Buyer } from "../../ledger/buyers.ts";
 import type { TicketState } from "../../ledger/commands.ts";
 import type { LedgerView, QueueFigures } from "../../ledger/view.ts";
 import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
@@ -13,16 +14,25 @@ import { entryBytes, type Drawn } from "../../sales/draw.ts";
 import { entryOf, type Draws } from "../../sales/draws.ts";
 import { drawRecorded } from "../../sales/recorded-draw.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
-import { drawnTickets, findDraw, queueTotals } from "../../store/queues.ts";
+import {
+  drawnTickets,
+  findDraw,
+  findTicket,
+  lastTicketOf,
+  queueTotals,
+  type PastTicket,
+} from "../../store/queues.ts";
 import { time } from "../fields.ts";
 import { Fresh } from "../fresh.ts";
 import { json, problem } from "../problems.ts";
+import type { Reads } from "../reads.ts";
 
 type QueuesContext = {
   readonly engine: SaleEngine;
   readonly catalogue: Catalogue;
   readonly draws: Draws;
   readonly sql: Sql;
+  readonly reads: Pick<Reads, "inTurn">;
   /** ms since the Unix epoch */
   readonly clock: () => number;
 };
@@ -52,7 +62,7 @@ export class Queues {
   readonly #context: QueuesContext;
   readonly #fresh = new Fresh<string | null>();
   readonly #progress = new Fresh<Progress | null>();
-  readonly #past = new BoundedMap<number, Promise<Drawn | null>>(pastMax);
+  readonly #pastDraws = new BoundedMap<number, Promise<Drawn | null>>(pastMax);
 
   constructor(context: QueuesContext) {
     this.#context = context;
@@ -93,10 +103,34 @@ export class Queues {
 
   /** Where a ticket stands. */
   async ticket(saleId: number, ticket: string): Promise<Response> {
-    const { engine, catalogue } = this.#context;
+    const { engine, sql, reads } = this.#context;
     const found = await engine.writer.read((view) => view.ticket(saleId, ticket));
     if (found !== null) return json(this.show(saleId, found));
-    return problem((await catalogue.find(saleId)) === null ? "sale_not_found" : "ticket_not_found");
+    return await this.#past(saleId, () => reads.inTurn(() => findTicket(sql, saleId, ticket)));
+  }
+
+  /** Where the last ticket of a buyer stands. */
+  async ticketOf(saleId: number, buyer: Buyer): Promise<Response> {
+    const { engine, sql } = this.#context;
+    const found = await engine.writer.read((view) => view.ticketOf(saleId, buyer));
+    if (found !== null) return json(this.show(saleId, found));
+    return await this.#past(saleId, () => lastTicketOf(sql, saleId, buyer));
+  }
+
+  /** Where a ticket stands that the ledger does not know: it may be of a sale that is long over. */
+  async #past(saleId: number, find: () => Promise<PastTicket | null>): Promise<Response> {
+    const { engine, catalogue, clock } = this.#context;
+    const shown = await catalogue.find(saleId);
+    if (shown === null) return problem("sale_not_found");
+    const { entry, endsAt, closed } = shown.stored.sale;
+    const isOver = entry.kind === "queue" && (clock() >= endsAt || closed);
+    const isHeld = await engine.writer.read((view) => view.queue(saleId) !== null);
+    const found = isOver && !isHeld ? await find() : null;
+    if (found === null) return problem("ticket_not_found");
+    const drawn = await this.#pastDraw(saleId);
+    const rank = drawn === null ? null : (drawn.ranks[found.number - 1] ?? found.number);
+    const nowhere = { ahead: null, etaMs: null, expiresAt: null };
+    return json(this.show(saleId, { ...found, ...nowhere, rank, state: "closed" }));
   }
 
   /** A ticket, for whoever has it. */
@@ -170,7 +204,7 @@ export class Queues {
   }
 
   #pastDraw(saleId: number): Promise<Drawn | null> {
-    const known = this.#past.get(saleId);
+    const known = this.#pastDraws.get(saleId);
     if (known !== undefined) return known;
     const { sql } = this.#context;
     // One that ended before its opening was not drawn.
@@ -179,8 +213,8 @@ export class Queues {
         ? null
         : drawRecorded(draw.seed, drawnTickets(sql, saleId, draw.noted), nextTurn),
     );
-    this.#past.set(saleId, drawn);
-    drawn.catch(() => this.#past.delete(saleId));
+    this.#pastDraws.set(saleId, drawn);
+    drawn.catch(() => this.#pastDraws.delete(saleId));
     return drawn;
   }
 }

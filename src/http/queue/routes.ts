@@ -95,6 +95,7 @@ export function queueRoutes(context: QueueRoutesContext): Route[] {
           refusals: [
             "invalid_request",
             "unauthenticated",
+            "forbidden",
             "sale_not_found",
             "ticket_not_found",
             "unavailable",
@@ -194,6 +195,9 @@ function saleIn(request: BunRequest): number | null {
   return typeof sale === "number" ? sale : null;
 }
 
+const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
+
 const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
 
 function join(
@@ -209,9 +213,7 @@ function join(
   const sale = saleIn(request);
   const { engine, queues, buyers, challenges } = context;
   return buyers.asBuyer(request, server, userId, ({ buyer, onlySaleId }) => {
-    if (onlySaleId !== null && sale !== onlySaleId) {
-      return problem("forbidden", { detail: "This token is for another sale." });
-    }
+    if (onlySaleId !== null && sale !== onlySaleId) return otherSale();
     const submit = (): Promise<Response> =>
       engine.writer.submit(
         { kind: "join", buyer, sale: sale ?? "unknown", ticket: crypto.randomUUID(), key },
@@ -273,15 +275,14 @@ function ticket(
 
 /** That of a proven buyer who shows none: another device of theirs has it. */
 function ownTicket(
-  { engine, queues, buyers }: QueueRoutesContext,
+  { queues, buyers }: QueueRoutesContext,
   request: BunRequest,
   server: Server<undefined>,
   sale: number,
 ): Response | Promise<Response> {
-  return buyers.asProven(request, server, null, async ({ buyer }) => {
-    const own = await engine.writer.read((view) => view.ticketOf(sale, buyer));
-    return own === null ? problem("ticket_not_found") : json(queues.show(sale, own));
-  });
+  return buyers.asProven(request, server, null, ({ buyer, onlySaleId }) =>
+    onlySaleId === null || onlySaleId === sale ? queues.ticketOf(sale, buyer) : otherSale(),
+  );
 }
 
 async function draw(queues: Queues, request: BunRequest): Promise<Response> {
