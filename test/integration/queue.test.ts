@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { refused } from "../support/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
-import { Clock, isSettled, openShop, type Shop } from "../support/shop.ts";
+import { Clock, openShop, type Shop } from "../support/shop.ts";
 import { EventStream } from "../support/sse.ts";
 import {
   newKey,
@@ -377,33 +377,6 @@ describe("a product sale with a queue", () => {
       select sale_id from draws where sale_id = ${id}`;
     expect(left).toHaveLength(0);
     refused(await ann.ask("POST", path), "sale_not_found");
-  });
-
-  test("tells whoever has a ticket of it where that stood, when it is long over, too", async () => {
-    const { id } = read(await announce({ entry: "queue" }), saleShape, 201);
-    const path = `/sales/${id}/queue`;
-    const { ticket } = read(await ann.ask("POST", path), ticketShape, 201);
-    clock.now += minute;
-    await drawn(shop, clock, id);
-    const late = read(await boss.ask("POST", path), ticketShape, 201);
-    expect((await boss.post(`/api/admin/flash-sales/${id}/close`, {})).status).toBe(200);
-    const told = () =>
-      Promise.all([
-        ticketOf(shop, id, ticket),
-        ticketOf(shop, id, late.ticket),
-        ann.get(`${path}/me`).then((answer) => read(answer, ticketShape)),
-      ]);
-    const closed = await told();
-    expect(closed.map(({ state, rank }) => [state, rank])).toEqual([
-      ["closed", 1],
-      ["closed", 2],
-      ["closed", 1],
-    ]);
-    clock.now += 11 * minute;
-    await until("its being settled", () => isSettled(shop, id));
-    expect(await told()).toEqual(closed);
-    const unknown = { headers: { "Queue-Ticket": crypto.randomUUID() } };
-    refused(await shop.client.get(`${path}/me`, unknown), "ticket_not_found");
   });
 
   test("is what says so; one that is open to all has no queue", async () => {

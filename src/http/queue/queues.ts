@@ -13,6 +13,7 @@ import type { Catalogue, ShownSale } from "../../sales/catalogue.ts";
 import { entryBytes, type Drawn } from "../../sales/draw.ts";
 import { entryOf, type Draws } from "../../sales/draws.ts";
 import { drawRecorded } from "../../sales/recorded-draw.ts";
+import { OverloadedError } from "../../engine/writer.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import {
   drawnTickets,
@@ -39,6 +40,8 @@ type QueuesContext = {
 
 /** Sales long over of which the draw is kept, 36 bytes a ticket. */
 const pastMax = 2;
+/** Who waits to hear of a ticket of a sale that is long over: each looks through all of its tickets. */
+export const pastTicketsMax = 8;
 /** Lines of the draw's file in one piece. */
 const linesPerPart = 2_048;
 
@@ -49,8 +52,11 @@ const publicHeaders = {
   "X-Content-Type-Options": "nosniff",
 };
 
-/** A queue's state, and how it was drawn; null before that. */
-type Found = { readonly figures: QueueFigures; readonly drawn: Drawn | null };
+/** A queue's state, and what it was drawn by, and how many; null before that. */
+type Found = {
+  readonly figures: QueueFigures;
+  readonly drawn: (Pick<Drawn, "seed" | "entriesDigest"> & { readonly count: number }) | null;
+};
 
 type Progress = ReturnType<typeof showQueue> & {
   readonly bought: number | null;
@@ -62,6 +68,7 @@ export class Queues {
   readonly #context: QueuesContext;
   readonly #fresh = new Fresh<string | null>();
   readonly #progress = new Fresh<Progress | null>();
+  #pastTickets = 0;
   readonly #pastDraws = new BoundedMap<number, Promise<Drawn | null>>(pastMax);
 
   constructor(context: QueuesContext) {
@@ -103,10 +110,10 @@ export class Queues {
 
   /** Where a ticket stands. */
   async ticket(saleId: number, ticket: string): Promise<Response> {
-    const { engine, sql, reads } = this.#context;
+    const { engine, sql } = this.#context;
     const found = await engine.writer.read((view) => view.ticket(saleId, ticket));
     if (found !== null) return json(this.show(saleId, found));
-    return await this.#past(saleId, () => reads.inTurn(() => findTicket(sql, saleId, ticket)));
+    return await this.#past(saleId, () => findTicket(sql, saleId, ticket));
   }
 
   /** Where the last ticket of a buyer stands. */
@@ -119,13 +126,24 @@ export class Queues {
 
   /** Where a ticket stands that the ledger does not know: it may be of a sale that is long over. */
   async #past(saleId: number, find: () => Promise<PastTicket | null>): Promise<Response> {
-    const { engine, catalogue, clock } = this.#context;
+    const { engine, catalogue, reads } = this.#context;
     const shown = await catalogue.find(saleId);
     if (shown === null) return problem("sale_not_found");
-    const { entry, endsAt, closed } = shown.stored.sale;
-    const isOver = entry.kind === "queue" && (clock() >= endsAt || closed);
     const isHeld = await engine.writer.read((view) => view.queue(saleId) !== null);
-    const found = isOver && !isHeld ? await find() : null;
+    if (isHeld || !this.#isPast(shown)) return problem("ticket_not_found");
+    if (this.#pastTickets >= pastTicketsMax) {
+      throw new OverloadedError(`${pastTicketsMax} look for tickets of sales that are over`);
+    }
+    this.#pastTickets += 1;
+    try {
+      return await reads.inTurn(() => this.#pastTicket(saleId, find));
+    } finally {
+      this.#pastTickets -= 1;
+    }
+  }
+
+  async #pastTicket(saleId: number, find: () => Promise<PastTicket | null>): Promise<Response> {
+    const found = await find();
     if (found === null) return problem("ticket_not_found");
     const drawn = await this.#pastDraw(saleId);
     const rank = drawn === null ? null : (drawn.ranks[found.number - 1] ?? found.number);
@@ -153,10 +171,16 @@ export class Queues {
     };
   }
 
-  /** The draw, a line for everybody who was drawn; null before it, and without one. */
+  /**
+   * The draw, a line for everybody who was drawn; null before it, and without one. Of a sale that is
+   * long over it is made again, which takes long.
+   */
   async draw(saleId: number): Promise<Drawn | null> {
-    const shown = await this.#context.catalogue.find(saleId);
-    return shown === null ? null : ((await this.#find(shown))?.drawn ?? null);
+    const { catalogue, engine, draws } = this.#context;
+    const shown = await catalogue.find(saleId);
+    const figures = await engine.writer.read((view: LedgerView) => view.queue(saleId));
+    if (figures !== null) return figures.isDrawn ? draws.of(saleId) : null;
+    return shown !== null && this.#isPast(shown) ? await this.#pastDraw(saleId) : null;
   }
 
   async #stateOf(shown: ShownSale): Promise<string | null> {
@@ -169,7 +193,7 @@ export class Queues {
       commitment,
       seed: drawn?.seed ?? null,
       entries_digest: drawn?.entriesDigest ?? null,
-      drawn: drawn?.ranks.length ?? null,
+      drawn: drawn?.count ?? null,
       opens_at: time(sale.startsAt),
       now: time(this.#context.clock()),
     });
@@ -180,26 +204,36 @@ export class Queues {
     const { id } = shown.stored.sale;
     const figures = await engine.writer.read((view: LedgerView) => view.queue(id));
     if (figures === null) return await this.#findPast(shown);
-    return { figures, drawn: figures.isDrawn ? draws.of(id) : null };
+    const drawn = figures.isDrawn ? draws.of(id) : null;
+    return { figures, drawn: drawn && { ...drawn, count: drawn.ranks.length } };
   }
 
-  async #findPast({ stored }: ShownSale): Promise<Found | null> {
-    const { sql, clock } = this.#context;
-    const { id, entry, endsAt, closed } = stored.sale;
-    if (entry.kind === "open" || (clock() < endsAt && !closed)) return null;
+  /** Whether a sale that the ledger does not hold had a queue, and is over. */
+  #isPast({ stored: { sale } }: ShownSale): boolean {
+    return sale.entry.kind === "queue" && (this.#context.clock() >= sale.endsAt || sale.closed);
+  }
+
+  /** By what was noted of its draw: nothing is drawn again for who looks. */
+  async #findPast(shown: ShownSale): Promise<Found | null> {
+    const { sql } = this.#context;
+    const { id, entry } = shown.stored.sale;
+    if (entry.kind === "open" || !this.#isPast(shown)) return null;
     const { joined, rate } = await queueTotals(sql, id);
-    const drawn = await this.#pastDraw(id);
+    const draw = await findDraw(sql, id);
     const { admitPerSecond } = entry;
     return {
       figures: {
         state: "closed",
         joined,
-        gathered: drawn?.ranks.length ?? 0,
-        isDrawn: drawn !== null,
+        gathered: draw?.noted?.drawn ?? 0,
+        isDrawn: draw?.noted != null,
         admittedUpTo: joined,
         rate: rate ?? { admitPerSecond, paused: false },
       },
-      drawn,
+      // One that ended before its opening was not drawn.
+      drawn: draw?.noted
+        ? { seed: draw.seed, entriesDigest: draw.noted.entriesDigest, count: draw.noted.drawn }
+        : null,
     };
   }
 

@@ -99,6 +99,7 @@ export function queueRoutes(context: QueueRoutesContext): Route[] {
             "sale_not_found",
             "ticket_not_found",
             "unavailable",
+            "overloaded",
           ],
         },
       },
