@@ -20,6 +20,7 @@ import { LicenseError } from "./cli/notices.ts";
 import { isUsageError, parseCall, UsageError, usage, versionText } from "./cli/command.ts";
 import { doctor, settingWrong } from "./cli/doctor.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
+import { ofRecords } from "./cli/records.ts";
 import { CancelledError, readPassword } from "./cli/terminal.ts";
 import { AccountError, runErase, runUserCommand, type UserCall } from "./cli/users.ts";
 import { verify } from "./cli/verify.ts";
@@ -323,7 +324,7 @@ async function runForAccounts(call: AccountsCall): Promise<void> {
     case "user list":
     case "user disable":
     case "user role":
-      await runUser(readConfig(), call);
+      await runUser(ofRecords(readConfig()), call);
       return;
     case "user erase":
       await withRecords(readConfig(), (db, connection) => runErase(connection, db, call, say));
@@ -366,11 +367,11 @@ async function run(args: string[]): Promise<number> {
       await runMigrate(readConfig());
       return 0;
     case "verify":
-      return (await runVerify(readConfig(), call.sale)) ? 0 : 1;
+      return (await runVerify(ofRecords(readConfig()), call.sale)) ? 0 : 1;
     case "doctor":
       return (await runDoctor()) ? 0 : 1;
     case "backup":
-      await runBackupTo(readConfig(), call.file);
+      await runBackupTo(ofRecords(readConfig()), call.file);
       return 0;
     case "restore":
       await runRestoreFrom(readConfig(), call.file);

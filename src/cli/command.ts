@@ -7,6 +7,46 @@ import type { UserRole } from "../store/users.ts";
 import type { KeyCall } from "./keys.ts";
 import type { EraseCall, UserCall } from "./users.ts";
 
+/** In the order of the README, which says more of each. */
+const variables = `\
+  PORT=8080, HOST=0.0.0.0       where it listens
+  ADVERTISE_URL                 at which host other processes reach this one
+  LINK_PORT=0                   on which port they do; 0: any
+  STOP_GRACE_MS=400             how long it goes on answering when it is told to stop
+  FRONTS=auto                   processes that take requests beside the one that leads:
+                                cores less two, or a number from 0 to 6
+  OTEL_EXPORTER_OTLP_ENDPOINT   a collector for traces
+  OTEL_TRACES_SAMPLER_ARG=0.01  the share of requests that are traced
+  DATABASE_URL                  a PostgreSQL 15 or later to use instead of its own
+  STAMPEDE_DATA=./stampede-data
+                                the folder of its own PostgreSQL
+  BACKUP_DIR                    a continuous archive of its own PostgreSQL
+  BACKUP_KEEP_DAYS=7            how many days back it goes
+  SHOP_NAME=Stampede, CURRENCY=USD, LOCALE=en
+                                what the pages say, until an administrator sets it
+  SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC
+                                when sales open (cron)
+  SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10
+                                the hourly sale
+  RESERVATION_TTL_MS=120000     how long a code holds its unit
+  SALE_ENTRY=open               or queue: a waiting room, drawn at the opening
+  SALE_ADMIT_PER_SECOND=200     how fast it lets in
+  CHALLENGE=off                 or join: a guest's browser solves one before it joins
+  WEBHOOK_PRIVATE               1: webhooks may lead to private addresses
+  ATTEMPTS_RETENTION_DAYS       after which attempts may be dropped; all are kept without
+  ATTEMPTS_EXPORT_DIR           a folder for attempts before they are dropped
+  COUPON_SOLD_OUT_STATUS=409    or 400
+  JWT_SECRET                    key of the login tokens; made once without
+  ADMIN_SECOND_FACTOR=optional  or demanded, of administrators
+  ACCESS=open                   or guarded: buying takes an account, a user token or a key
+  USER_TOKEN_SECRET, USER_TOKEN_JWKS
+                                what your site's user tokens are signed with
+  RATE_LIMITS=on                off, or writes=20/60,reads=50/200,costly=2/10: a second and
+                                at once, for a client address
+  CORS_ORIGINS                  whose pages may call, by token
+  TRUSTED_PROXIES               whose X-Forwarded-For is believed
+  LOG_LEVEL=info                fatal to trace`;
+
 export const usage = (version: string): string => `Stampede ${version}: a flash-sale engine.
 
   stampede [serve]              sell: an hourly sale of 10,000 items, over HTTP
@@ -40,24 +80,12 @@ export const usage = (version: string): string => `Stampede ${version}: a flash-
   stampede licenses             print the notices of what this program is made of
   stampede --help, --version
 
-Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data.
-Variables, with their defaults: PORT=8080, HOST=0.0.0.0, ADVERTISE_URL, DATABASE_URL,
-STAMPEDE_DATA=./stampede-data, BACKUP_DIR (unset; a continuous archive of the own
-PostgreSQL), BACKUP_KEEP_DAYS=7, SALE_SCHEDULE="0 * * * *", SALE_TIMEZONE=UTC,
-SALE_ITEMS=10000, SALE_UNITS_PER_ITEM=1, SALE_PER_USER_LIMIT=10,
-RESERVATION_TTL_MS=120000, ATTEMPTS_RETENTION_DAYS (unset: all are kept),
-ATTEMPTS_EXPORT_DIR (unset; a folder for attempts before they are dropped),
-COUPON_SOLD_OUT_STATUS=409, LOG_LEVEL=info, JWT_SECRET (unset: made once, and kept in
-the database), TRUSTED_PROXIES (unset: none; whose X-Forwarded-For is believed),
-ADMIN_SECOND_FACTOR=optional (or demanded: administrators need a second factor),
-ACCESS=open (or guarded: buying takes an account, a user token or a key),
-USER_TOKEN_SECRET and USER_TOKEN_JWKS (unset; what your site's user tokens are signed
-with), RATE_LIMITS=on (off, or writes=20/60,reads=50/200,costly=2/10: a second and at
-once, for a client address), CORS_ORIGINS (unset; whose pages may call, by token),
-LINK_PORT=0 (any; for other processes), STOP_GRACE_MS=400, FRONTS=auto (processes that
-take requests beside the one that leads: cores less two, or a number from 0 to 6),
-OTEL_EXPORTER_OTLP_ENDPOINT (unset; a collector for traces of requests) and
-OTEL_TRACES_SAMPLER_ARG=0.01 (the share of them).`;
+Without DATABASE_URL it runs a PostgreSQL of its own, in ./stampede-data: commands beside
+a server that sells are given in its folder, or with its variables.
+
+Variables, with their defaults:
+
+${variables}`;
 
 /** As Semantic Versioning has it, with the commit as what it was built from: `1.2.3+0123456789ab`. */
 export const versionText = (version: string, commit: string | null): string =>

@@ -5,7 +5,7 @@
  * nothing is migrated, made or changed. A finding is `ok`; a `note` of what somebody should know, and
  * may have meant so; or `WRONG`, of which one is enough for exit 1.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { Sql } from "postgres";
@@ -23,6 +23,7 @@ import { archiveFinding } from "./doctor-archive.ts";
 import { serverFindings } from "./doctor-server.ts";
 import { fine, note, wrong, type Finding } from "./finding.ts";
 import { diskFindings, kernelClock } from "./machine.ts";
+import { hasDatabase } from "./records.ts";
 import { demoLogins } from "./seed.ts";
 
 type Patient = {
@@ -159,12 +160,6 @@ function folderFindings(dataDir: string): Finding[] {
     ...diskFindings(dataDir),
   ];
 }
-
-/** Whether there is a PostgreSQL to be asked: an embedded one is not made for this. */
-const hasDatabase = ({ databaseUrl, dataDir }: Config): boolean => {
-  const pgdata = join(dataDir, "pgdata");
-  return databaseUrl !== undefined || (existsSync(pgdata) && readdirSync(pgdata).length > 0);
-};
 
 async function recordsFindings(patient: Patient): Promise<Finding[]> {
   const { config, open } = patient;

@@ -243,6 +243,21 @@ test("a connection that is lost in the middle ends a backup, and leaves no file"
   expect(readdirSync(join(file, ".."))).toEqual([]);
 });
 
+test("where nothing has been sold from, nothing is looked at, backed up or made", async () => {
+  const file = newFile();
+  const STAMPEDE_DATA = join(newDataFolder(), "none");
+  const asked = [["backup", file], ["verify"], ["user", "list"]];
+  for (const { exitCode, log } of await inTurn(asked, (args) =>
+    runProgram(args, { STAMPEDE_DATA }),
+  )) {
+    expect({ exitCode, log }).toEqual({
+      exitCode: 1,
+      log: expect.stringContaining(`There are no records in ${STAMPEDE_DATA}: `),
+    });
+  }
+  expect(existsSync(file) || existsSync(STAMPEDE_DATA)).toBe(false);
+});
+
 test("a database without records, and a call without a file, are refused", async () => {
   const file = newFile();
   const env = { DATABASE_URL: await postgres.newDatabase() };
