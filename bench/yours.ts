@@ -1,7 +1,7 @@
 /**
  * A flood on a deployment of yours, by autocannon:
  *
- *   bun bench/yours.ts https://shop.example [--connections 64] [--seconds 10] [--key sk_…]
+ *   npx bun bench/yours.ts https://shop.example [--connections 64] [--seconds 10] [--key sk_…]
  *
  * Each connection reserves the next free item for a user of its own, one after another, as fast as it
  * is answered. Then the audit is asked. It reserves: point it at a sale in which that may be; what it
