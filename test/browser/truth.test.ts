@@ -17,7 +17,7 @@ import {
   register,
   visitAs,
 } from "../support/visitors.ts";
-import { until } from "../support/wait.ts";
+import { inTurn, until } from "../support/wait.ts";
 
 const postgres = usePostgres();
 
@@ -164,6 +164,26 @@ describe.skipIf(noBrowser)("the truth", () => {
     await newSale(admin, product, { title: "More kites" });
     await says(counter, "More kites");
     await page.getByRole("button", { name: /^Buy for/ }).waitFor();
+  });
+
+  test("in two sales at once, the one that was chosen in the shop is the one that is bought from", async () => {
+    const bell = await newProduct(admin, "Bell");
+    const [plain, later] = [
+      await newSale(admin, bell, { title: "Bells" }),
+      await newSale(admin, bell, { title: "Bells again", startsIn: -1, endsIn: 7_200_000 }),
+    ];
+    await using visited = await visitAs(server, "berta", "/shop");
+    const { page, wrong } = visited;
+    const chosen = [
+      { id: plain, words: /Bells(?! again)/ },
+      { id: later, words: /Bells again/ },
+    ];
+    await inTurn(chosen, async ({ id, words }) => {
+      await page.goto(`${server.url}/shop`);
+      await page.locator(`a[href="/product?id=${bell}&sale=${id}"]`).first().click();
+      await says(counterOf(page), words);
+    });
+    expect(wrong).toEqual([]);
   });
 
   test("a sale that is taken back, or that a product is taken out of, is said to be, and offers nothing", async () => {

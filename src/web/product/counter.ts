@@ -39,7 +39,10 @@ const refreshMs = 2_500;
 const refreshIdleMs = 10_000;
 const turnMs = 1_500;
 
-const productId = Number(new URLSearchParams(location.search).get("id") ?? "");
+const asked = new URLSearchParams(location.search);
+const productId = Number(asked.get("id") ?? "");
+/** The sale that the address names: a product may be in several at once. */
+const saleAsked = Number(asked.get("sale") ?? "");
 
 /** The sale the product is in; one that has ended while the page was open is kept. */
 export const sale = signal<ProductSale | null>(null);
@@ -53,12 +56,28 @@ let askedAt = -Infinity;
 export const product = load(async () => {
   askedAt = serverNow();
   const found = await get<Product>(`/api/products/${productId}`);
-  if (found.flash_sale !== null) {
-    sale.value = found.flash_sale;
+  const shown = (await askSaleAsked(found.flash_sale)) ?? found.flash_sale;
+  if (shown !== null) {
+    sale.value = shown;
     isWithdrawn.value = false;
   } else if (sale.peek() !== null) await askWhatBecame(sale.peek()?.id ?? 0);
   return found;
 });
+
+/** The sale of the address, where it is another than the server names and the product is in it still. */
+async function askSaleAsked(named: ProductSale | null): Promise<ProductSale | null> {
+  if (!Number.isSafeInteger(saleAsked) || saleAsked < 1 || named?.id === saleAsked) return named;
+  try {
+    const { items, ...head } = await get<FlashSale>(`/api/flash-sales/${saleAsked}`);
+    const item = items.find(({ product_id }) => product_id === productId);
+    if (item === undefined || stateAt(head, serverNow()) === "ended") return null;
+    const { id: item_id, price_cents, stock, sold, available } = item;
+    return { ...head, item_id, price_cents, stock, sold, available };
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
+}
 
 /** Of a sale that the product is not in any more. */
 async function askWhatBecame(id: number): Promise<void> {

@@ -107,7 +107,9 @@ export function leftWords({
   return available <= 5 ? `Only ${available} left` : `${available} left`;
 }
 
-export const productAddress = (id: number): string => `/product?id=${id}`;
+/** In one sale of those that it may be in at once, or in the one that the server names. */
+export const productAddress = (id: number, saleId?: number): string =>
+  `/product?id=${id}${saleId === undefined ? "" : `&sale=${saleId}`}`;
 
 /** A code of it shows it to whoever has that, logged in or not. */
 export const receiptAddress = (order: string, code: string | undefined): string =>

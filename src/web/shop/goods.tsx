@@ -52,7 +52,7 @@ export function ItemCard({ item, sale }: { readonly item: SaleItem; readonly sal
       <Picture src={item.image_url} size={300} />
       <div class="good-text">
         <h3>
-          <a href={productAddress(item.product_id)}>{item.name}</a>
+          <a href={productAddress(item.product_id, sale.id)}>{item.name}</a>
         </h3>
         <Price cents={item.price_cents} regular={regular} />
         <p class="good-left num">

@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
 import { Countdown, SaleMoment, whenText } from "../time.tsx";
 import { Badge, Button, count, EmptyState, ErrorState, Meter, Picture } from "../ui.tsx";
-import { calendarAddress, type FlashSale } from "./data.ts";
+import { calendarAddress, type FlashSale, productAddress } from "./data.ts";
 import { AllProducts, BlankCards, ItemCard } from "./goods.tsx";
 import { failure, follow, refresh, sales, shown } from "./sales.ts";
 
@@ -121,7 +121,11 @@ const Coming = ({ list }: { readonly list: readonly FlashSale[] }) => (
           </p>
           <div class="show-row">
             {sale.items.slice(0, picturesShown).map((item) => (
-              <a key={item.id} href={`/product?id=${item.product_id}`} aria-label={item.name}>
+              <a
+                key={item.id}
+                href={productAddress(item.product_id, sale.id)}
+                aria-label={item.name}
+              >
                 <Picture src={item.image_url} size={64} />
               </a>
             ))}
