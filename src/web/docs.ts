@@ -33,8 +33,9 @@ const script = `/docs/reference-${packageJson.dependencies["@scalar/api-referenc
 const style = `
 :root { color-scheme: light dark; }
 body { margin: 0; overflow-x: clip; font: 16px/1.5 system-ui, sans-serif; background: light-dark(#fff, #0f0f0f); color: light-dark(#1c1530, #f7f0e2); }
-.docs-top { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 24px; padding: 10px clamp(16px, 3vw, 40px); background: light-dark(#f5eedf, #131029); }
+.docs-top { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 16px; padding: 10px clamp(16px, 3vw, 40px); background: light-dark(#f5eedf, #131029); }
 .docs-top a { display: flex; align-items: center; gap: 8px; min-height: 32px; color: inherit; font-weight: 700; }
+@media (width < 24rem) { .docs-top { font-size: 0.875rem; } }
 .docs-top img { border-radius: 8px 8px 8px 2px; }
 .docs-first { max-width: 60ch; padding: 24px clamp(16px, 3vw, 40px); }
 .docs-first a { color: inherit; }

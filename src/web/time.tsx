@@ -235,6 +235,7 @@ export function Ring({ to, totalMs }: { readonly to: string; readonly totalMs: n
       role="img"
       aria-label={seconds > 0 ? `${clockText(seconds)} left` : "Run out"}
       data-near={seconds <= 30 ? "" : undefined}
+      data-long={clockText(seconds).length > 4 ? "" : undefined}
     >
       <svg viewBox="0 0 44 44" aria-hidden="true">
         <circle class="ring-track" cx="22" cy="22" r="19" />

@@ -166,6 +166,10 @@ describe.skipIf(noBrowser)("the administrators' customers, coupons and activity"
     const row = page.getByRole("row", { name: /Product changed/ }).first();
     await says(row, "root");
     await says(row, "price $20.00 $25.00");
+    await newSale(admin, product, { title: "In order" });
+    await page.reload();
+    const announced = page.getByRole("row", { name: /Sale announced/ }).first();
+    await says(announced, /sale \d+title In orderstarts .* UTCends .* UTC/);
     expect(visited.wrong).toEqual([]);
   });
 });

@@ -268,6 +268,21 @@ describe.skipIf(noBrowser)("the waiting room", () => {
     await early.stop();
   });
 
+  test("the rooms of the open sale and of the next one say which is which", async () => {
+    const opens = new Date(Date.now() + 5 * 60_000);
+    const both = await startServer({
+      DATABASE_URL: await postgres.newRecords(),
+      SALE_ENTRY: "queue",
+      SALE_SCHEDULE: `${opens.getUTCMinutes()} * * * *`,
+    });
+    await using visited = await visit(both.url);
+    const rooms = roomOf(visited.page);
+    await says(rooms.first(), /^The open sale.*Let me in/);
+    await says(rooms.last(), /^The next sale.*The draw in/);
+    expect(visited.wrong).toEqual([]);
+    await both.stop();
+  });
+
   test("a lost connection and a restarted server take nobody's place away, and the page says so", async () => {
     const env = { DATABASE_URL: await postgres.newRecords(), PORT: String(freePort()) };
     const settings = { ...env, RATE_LIMITS: "off" };

@@ -67,8 +67,16 @@ function Changed({ name, of: { before, after } }: { readonly name: string; reado
   );
 }
 
+/** The records keep no order: what it is comes first, and a start before its end. */
+const firstNames = ["id", "sale_id", "key_id", "order_id", "title", "name", "starts_at", "ends_at"];
+const placeOf = (name: string): number => {
+  const place = firstNames.indexOf(name);
+  return place < 0 ? firstNames.length : place;
+};
+
 function Values({ of }: { readonly of: Change }) {
-  const names = [...new Set([...Object.keys(of.before ?? {}), ...Object.keys(of.after ?? {})])];
+  const found = [...new Set([...Object.keys(of.before ?? {}), ...Object.keys(of.after ?? {})])];
+  const names = found.toSorted((a, b) => placeOf(a) - placeOf(b));
   return (
     <ul class="changes">
       {names.map((name) => (

@@ -77,7 +77,8 @@ function Admin() {
   // On a phone the tabs are wider than the screen.
   useEffect(() => {
     const current = tabs.current?.querySelector("[aria-current]");
-    current?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+    // In the middle, so that it is seen that there are others on both sides.
+    current?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
   }, [name]);
   if (user.value !== undefined && !isAdmin.value)
     return (

@@ -53,7 +53,14 @@ function optionsOf(
     cursor: { show: false },
     padding: [10, 8, 0, 0],
     scales: {
-      x: { time: true, range: (_, first, last) => [Math.min(first, last - windowSeconds), last] },
+      // By the data: of a single point uPlot makes a range of years.
+      x: {
+        time: true,
+        range: ({ data: [times] }) => {
+          const last = times.at(-1) ?? Date.now() / 1000;
+          return [Math.min(times[0] ?? last, last - windowSeconds), last];
+        },
+      },
       // Never without height, or a flat line would have no place.
       y: { range: (_, __, top) => [0, max ?? Math.max(1, top * 1.1)] },
     },
@@ -123,3 +130,16 @@ export function Chart({
   }, [data]);
   return <div ref={place} class="chart" role="img" aria-label={label} />;
 }
+
+/** What a curve's colour stands for, on one line with it. */
+export const Key = ({
+  of,
+  words,
+}: {
+  readonly of: "accent" | "free" | "held" | "soft";
+  readonly words: string;
+}) => (
+  <span class="key-words">
+    <i class={`key ${of}`} /> {words}
+  </span>
+);

@@ -121,7 +121,7 @@ function Whole({
     <>
       {account !== null && (
         <div class="toolbar">
-          <span class="cell-badges">
+          <span class="head-badges">
             {accountColumns.map(({ title, of }) => (
               <span key={title} class="row">
                 <span class="soft small-text">{title}</span> {of(account)}

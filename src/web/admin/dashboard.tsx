@@ -4,7 +4,7 @@ import { useId } from "preact/hooks";
 import { house } from "../house.ts";
 import { serverNow, tick } from "../time.tsx";
 import { Badge, count, ErrorState, Skeleton } from "../ui.tsx";
-import { Chart } from "./chart.tsx";
+import { Chart, Key } from "./chart.tsx";
 import { Fact } from "./facts.tsx";
 import { MoneyPart, pace, shareText } from "./money.tsx";
 import { nameOf } from "./names.ts";
@@ -169,7 +169,7 @@ function Speed({ of }: { readonly of: Stats | null }) {
       />
       <p class="panel-note">
         <i class="key accent" /> each minute of the last hour, each second since this page was
-        opened <i class="key free" /> over ten
+        opened <Key of="free" words="over ten" />
       </p>
     </section>
   );
@@ -202,7 +202,7 @@ function SellThrough({ of }: { readonly of: Stats | null }) {
         max={100}
       />
       <p class="panel-note">
-        <i class="key accent" /> sold <i class="key held" /> sold or reserved
+        <Key of="accent" words="sold" /> <Key of="held" words="sold or reserved" />
         {sale &&
           `. Of ${count(sale.stock)}, ${count(sale.sold)} sold and ${count(sale.reserved)} reserved`}
       </p>

@@ -82,7 +82,7 @@ export const orderColumns: readonly Column<OrderHead>[] = [
     of: ({ item, quantity, sale_title: title }) => (
       <span class="cell-break">
         {item.name}
-        {quantity > 1 && ` × ${count(quantity)}`} <span class="soft">{title}</span>
+        {quantity > 1 && ` × ${count(quantity)}`} <span class="soft">· {title}</span>
       </span>
     ),
   },

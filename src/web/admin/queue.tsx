@@ -10,7 +10,7 @@ import { sentenceOf } from "../problems.ts";
 import type { QueueNews } from "../live.ts";
 import { serverNow } from "../time.tsx";
 import { Badge, Button, count, Field } from "../ui.tsx";
-import { Chart } from "./chart.tsx";
+import { Chart, Key } from "./chart.tsx";
 import { wholeOf } from "./forms.tsx";
 
 type Figures = QueueNews & {
@@ -170,8 +170,9 @@ export function QueuePanel({ saleId }: { readonly saleId: number }) {
         unit={count}
       />
       <p class="panel-note">
-        <i class="key free" /> joined <i class="key held" /> let in <i class="key accent" /> bought{" "}
-        <i class="key soft" /> given up. Since this page was opened.
+        <Key of="free" words="joined" /> <Key of="held" words="let in" />{" "}
+        <Key of="accent" words="bought" /> <Key of="soft" words="given up." /> Since this page was
+        opened.
       </p>
       <Controls of={of} />
     </section>

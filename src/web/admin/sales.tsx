@@ -68,24 +68,23 @@ const saleNow = (): number | null => {
   return /^[1-9]\d{0,9}$/.test(id) ? Number(id) : null;
 };
 
-function refreshPresent(): void {
-  askPresent().catch(() => undefined);
-}
+const refreshPresent = (): Promise<void> => askPresent().catch(() => undefined);
 
 export function refreshSales(): void {
-  refreshPresent();
+  void refreshPresent();
   if (saleNow() === null) list.refresh();
   else refreshSale();
 }
 
 export function openSales(): void {
-  refreshPresent();
-  if (saleNow() === null) void list.again();
+  const present = refreshPresent();
+  // What stands above the list comes first: nothing moves under a pointer.
+  if (saleNow() === null) void present.then(list.again);
   askTime().catch(() => undefined);
 }
 
 const done = async (): Promise<void> => {
-  refreshPresent();
+  await refreshPresent();
   await list.again();
 };
 

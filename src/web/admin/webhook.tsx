@@ -176,10 +176,14 @@ function Whole({ of, again }: { readonly of: Webhook; readonly again: () => void
   return (
     <>
       <div class="toolbar">
-        <p>
-          <WebhookState of={of} /> Told of {of.types.join(", ")}, up to event{" "}
-          {count(of.delivered_up_to)}.
-        </p>
+        <div>
+          <p>
+            <WebhookState of={of} />
+          </p>
+          <p>
+            Told of {of.types.join(", ")}, up to event {count(of.delivered_up_to)}.
+          </p>
+        </div>
         <div class="row">
           <Button look="quiet" onClick={() => (replaying.value = true)}>
             Send again…

@@ -30,7 +30,12 @@ export function Rooms() {
           key={now.saleId}
           room={now}
           tells
-          scene={{ ...scene, full: limitWords.value, isSoldOut: soldOut.value }}
+          scene={{
+            ...scene,
+            full: limitWords.value,
+            isSoldOut: soldOut.value,
+            ...(next !== null && { of: "The open sale" }),
+          }}
         />
       )}
       {next !== null && (
@@ -38,7 +43,13 @@ export function Rooms() {
           key={next.saleId}
           room={next}
           tells={now === null || soldOut.value}
-          scene={{ ...scene, full: null, isSoldOut: false, name: "Waiting room of the next sale" }}
+          scene={{
+            ...scene,
+            full: null,
+            isSoldOut: false,
+            name: "Waiting room of the next sale",
+            of: "The next sale",
+          }}
         />
       )}
     </>

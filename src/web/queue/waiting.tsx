@@ -27,6 +27,8 @@ type Scene = {
   readonly isSoldOut: boolean;
   /** As it is called by who cannot see it, and has another one on the same page. */
   readonly name?: string;
+  /** Which sale it is of, where there are two rooms on the page. */
+  readonly of?: string;
 };
 
 async function join(room: Room): Promise<void> {
@@ -375,6 +377,7 @@ export function WaitingRoom({
       aria-label={scene.name ?? "Waiting room"}
       data-phase={isDrawn ? "drawn" : phase}
     >
+      {scene.of !== undefined && <p class="queue-of">{scene.of}</p>}
       {queue === null ? (
         <h2>The waiting room</h2>
       ) : (

@@ -52,7 +52,9 @@ function Codes({ of: { units } }: { readonly of: Receipt }) {
   return (
     <section class="stack" aria-labelledby="codes-title">
       <h2 id="codes-title">{units.length === 1 ? "Its code" : "Its codes"}</h2>
-      <p class="soft">Whoever has a code can show it. Keep them to yourself.</p>
+      <p class="soft">
+        Whoever has a code can show it. Keep {units.length === 1 ? "it" : "them"} to yourself.
+      </p>
       <ul class="receipt-codes">
         {units.slice(0, drawnMax).map(({ code: of, refunded_at: at }) => (
           <li key={of} data-gone={at === null ? undefined : ""}>
