@@ -84,16 +84,23 @@ export class Buyers {
     userId: string | null,
     go: (asker: Asker) => Answer,
   ): Answer {
-    return this.#proven(request, server, userId, (_who, asker) => go(asker));
+    return this.#proven(
+      request,
+      server,
+      (who) => this.#askerOf(who, userId),
+      (_who, asker) => go(asker),
+    );
   }
 
-  /** Goes on with a buyer who is proven, and with the network that is counted for it. */
+  /** Goes on with a buyer who asks for themselves, and with the network that is counted for it. */
   asProvenBuyer(
     request: Request,
     server: Server<undefined>,
     go: (asker: Asker, network: string | null) => Answer,
   ): Answer {
-    return this.#proven(request, server, null, (who, asker) =>
+    const askerOf = (who: Identity) =>
+      who.kind === "key" && mayDo(who, "sell") ? nobodyNamedHere() : this.#askerOf(who, null);
+    return this.#proven(request, server, askerOf, (who, asker) =>
       this.#counted(request, server, who, asker, go),
     );
   }
@@ -101,12 +108,12 @@ export class Buyers {
   #proven(
     request: Request,
     server: Server<undefined>,
-    userId: string | null,
+    askerOf: (who: Identity) => Asker | Response,
     go: (who: Identity, asker: Asker) => Answer,
   ): Answer {
     return this.#known(request, server, (who) => {
       if (who.kind === "guest") return notKnown();
-      const asker = this.#askerOf(who, userId);
+      const asker = askerOf(who);
       return asker instanceof Response ? asker : go(who, asker);
     });
   }
@@ -186,13 +193,19 @@ type BuyerHandler = (request: BunRequest, server: Server<undefined>, asker: Aske
 export function withBuyer(accounts: Pick<Accounts, "identify">, handle: BuyerHandler): Handler {
   const buyers = new Buyers({ accounts, gate: null, access: "guarded" });
   return (request, server) =>
-    buyers.asProven(request, server, null, (asker) => handle(request, server, asker));
+    buyers.asProvenBuyer(request, server, (asker) => handle(request, server, asker));
 }
 
 const isNamed = (buyer: Buyer, userId: string | null): boolean =>
   userId === null || userId === buyer.userId;
 
 const nobodyNamed = (): Response => problem("invalid_request", { detail: "user_id is missing" });
+
+/** On the shop's paths, where no name is taken. */
+const nobodyNamedHere = (): Response =>
+  problem("invalid_request", {
+    detail: "A key names no customer here. POST /checkout takes user_id, id and sale_id.",
+  });
 
 function notKnown(): Response {
   const response = unauthenticated();

@@ -107,6 +107,18 @@ describe("a key", () => {
     expect(keysAgeMaxMs).toBeLessThan(2_000);
   });
 
+  test("is told where it names a customer, on the paths where nobody is named", async () => {
+    const keys = [await newKey("sells", ["sell"]), await newKey("reads", ["read"])];
+    const path = "/api/flash-sales/1/checkout";
+    const [selling, reading] = await inTurn(keys, ({ key }) =>
+      accounts(leader).send("POST", path, { item_id: 1 }, { headers: bearer(key) }),
+    );
+    if (selling === undefined || reading === undefined) throw new Error("no answers");
+    expectRefusal(selling, 400, "invalid_request");
+    expect(selling.text).toContain("POST /checkout takes user_id, id and sale_id");
+    expectRefusal(reading, 403, "forbidden");
+  });
+
   test("is stored by its hash alone, and listed with its last use", async () => {
     const { key } = await newKey("listed", ["manage", "read"]);
     const rows = await lookInto(url)`select * from api_keys`;
