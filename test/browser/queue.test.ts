@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Locator, Page } from "playwright-core";
 import { z } from "zod";
 import { judged } from "../support/axe.ts";
-import { noBrowser, says, useBrowser, visit } from "../support/browser.ts";
+import { noBrowser, says, useBrowser, visit, watchShifts } from "../support/browser.ts";
 import { freePort } from "../support/leftovers.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -268,17 +268,20 @@ describe.skipIf(noBrowser)("the waiting room", () => {
     await early.stop();
   });
 
-  test("the rooms of the open sale and of the next one say which is which", async () => {
+  test("the rooms of the open sale and of the next one say which is which, and move nothing when they come", async () => {
     const opens = new Date(Date.now() + 5 * 60_000);
     const both = await startServer({
       DATABASE_URL: await postgres.newRecords(),
       SALE_ENTRY: "queue",
       SALE_SCHEDULE: `${opens.getUTCMinutes()} * * * *`,
     });
-    await using visited = await visit(both.url);
+    await using visited = await visit(both.url, { before: watchShifts });
     const rooms = roomOf(visited.page);
     await says(rooms.first(), /^The open sale.*Let me in/);
     await says(rooms.last(), /^The next sale.*The draw in/);
+    await visited.page.getByRole("region", { name: "The wall" }).waitFor();
+    const shift = await visited.page.evaluate(() => document.documentElement.dataset["shift"]);
+    expect(Number(shift ?? 0)).toBeLessThan(0.05);
     expect(visited.wrong).toEqual([]);
     await both.stop();
   });

@@ -11,6 +11,7 @@ import {
   useBrowser,
   visit as visitUrl,
   wide,
+  watchShifts,
 } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -31,17 +32,6 @@ const post = async (path: string, body?: object): Promise<unknown> => {
   const answer = await fetch(server.url + path, { method: "POST", headers, ...json });
   return await answer.json();
 };
-
-/** Runs in the page: adds up what moves by itself. */
-function watchShifts(): void {
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries())
-      if ("value" in entry) {
-        const sum = Number(document.documentElement.dataset["shift"] ?? 0);
-        document.documentElement.dataset["shift"] = String(sum + Number(entry.value));
-      }
-  }).observe({ type: "layout-shift", buffered: true });
-}
 
 /** Runs in the page: whether all that it waits for is there, and nothing moves towards its place. */
 async function isAtRest(): Promise<boolean> {

@@ -98,6 +98,17 @@ export async function visit(url: string, options: VisitOptions = {}): Promise<Vi
   return { ...made, wrong };
 }
 
+/** Runs in the page: adds up what moves by itself, in the root's `data-shift`. */
+export function watchShifts(): void {
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries())
+      if ("value" in entry) {
+        const sum = Number(document.documentElement.dataset["shift"] ?? 0);
+        document.documentElement.dataset["shift"] = String(sum + Number(entry.value));
+      }
+  }).observe({ type: "layout-shift", buffered: true });
+}
+
 /**
  * Until a page's dialog has left it: one that was closed is no dialog to whoever looks by role, before the
  * page has heard of it, and what is pressed in between opens nothing.

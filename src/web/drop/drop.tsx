@@ -30,7 +30,7 @@ import {
   limitWords,
   nextWords,
 } from "./holdings.ts";
-import { Rooms } from "./rooms.tsx";
+import { areRoomsKnown, Rooms } from "./rooms.tsx";
 import { follow, knownAt, nextStartsAt, type Sale, sale, soldOut, turning } from "./sale.ts";
 import { Found, Picks, Search, searching } from "./search.tsx";
 import { Inspector, Legend, WallView } from "./wallview.tsx";
@@ -194,7 +194,12 @@ function Drop() {
       <Hero />
       <div class="wide stack loose drop-body">
         <Rooms />
-        <section class="floor" id="goods" aria-label="The wall">
+        <section
+          class="floor"
+          id="goods"
+          aria-label="The wall"
+          data-unplaced={areRoomsKnown.value ? undefined : ""}
+        >
           <div class="floor-bar">
             <Search />
             <TakeAny />

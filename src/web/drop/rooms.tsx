@@ -2,11 +2,12 @@
  * The waiting rooms of the drop: of the open sale, where one has to wait to be let in, and of the next
  * one, which opens some minutes before it.
  */
-import { effect, signal, untracked } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
+import { connection } from "../api.ts";
 import { type Room, roomOf } from "../queue/room.ts";
 import { WaitingRoom } from "../queue/waiting.tsx";
 import { limitWords, nextWords } from "./holdings.ts";
-import { nextQueueId, queueId, soldOut } from "./sale.ts";
+import { nextQueueId, queueId, sale, soldOut } from "./sale.ts";
 
 /** Of the open sale; null where anybody may take something at once. */
 export const room = signal<Room | null>(null);
@@ -19,6 +20,14 @@ effect(() => {
     nextRoom.value = next === null || next === now ? null : roomOf(next);
   });
 });
+
+/** Whether it is known what stands above the wall, which would be moved by it. */
+export const areRoomsKnown = computed(
+  () =>
+    connection.value === "lost" ||
+    (sale.value !== undefined &&
+      [room.value, nextRoom.value].every((one) => one === null || one.queue.value !== null)),
+);
 
 export function Rooms() {
   const [now, next] = [room.value, nextRoom.value];
