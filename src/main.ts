@@ -17,7 +17,14 @@ import { commit } from "./cli/commit.ts";
 import { KeyError, runKeyCommand, type KeyCall } from "./cli/keys.ts";
 import { licensesText } from "./cli/licenses.ts";
 import { LicenseError } from "./cli/notices.ts";
-import { isUsageError, parseCall, UsageError, usage, versionText } from "./cli/command.ts";
+import {
+  type AccountsCall,
+  isUsageError,
+  parseCall,
+  UsageError,
+  usage,
+  versionText,
+} from "./cli/command.ts";
 import { doctor, settingWrong } from "./cli/doctor.ts";
 import { seedDemo, SeedError } from "./cli/seed.ts";
 import { ofRecords } from "./cli/records.ts";
@@ -306,35 +313,26 @@ const runUser = (config: Config, call: UserCall): Promise<void> =>
 const runKey = (config: Config, call: KeyCall): Promise<void> =>
   withRecords(config, (db) => runKeyCommand(db, call, { now: Date.now(), say }), tellAside);
 
-type AccountsCall = Extract<
-  ReturnType<typeof parseCall>,
-  { readonly command: `user ${string}` | `key ${string}` }
->;
-
 async function runForAccounts(call: AccountsCall): Promise<void> {
+  const makes = call.command === "user create" || call.command === "key create";
+  const config = makes ? readConfig() : ofRecords(readConfig());
   switch (call.command) {
     case "user create":
-      await runUserCreate(readConfig(), call.name, call.role);
-      return;
+      return await runUserCreate(config, call.name, call.role);
     case "key create":
     case "key list":
     case "key revoke":
-      await runKey(readConfig(), call);
-      return;
+      return await runKey(config, call);
     case "user list":
     case "user disable":
     case "user role":
-      await runUser(ofRecords(readConfig()), call);
-      return;
+      return await runUser(config, call);
     case "user erase":
-      await withRecords(readConfig(), (db, connection) => runErase(connection, db, call, say));
-      return;
+      return await withRecords(config, (db, connection) => runErase(connection, db, call, say));
     case "user password":
-      await runUserPassword(readConfig(), call.name);
-      return;
+      return await runUserPassword(config, call.name);
     case "user reset-factor":
-      await runUserResetFactor(readConfig(), call.name);
-      return;
+      return await runUserResetFactor(config, call.name);
     default:
       call satisfies never;
   }

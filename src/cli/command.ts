@@ -114,6 +114,9 @@ type Call =
   | EraseCall
   | KeyCall;
 
+/** A command about accounts or keys. */
+export type AccountsCall = Extract<Call, { readonly command: `user ${string}` | `key ${string}` }>;
+
 /** @throws UsageError, or an error of `parseArgs`: see `isUsageError` */
 export function parseCall(args: string[]): Call {
   const { values, positionals } = parseArgs({

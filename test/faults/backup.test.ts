@@ -246,7 +246,7 @@ test("a connection that is lost in the middle ends a backup, and leaves no file"
 test("where nothing has been sold from, nothing is looked at, backed up or made", async () => {
   const file = newFile();
   const STAMPEDE_DATA = join(newDataFolder(), "none");
-  const asked = [["backup", file], ["verify"], ["user", "list"]];
+  const asked = [["backup", file], ["verify"], ["user", "list"], ["key", "list"]];
   for (const { exitCode, log } of await inTurn(asked, (args) =>
     runProgram(args, { STAMPEDE_DATA }),
   )) {
