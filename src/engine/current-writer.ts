@@ -375,6 +375,9 @@ export class CurrentWriter {
       else continue;
       this.#pending.delete(number);
     }
+    // Nobody may lead for hours, in which nothing is sent.
+    const isWaiting = ({ number }: Pending): boolean => this.#pending.has(number);
+    if (this.#unsent.length > this.#pending.size) this.#unsent = this.#unsent.filter(isWaiting);
   }
 
   /** What `find` finds, once it finds something; null: nothing by then. @param dueAt monotonic, ms */

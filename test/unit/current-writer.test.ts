@@ -130,6 +130,22 @@ describe("while nobody leads", () => {
     }
   });
 
+  test("of what is given up nothing is kept, for however long nobody leads", async () => {
+    const { writer, time } = newWriter();
+    const asked = upTo(1_000).map((n) => {
+      const command = claim(`${n}`);
+      void reasonOf(writer.submit(command));
+      return new WeakRef(command);
+    });
+    await time.pass(waitMaxMs + 100);
+    expect(writer.pendingCount).toBe(0);
+    Bun.gc(true);
+    await turn();
+    Bun.gc(true);
+    // What looks like an address on the stack keeps one or the other.
+    expect(asked.filter((command) => command.deref() !== undefined).length).toBeLessThan(100);
+  });
+
   test("so many wait, and the next is refused", async () => {
     const { writer } = newWriter();
     for (const n of upTo(queueCommandsMax)) void reasonOf(writer.submit(claim(`${n}`)));
