@@ -56,9 +56,10 @@ export type FeedEvent = {
   readonly quantity: number | null;
 };
 
+/** Null: what was dropped by retention. */
 type Row = Omit<FeedEvent, "type"> & {
-  readonly kind: Command["kind"];
-  readonly outcome: OutcomeWord;
+  readonly kind: Command["kind"] | null;
+  readonly outcome: OutcomeWord | null;
 };
 
 /** Events in their order, and the attempt up to which all are among them. */
@@ -69,6 +70,7 @@ export async function readFeed(
   sql: ISql,
   { after, limit }: { readonly after: number; readonly limit: number },
 ): Promise<FeedPage> {
+  // Refunds and milestones are kept for longer than their attempts: the page goes on behind them.
   // Three tables that have numbers of events, each by its index; then what is to be said of them.
   const rows = await sql<Row[]>`
     with found as (
@@ -80,13 +82,13 @@ export async function readFeed(
       union all
       (select seq, sale_id, null from milestones where seq > ${after}::bigint order by seq limit ${limit})),
     page as materialized (select * from found order by seq limit ${limit})
-    select a.seq::float8 as seq, a.at, a.kind, a.outcome, a.buyer, a.user_id as "userId",
+    select p.seq::float8 as seq, a.at, a.kind, a.outcome, a.buyer, a.user_id as "userId",
            coalesce(p.sale_id, a.sale_id) as "saleId", a.item_id as "itemId",
            a.coupon_name as "couponName", coalesce(u.code, a.code) as code,
            case when a.outcome in ('purchased', 'refunded') then coalesce(p.order_seq, a.seq) end::float8
              as order,
            coalesce(u.units, case when a.code is not null then 1 end) as quantity
-    from page p join attempts a on a.seq = p.seq
+    from page p left join attempts a on a.seq = p.seq
       left join lateral (
         select (array_agg(code order by unit))[1] as code, count(*)::int as units
         from purchases s
@@ -95,7 +97,7 @@ export async function readFeed(
         having count(*) > 0) as u on true
     order by p.seq`;
   const events = rows.flatMap(({ kind, outcome, ...event }) => {
-    const type = typeOf[kind]?.[outcome];
+    const type = kind === null || outcome === null ? undefined : typeOf[kind]?.[outcome];
     return type === undefined ? [] : [{ ...event, type }];
   });
   return { events, upTo: rows.at(-1)?.seq ?? after };

@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { arrivalsWaitingMax } from "../../src/engine/arrivals.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { lastEvent, readFeed } from "../../src/store/feed.ts";
+import { lookInto, usePostgres } from "../support/postgres.ts";
 import { Clock, openShop } from "../support/shop.ts";
 import {
   newKey,
@@ -172,6 +173,26 @@ describe("the feed", () => {
     const ones = await inTurn(events, async ({ seq }) => await feed(`after=${seq - 1}&limit=1`));
     expect(ones.map((one) => one.events[0])).toEqual(events);
   });
+});
+
+test("what retention has dropped is passed over, however much it is", async () => {
+  const sql = lookInto(await postgres.newRecords());
+  const limit = 100;
+  await sql`
+    insert into sales (id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms, item_count)
+    overriding system value
+    values (1, 'product', '', now(), now() + interval '1 hour', 1, 60000, 1)`;
+  // Milestones are kept, and so are refunds; their attempts are not.
+  await sql`
+    insert into milestones (seq, sale_id, word) select seq, 1, 'sold_out' from generate_series(1, ${limit}) as seq`;
+  await sql`
+    insert into attempts (seq, at, kind, outcome) values (${limit + 1}, now(), 'milestone', 'sold_out')`;
+  await sql`insert into milestones (seq, sale_id, word) values (${limit + 1}, 1, 'sold_out')`;
+  const passed = await readFeed(sql, { after: 0, limit });
+  expect(passed).toEqual({ events: [], upTo: limit });
+  const { events, upTo: end } = await readFeed(sql, { after: passed.upTo, limit });
+  expect(events).toMatchObject([{ seq: limit + 1, type: "sale.sold_out", saleId: 1 }]);
+  expect(end).toBe(await lastEvent(sql));
 });
 
 describe("who waits", () => {
