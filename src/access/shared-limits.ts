@@ -61,9 +61,10 @@ export class SharedLimits {
   tell(): void {
     // What was used long ago has come back, and is not told once somebody hears it.
     const buckets = this.#rates?.takeUsed() ?? [];
+    // Nor are streams that were closed by then; those that are open are told again and again.
+    const streams = this.#streams.takeNews(this.#instance);
     if (!this.#counts.isShared) return;
     const holdings = this.#hoarding.takeNews();
-    const streams = this.#streams.takeNews(this.#instance);
     if (buckets.length + holdings.length === 0 && streams === null) return;
     this.#counts.tell({ buckets, holdings, ...(streams === null ? {} : { streams }) });
   }

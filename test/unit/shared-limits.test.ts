@@ -14,7 +14,8 @@ function open() {
   const counts = new SharedCounts();
   const rates = new Rates(usualRates, "a secret", () => 1_000);
   const hoarding = new Hoarding({ perUserLimit: 1, reservationTtlMs: 120_000 });
-  const limits = new SharedLimits(counts, { rates, hoarding, streams: new StreamCounts() }, "one");
+  const streams = new StreamCounts();
+  const limits = new SharedLimits(counts, { rates, hoarding, streams }, "one");
   const told: Counts[] = [];
   const line = { counts: (news: Counts) => void told.push(news) };
   const use = (times: number) => upTo(times).forEach(() => rates.takeGuest("writes", "a"));
@@ -23,7 +24,7 @@ function open() {
     limits.tell();
     return told.splice(0).flatMap(({ buckets }) => buckets.map(({ ms }) => ms));
   };
-  return { counts, line, use, heard };
+  return { counts, line, limits, streams, told, use, heard };
 }
 
 test("what is used as soon as a leader is followed is told it", () => {
@@ -49,4 +50,17 @@ test("and so is what is used as soon as somebody follows", () => {
   leave();
   use(2);
   expect(heard()).toEqual([]);
+});
+
+test("of streams that come and go while nobody hears it nothing is kept", () => {
+  const { counts, line, limits, streams, told } = open();
+  for (const network of upTo(3).map(String)) {
+    streams.opened(network);
+    if (network !== "2") streams.closed(network);
+  }
+  limits.tell();
+  counts.follow(line);
+  // What is open is told in rounds.
+  upTo(2).forEach(() => limits.tell());
+  expect(told.map((news) => news.streams?.networks)).toEqual([[{ network: "2", count: 1 }]]);
 });
