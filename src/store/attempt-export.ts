@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { createReadStream, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
 import type { Sql } from "postgres";
 import { sync } from "../postgres/durable.ts";
@@ -100,7 +101,9 @@ async function copyOut(
 
 async function contentHash(path: string): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
-  const plain = createReadStream(path).pipe(createZstdDecompress());
-  for await (const chunk of plain) hash.update(chunk);
+  // Not by pipe(): nobody would hear of what cannot be read, and the process would end.
+  await pipeline(createReadStream(path), createZstdDecompress(), async (plain) => {
+    for await (const chunk of plain) hash.update(chunk);
+  });
   return hash.digest("hex");
 }

@@ -129,6 +129,8 @@ async function tablesOf(sql: Sql): Promise<BackupTable[]> {
     from pg_class c
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
       and not c.relispartition
+      -- A partition that is detached and about to be dropped.
+      and c.relname !~ '^attempts_p[0-9]+$'
     order by c.relname`;
   const ordered: BackupTable[] = [];
   let left = tables.map((table) => table);

@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BackupWriter, checkWhole } from "../../src/store/backup-file.ts";
+import { makePartition } from "../../src/store/partitions.ts";
 import { AccountClient } from "../support/accounts.ts";
 import type { Client } from "../support/client.ts";
 import { newDataFolder, newFolder } from "../support/leftovers.ts";
@@ -147,6 +148,16 @@ describe("a backup that is made under a flood", () => {
     expect(fullFolder.log).toContain("is not empty");
     expect(await runProgram(["verify"], env)).toMatchObject({ exitCode: 0 });
   });
+});
+
+test("a partition of the journal that is detached and not dropped yet is left out", async () => {
+  const [url, restored] = [await postgres.newRecords(), await postgres.newDatabase()];
+  await makePartition(lookInto(url), 1);
+  await lookInto(url)`alter table attempts detach partition attempts_p1`;
+  const file = newFile();
+  expect(await runProgram(["backup", file], { DATABASE_URL: url })).toMatchObject({ exitCode: 0 });
+  const { exitCode, log } = await runProgram(["restore", file], { DATABASE_URL: restored });
+  expect({ exitCode, log }).toEqual({ exitCode: 0, log: "" });
 });
 
 /** What somebody finds in a database. */

@@ -1,16 +1,11 @@
 /**
  * The state is what the records say: after any crash a new writer knows exactly what the old
- * one had said. And the ground it stands on: partitions, migrations.
+ * one had said. And the ground it stands on: migrations.
  */
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { exportRowsMax } from "../../src/store/attempt-export.ts";
-import { auditSale } from "../../src/store/audit.ts";
 import { Journal } from "../../src/store/journal.ts";
 import { lead } from "../../src/store/leadership.ts";
 import { migrate, newestMigration } from "../../src/store/migrations.ts";
-import { partitionRows, Partitions } from "../../src/store/partitions.ts";
 import {
   BatchWriter,
   OverloadedError,
@@ -20,7 +15,6 @@ import {
 import { ledgerOf, pictureOf } from "../support/books.ts";
 import type { Client } from "../support/client.ts";
 import { accepted, itemPage } from "../support/contract.ts";
-import { newFolder } from "../support/leftovers.ts";
 import { alone, nowhere } from "../support/link.ts";
 import { lookInto, migrationsFolder, usePostgres } from "../support/postgres.ts";
 import { Random, seeds } from "../support/random.ts";
@@ -227,133 +221,6 @@ describe("the writer", () => {
     await leadership.end();
   });
 });
-
-async function partitionsOf(url: string): Promise<string[]> {
-  const rows = await lookInto(url)<{ name: string }[]>`
-    select inhrelid::regclass::text as name from pg_inherits
-    where inhparent = 'attempts'::regclass`;
-  return rows.map(({ name }) => name).toSorted();
-}
-
-/** Puts one refusal into the journal, so that it goes on behind it. */
-const storeAttempt = (url: string, seq: number, at = new Date()) =>
-  lookInto(url)`
-    insert into attempts (seq, at, kind, outcome)
-    values (${seq}, ${at.toISOString()}, 'checkout', 'sold_out')`;
-
-describe("the journal's partitions", () => {
-  test("are made ahead, and writing goes on over a boundary", async () => {
-    const url = await postgres.newRecords();
-    await storeAttempt(url, partitionRows - 2);
-    await using server = await startServer({ DATABASE_URL: url });
-    expect(await partitionsOf(url)).toEqual(["attempts_p0", "attempts_p1"]);
-    const orders = await inTurn(upTo(5), (n) => server.client.reserveAndBuy(`user ${n}`));
-    expect(Number(orders.at(-1)?.order_id)).toBeGreaterThan(partitionRows);
-    await until("the partition after", async () => (await partitionsOf(url)).length === 3);
-    await server.kill();
-    await using again = await startServer({ DATABASE_URL: url });
-    await inTurn(orders, async ({ code, order_id: order }) => {
-      expect(await again.client.buy(code)).toMatchObject({ order_id: order, replayed: true });
-    });
-    expect((await again.client.openSale()).sold).toBe(5);
-    // A key and the indexes are there on the new ones too.
-    await expect(storeAttempt(url, partitionRows + 1).execute()).rejects.toThrow(/p1_pkey/);
-  });
-
-  test("are made once by two who need the same", async () => {
-    const url = await postgres.newRecords();
-    const makers = upTo(4).map(() => new Partitions(lookInto(url), kept(Infinity)));
-    const ensure = (seq: number) =>
-      Promise.all(makers.map((maker) => maker.ensure(seq, Date.now(), Infinity)));
-    await ensure(partitionRows * 3);
-    expect(await partitionsOf(url)).toContain("attempts_p3");
-    await ensure(partitionRows * 3 + 1);
-    expect(await partitionsOf(url)).toContain("attempts_p4");
-  });
-
-  test("are dropped past the retention, and not while a sale needs them", async () => {
-    const dayMs = 86_400_000;
-    const url = await postgres.newRecords();
-    await storeAttempt(url, 1, new Date(quarterPast - 10 * dayMs));
-    const sql = lookInto(url);
-    const ensure = (retentionDays: number, neededSince: number) =>
-      new Partitions(sql, kept(retentionDays * dayMs)).ensure(
-        partitionRows + 1,
-        quarterPast,
-        neededSince,
-      );
-    const three = ["attempts_p0", "attempts_p1", "attempts_p2"];
-    await ensure(Infinity, Infinity);
-    await ensure(11, Infinity);
-    await ensure(5, quarterPast - 10 * dayMs);
-    expect(await partitionsOf(url)).toEqual(three);
-    await ensure(5, quarterPast - 9 * dayMs);
-    expect(await partitionsOf(url)).toEqual(three.slice(1));
-  });
-
-  test("are not dropped where they cannot be exported, and are once they can", async () => {
-    const url = await postgres.newRecords();
-    await storeAttempt(url, 1, new Date(quarterPast));
-    await storeAttempt(url, exportRowsMax + 1, new Date(quarterPast + 1));
-    const exportDir = newFolder();
-    const name = `attempts-1-${exportRowsMax + 1}.csv.zst`;
-    writeFileSync(join(exportDir, name), Bun.zstdCompressSync(Buffer.from("another's")));
-    const partitions = new Partitions(lookInto(url), { retentionMs: 1, exportDir });
-    const ensure = async (now: number): Promise<void> => {
-      await partitions.ensure(partitionRows + 1, now, Infinity);
-      await partitions.exporting;
-    };
-    const later = quarterPast + 86_400_000;
-    await ensure(later);
-    expect(await partitionsOf(url)).toContain("attempts_p0");
-    expect(readdirSync(exportDir)).toEqual([name]);
-    await expect(ensure(later + 1)).rejects.toThrow("is there already");
-    rmSync(join(exportDir, name));
-    await ensure(later + 2);
-    expect(await partitionsOf(url)).toContain("attempts_p0");
-    await ensure(later + 60_000);
-    expect(await partitionsOf(url)).not.toContain("attempts_p0");
-    const text = new TextDecoder().decode(
-      Bun.zstdDecompressSync(readFileSync(join(exportDir, name))),
-    );
-    // The header is there once, whatever a row is part of.
-    expect(text.match(/^seq,/gm)).toHaveLength(1);
-    expect(text.trimEnd().split("\n")).toHaveLength(3);
-  });
-
-  test("may be dropped between a reservation and its purchase: the audit stays sound", async () => {
-    const url = await postgres.newRecords();
-    const clock = new Clock(quarterPast);
-    // After it, that the sale has opened; and then the reservation.
-    await storeAttempt(url, partitionRows - 2, new Date(quarterPast - 1_000));
-    const shop = await openShop(url, { clock });
-    const order = await shop.client.reserveAndBuy("ann", 1);
-    expect(Number(order.order_id)).toBe(partitionRows + 1);
-    await shop.stop();
-    const later = quarterPast + 100 * 86_400_000;
-    const exportDir = newFolder();
-    const partitions = new Partitions(lookInto(url), { retentionMs: 86_400_000, exportDir });
-    await partitions.ensure(partitionRows + 1, later, later);
-    await partitions.exporting;
-    expect(await partitionsOf(url)).not.toContain("attempts_p0");
-    // What is dropped was written into a file before, one line an attempt.
-    const seqs = [partitionRows - 2, partitionRows - 1, partitionRows];
-    const file = join(exportDir, `attempts-${seqs[0]}-${seqs[2]}.csv.zst`);
-    const text = new TextDecoder().decode(Bun.zstdDecompressSync(readFileSync(file)));
-    const [columns = "", ...lines] = text.trimEnd().split("\n");
-    expect(columns).toStartWith("seq,");
-    expect(lines.map((line) => Number(line.split(",")[0]))).toEqual(seqs);
-    expect(lines[2]).toContain(order.code);
-    expect(await auditSale(lookInto(url), order.sale_id)).toMatchObject({ sold: 1, ok: true });
-    // What was sold is kept for ever: its code gives its order again.
-    clock.now = later;
-    const again = await openShop(url, { clock });
-    expect(await again.client.buy(order.code)).toEqual({ ...order, replayed: true });
-    await again.stop();
-  });
-});
-
-const kept = (retentionMs: number) => ({ retentionMs, exportDir: null });
 
 describe("the schema", () => {
   test("of a newer program is refused by this one", async () => {
