@@ -38,6 +38,8 @@ const segmentWaitSeconds = 60;
 const roundEveryMs = 10_000;
 export const copyEveryMs = 24 * 3_600_000;
 const zstdLevel = 3;
+/** How the folder of a copy ends that is being made, or removed. */
+const unfinished = ".unfinished";
 
 /** What a copy of the data says of itself; it is written last. */
 const copyShape = z.object({
@@ -182,29 +184,30 @@ export class Archive {
 
   async #copy(sql: Sql): Promise<void> {
     const { archive, pgdata, passwordFile } = this.#options;
-    for (const name of readdirSync(archive).filter((one) => one.endsWith(".unfinished"))) {
+    for (const name of readdirSync(archive).filter((one) => one.endsWith(unfinished))) {
       rmSync(join(archive, name), { recursive: true });
     }
     const [began] = await sql<{ segment: string }[]>`
       select pg_walfile_name(pg_backup_start('stampede', true)) as segment`;
     const stamp = new Date().toISOString().replaceAll(/[:.]/g, "");
-    const unfinished = join(archive, `data-${stamp}.unfinished`);
-    mkdirSync(unfinished, { mode: 0o700 });
-    await copyWhileUsed(pgdata, join(unfinished, "pgdata"), () => this.#isStopped);
+    const folder = join(archive, `data-${stamp}`);
+    const inside = `${folder}${unfinished}`;
+    mkdirSync(inside, { mode: 0o700 });
+    await copyWhileUsed(pgdata, join(inside, "pgdata"), () => this.#isStopped);
     const [ended] = await sql<{ label: string; segment: string; at: number }[]>`
       select labelfile as label, pg_walfile_name(lsn) as segment,
              (extract(epoch from clock_timestamp()) * 1000)::float8 as at
       from pg_backup_stop(false)`;
     if (this.#isStopped || began === undefined || ended === undefined) return;
-    writeWhole(join(unfinished, "pgdata/backup_label"), ended.label, 0o600);
-    writeWhole(join(unfinished, "password"), readFileSync(passwordFile, "utf8"), 0o600);
+    writeWhole(join(inside, "pgdata/backup_label"), ended.label, 0o600);
+    writeWhole(join(inside, "password"), readFileSync(passwordFile, "utf8"), 0o600);
     const copy = {
       madeAt: Math.ceil(ended.at),
       firstSegment: began.segment,
       lastSegment: ended.segment,
     };
-    writeWhole(join(unfinished, "copy.json"), JSON.stringify(copy), 0o600);
-    renameSync(unfinished, join(archive, `data-${stamp}`));
+    writeWhole(join(inside, "copy.json"), JSON.stringify(copy), 0o600);
+    renameSync(inside, folder);
     rmSync(gapIn(archive), { force: true });
     sync(archive);
   }
@@ -241,11 +244,20 @@ async function compressLog(log: string): Promise<void> {
   }
 }
 
-/** Leaves the last copy from before the moment, and what was archived from there on. */
-function removeOld(archive: string, before: number): void {
+const removeFolder = (folder: string): void => rmSync(folder, { recursive: true });
+
+/**
+ * Leaves the last copy from before the moment, and what was archived from there on.
+ * @param remove may be ended in the middle: what is left of a copy is none from before it is begun on
+ */
+export function removeOld(archive: string, before: number, remove = removeFolder): void {
   const copies = copiesIn(archive);
   const old = copies.filter(({ madeAt }) => madeAt < before);
-  for (const { folder } of old.slice(0, -1)) rmSync(folder, { recursive: true });
+  for (const { folder } of old.slice(0, -1)) {
+    renameSync(folder, `${folder}${unfinished}`);
+    sync(archive);
+    remove(`${folder}${unfinished}`);
+  }
   const [first] = copies.slice(Math.max(old.length - 1, 0));
   if (first === undefined) return;
   const log = join(archive, "log");

@@ -3,8 +3,9 @@
  * acknowledged before that moment is in it, nothing of after, the audit holds, and it sells.
  */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { copiesIn, removeOld } from "../../src/postgres/archive.ts";
 import type { Client } from "../support/client.ts";
 import { newDataFolder, newFolder, useLeftovers } from "../support/leftovers.ts";
 import { newCluster } from "../support/postgres.ts";
@@ -129,6 +130,23 @@ test("a server that ran without its archive begins it anew", async () => {
   );
   expect(await knownOf(await restoredAt("latest", backupDir), orders)).toEqual(orders);
 }, 300_000);
+
+const cutOff = (folder: string): never => {
+  rmSync(join(folder, "copy.json"));
+  throw new Error("killed");
+};
+
+test("a copy whose removal was cut off is none, and the others are whole", () => {
+  const archive = newFolder();
+  mkdirSync(join(archive, "log"));
+  for (const madeAt of [1, 2, 3]) {
+    const at = { madeAt, firstSegment: "0".repeat(24), lastSegment: "0".repeat(24) };
+    mkdirSync(join(archive, `data-${madeAt}`));
+    writeFileSync(join(archive, `data-${madeAt}`, "copy.json"), JSON.stringify(at));
+  }
+  expect(() => removeOld(archive, 3, cutOff)).toThrow("killed");
+  expect(copiesIn(archive).map(({ madeAt }) => madeAt)).toEqual([2, 3]);
+});
 
 async function refusesWhatItCannot(backupDir: string): Promise<void> {
   const target = join(newDataFolder(), "restored");

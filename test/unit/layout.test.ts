@@ -269,6 +269,7 @@ describe("exports", () => {
       "src/idle.ts: idleRoutes",
       "src/ledger/books.ts: unitCode",
       "src/link/handshake.ts: proofBytes",
+      "src/postgres/archive.ts: removeOld",
       "src/sales/schedule.ts: windowAt",
       "src/sales/schedule.ts: windowAfter",
       "src/store/audit.ts: isSound",
