@@ -14,6 +14,8 @@ import { holdingsPerFrameMax, type Holding } from "../link/counts.ts";
 
 /** A guest's address may hold as many times what one user may. */
 const usersPerAddress = 10;
+/** Of so many times that, the oldest is forgotten: it has run out, for nobody gets so many at once. */
+const heldTimesMax = 4;
 /** How often one item may be reserved and let go. */
 const letGoMax = 3;
 export const reservationsMax = 100_000;
@@ -56,7 +58,7 @@ export class Hoarding {
   /** Items that somebody has reserved as often as may be, in whichever sale. */
   readonly #letGo = new BoundedMap<number, true>(reservationsMax);
   /** Codes that guests of an address hold. */
-  readonly #guests = new BoundedMap<string, Set<string>>(reservationsMax);
+  readonly #guests = new BoundedMap<string, BoundedMap<string, true>>(reservationsMax);
   /** When codes were given back that are not counted so far, ms; null for those that were bought. */
   readonly #ended = new BoundedMap<string, number | null>(endedMax);
   #news: Holding[] = [];
@@ -154,8 +156,9 @@ export class Hoarding {
     if (endedAt !== undefined) return this.#letGoAt(wish, endedAt);
     this.#counted.set(code, { network, isGuest, wish, expiresAt });
     if (!isGuest) return;
-    const codes = this.#guests.get(network) ?? new Set();
-    codes.add(code);
+    const codes =
+      this.#guests.get(network) ?? new BoundedMap<string, true>(heldTimesMax * this.#guestsMax);
+    codes.set(code, true);
     this.#guests.set(network, codes);
   }
 
@@ -187,7 +190,7 @@ export class Hoarding {
     const codes = this.#guests.size === 0 ? undefined : this.#guests.get(network);
     if (codes === undefined || codes.size < this.#guestsMax) return 0;
     let first = Infinity;
-    for (const code of codes) {
+    for (const code of codes.keys()) {
       const expiresAt = this.#counted.get(code)?.expiresAt ?? 0;
       if (expiresAt > now) first = Math.min(first, expiresAt);
       else codes.delete(code);

@@ -90,3 +90,13 @@ test("beyond the bound the first is no longer counted", () => {
   for (const i of upTo(reservationsMax + 1)) hoarding.bought(`g${i}-1-0`);
   expect(hoarding.waitMs("a", guest("new"), item(1), 0)).toBe(0);
 });
+
+test("so many codes of an address are kept, also where others let them run out", () => {
+  const [one, other] = [new Hoarding(terms), new Hoarding(terms)];
+  for (const i of upTo(40)) reserve(one, guest(`g${i}`), i, i);
+  other.hear(one.takeNews());
+  expect(other.waitMs("a", guest("new"), item(99), 50)).toBe(51);
+  reserve(one, guest("g41"), 41, 41);
+  other.hear(one.takeNews());
+  expect(other.waitMs("a", guest("new"), item(99), 50)).toBe(52);
+});
