@@ -10,6 +10,7 @@
 import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { pipeline } from "node:stream";
 import { constants, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { errorCode, messageOf } from "../postgres/client.ts";
 
@@ -143,8 +144,9 @@ async function sizeOf(path: string): Promise<number> {
 /** The blocks of a file that is whole. @throws BackupError */
 export async function* readBlocks(path: string): AsyncGenerator<Block> {
   const contentBytes = await checkWhole(path);
-  const zstd = createReadStream(path, { end: contentBytes - 1 }).pipe(createZstdDecompress());
-  const bytes = new Bytes(zstd);
+  // What cannot be read is told where the blocks are asked for, and not to the process.
+  const file = createReadStream(path, { end: contentBytes - 1 });
+  const bytes = new Bytes(pipeline(file, createZstdDecompress(), () => {}));
   for (;;) {
     const head = await bytes.take(headBytes);
     if (head === null) return;
