@@ -129,13 +129,18 @@ export class Callers {
   createCoupon(dice: Random): void {
     const coupon = dice.pick(couponNames) ?? "TEN";
     this.#submit({ kind: "create_coupon", coupon, amount: dice.between(1, 5) }, dice);
+    // Later on somebody has one.
+    if (dice.chance(0.3)) this.#removeCoupon(coupon, dice);
   }
 
   changeCoupon(dice: Random): void {
     const change = this.#draws.couponChange(dice);
     if (dice.chance(0.8)) return this.#submit(change, dice);
-    const { coupon, by } = change;
-    this.#submit({ kind: "remove_coupon", coupon, by }, dice);
+    this.#removeCoupon(change.coupon, dice);
+  }
+
+  #removeCoupon(coupon: string, dice: Random): void {
+    this.#submit({ kind: "remove_coupon", coupon, by: { kind: "account", name: "boss" } }, dice);
   }
 
   #submit(command: CreateCoupon | ChangeCoupon | RemoveCoupon, dice: Random): void {
