@@ -156,7 +156,7 @@ export class BatchWriter implements Writer {
   #committedSeq: number;
   #reads: (() => void)[] = [];
   #inFlight: PendingBatch | null = null;
-  /** The last attempt of what is in flight. */
+  /** The last attempt of what is in flight; null before it is sent. */
   #sent: SentAttempt | null = null;
   #scheduled = false;
   #ended: Error | null = null;
@@ -319,7 +319,11 @@ export class BatchWriter implements Writer {
     this.#inFlight = null;
     this.#batches = [];
     this.#queueLength = 0;
-    if (unknown !== null && this.#sent !== null) this.#onUnknown(unknown, this.#sent, reason);
+    if (unknown !== null) {
+      // What could not even be decided is written nowhere.
+      if (this.#sent === null) refuse(unknown, reason);
+      else this.#onUnknown(unknown, this.#sent, reason);
+    }
     for (const batch of undecided) this.#onUndecided(batch, reason);
     this.#settleReads();
     this.#drained?.();
@@ -349,6 +353,7 @@ export class BatchWriter implements Writer {
     }
     this.#queueLength -= batch.commands.length;
     this.#inFlight = batch;
+    this.#sent = null;
     this.#decideAndCommit(batch).catch((error: unknown) => {
       if (this.#ended !== null) return;
       if (error instanceof NotWrittenError) {
@@ -387,7 +392,7 @@ export class BatchWriter implements Writer {
       return;
     }
     asked.answer();
-    if (this.#queueLength > 0 || this.#drained !== null) this.#schedule();
+    if (this.#batches.length > 0 || this.#drained !== null) this.#schedule();
   }
 
   /** Has what waits decided, and in between what nobody asks for. */

@@ -43,7 +43,9 @@ export class Administrator {
     const sales = machine?.run?.productSales;
     if (machine === undefined || sales === undefined) return;
     const known = [...this.#auditor.history.sales.values()];
-    const saleId = dice.pick(known.filter((sale) => sale.kind === "product"))?.id ?? 1;
+    const announced = known.filter(({ kind: of }) => of === "product");
+    // The hourly one is ended and moved by hand, too.
+    const saleId = dice.pick(dice.chance(0.9) ? announced : known)?.id ?? 1;
     // Somebody buys in the same moment.
     if (kind === "close") this.#callers.ask({ ...this.#draws.buy(dice), saleId }, dice);
     const work = async (): Promise<void> => {

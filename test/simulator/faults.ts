@@ -25,6 +25,13 @@ export const faults: readonly Fault[] = [
     by: "simulator",
   },
   {
+    name: "what is to be noted while a batch is committed waits until somebody asks",
+    file: "src/engine/writer.ts",
+    find: "if (this.#batches.length > 0 || this.#drained",
+    replace: "if (this.#queueLength > 0 || this.#drained",
+    by: "test/unit/writer.test.ts",
+  },
+  {
     name: "reads hang when a term ends",
     file: "src/engine/writer.ts",
     find: "    this.#settleReads();\n    this.#drained?.();",

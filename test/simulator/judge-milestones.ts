@@ -53,6 +53,19 @@ export class NotedLives {
       : "somebody has something of a sale before it is noted that it has opened";
   }
 
+  /** What has happened to a sale by a time, and nobody has noted. */
+  owed(history: History, now: number): string | null {
+    for (const sale of history.sales.values()) {
+      if (!history.isThere(sale) || sale.previous !== null || now < sale.startsAt) continue;
+      const noted = this.#noted.get(sale.id);
+      // Nobody was there while it was open.
+      if (noted === undefined && history.isForgotten(sale)) continue;
+      const wanted: Word = history.isOver(sale, now) ? "sale_ended" : "sale_opened";
+      if (noted?.has(wanted) !== true) return `it is not noted of sale ${sale.id}: ${wanted}`;
+    }
+    return null;
+  }
+
   endOfBatch(): string | null {
     const [missing] = this.#soldOut.splice(0);
     return missing === undefined ? null : `it is not noted that sale ${missing} is sold out`;

@@ -137,17 +137,18 @@ function judgeLapse(history: History, sale: KnownSale, code: string): string | n
  * What somebody waits for is theirs before anybody else is answered: what should have been offered by
  * now, or has lapsed and was not told.
  */
-export function owedTo(history: History): string | null {
-  const now = history.at;
+export function owedTo(history: History, now = history.at): string | null {
   for (const saleId of history.waiting.sales()) {
     const sale = history.sales.get(saleId);
     if (sale === undefined || sale.previous !== null || !history.isThere(sale)) continue;
     if (!history.isOpen(sale, now)) continue;
-    const lapsed = history.waiting.lines(saleId).find(({ offer }) => hasLapsed(history, offer));
+    const lapsed = history.waiting
+      .lines(saleId)
+      .find(({ offer }) => hasLapsed(history, offer, now));
     if (lapsed !== undefined)
       return `${lapsed.offer} of sale ${saleId} lapsed, and nobody was told`;
     for (const [index] of sale.stock.entries()) {
-      const line = firstOwed(history, sale, index + 1);
+      const line = firstOwed(history, sale, index + 1, now);
       if (line === undefined) continue;
       return `item ${index + 1} of sale ${saleId} is free, and ${JSON.stringify(line)} waits for it`;
     }
@@ -155,14 +156,19 @@ export function owedTo(history: History): string | null {
   return null;
 }
 
-function hasLapsed(history: History, offer: string | null): boolean {
+function hasLapsed(history: History, offer: string | null, now: number): boolean {
   const known = offer === null ? undefined : history.codes.get(offer);
-  return known !== undefined && history.isLive(known, history.at) === surelyNot;
+  return known !== undefined && history.isLive(known, now) === surelyNot;
 }
 
-const firstOwed = (history: History, sale: KnownSale, itemId: number): ModelLine | undefined =>
-  history.free(sale, itemId, history.at).min === 0
+const firstOwed = (
+  history: History,
+  sale: KnownSale,
+  itemId: number,
+  now: number,
+): ModelLine | undefined =>
+  history.free(sale, itemId, now).min === 0
     ? undefined
     : history.waiting
         .for(sale.id, itemId)
-        .find(({ buyer }) => history.held(sale, buyer, history.at).max < sale.limit);
+        .find(({ buyer }) => history.held(sale, buyer, now).max < sale.limit);

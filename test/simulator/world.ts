@@ -16,6 +16,7 @@ import { codeFrom, dayMs, Draws, products } from "./draws.ts";
 import type { KnownSale } from "./history.ts";
 import { Loop } from "./loop.ts";
 import { Machine, type Mishap, type WorldSettings } from "./machine.ts";
+import { owedTo } from "./judge-waiting.ts";
 import { sum } from "./lists.ts";
 import { MemoryRecords } from "./records.ts";
 import type { Step, StepKind } from "./steps.ts";
@@ -291,6 +292,7 @@ export class World {
       this.auditor.complain("nobody sells after everything was mended");
     }
     this.#followed();
+    this.#unasked();
     this.#sellOut();
     void this.auditor.restored(this.#now, this.#buyers);
     this.loop.run(0);
@@ -310,6 +312,16 @@ export class World {
         this.auditor.complain(`${name}'s time is still off by ${off} ms`);
       }
     }
+  }
+
+  /** What nobody has to ask for is done, though nobody asks for anything. */
+  #unasked(): void {
+    const { history } = this.auditor;
+    const owed = (): string | null =>
+      owedTo(history, this.#now) ?? history.lives.owed(history, this.#now);
+    for (let tries = 0; tries < 50 && owed() !== null; tries += 1) this.#wait(100);
+    const left = owed();
+    if (left !== null) this.auditor.complain(`while nobody asks: ${left}`);
   }
 
   /** With demand a sale sells out, to its last unit and no further. */

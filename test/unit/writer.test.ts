@@ -2,7 +2,7 @@
  * The writer by itself, on a journal whose commits are held back until the test lets them
  * through: what it does while PostgreSQL is busy, and what it gives out when.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import {
   batchRowsMax,
   commandsWorthSending,
@@ -83,6 +83,21 @@ describe("the writer", () => {
     await expect(asked).rejects.toBeInstanceOf(UnavailableError);
     expect((await writer.lost).message).toBe("no space left on device");
   });
+
+  test.each([0, 1])(
+    "is told to try again where it could not be decided, after %i batches",
+    async (before) => {
+      const { journal, ledger, writer } = await openWriter(openTerms([1]));
+      const first = upTo(before).map(() => writer.submit(attempt("ann")));
+      if (before > 0) (await journal.sent(1)).resolve();
+      await Promise.all(first);
+      spyOn(ledger, "decide").mockImplementation(() => {
+        throw new Error("no such state");
+      });
+      await expect(writer.submit(attempt("bob"))).rejects.toBeInstanceOf(UnavailableError);
+      expect((await writer.lost).message).toBe("no such state");
+    },
+  );
 
   test("is left to whoever leads where another does", async () => {
     const left: PendingBatch[] = [];
@@ -280,6 +295,22 @@ describe("a batch", () => {
     (await journal.sent(2)).resolve();
     await second;
     expect(journal.batches.map(({ at }) => at)).toEqual([50, 50]);
+  });
+});
+
+describe("what nobody asks for", () => {
+  test("is seen to after the commit that is under way, though nobody asks for anything then", async () => {
+    const { journal, ledger, writer, time } = await openWriter(openTerms([1], { endsAt: 10 }));
+    ledger.noteMilestones(new Map([[1, "opened"]]));
+    const asked = writer.submit(take("A", "ann", 1));
+    const commit = await journal.sent(1);
+    time.now = 10;
+    writer.noteMilestones();
+    commit.resolve();
+    await asked;
+    (await journal.sent(2)).resolve();
+    await writer.settled();
+    expect(journal.batches[1]?.outcomes).toEqual([{ word: "sale_ended", saleId: 1 }]);
   });
 });
 
