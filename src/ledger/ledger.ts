@@ -73,7 +73,7 @@ export class Ledger implements LedgerUpkeep {
 
   /** From now on what happens to sales by itself is due to be noted. @param noted so far */
   noteMilestones(noted: ReadonlyMap<number, NotedLife>): void {
-    this.#milestones = new Milestones(noted);
+    this.#milestones = new Milestones(noted, this.#state);
   }
 
   /** What has happened to sales by the last decision and up to this time: to be decided next. */

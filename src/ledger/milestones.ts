@@ -27,12 +27,17 @@ export class Milestones {
   readonly #noted: Map<number, NotedLife>;
   /** Sales whose last unit was sold, and of which that is not noted. */
   #soldOut: number[] = [];
+  /** Sales that were over before anybody who led could note it. */
+  #past: readonly number[];
   /** Before this time nothing opens or ends, ms. */
   #quietUntil = -Infinity;
 
-  /** @param noted by the journal, of the sales that are held */
-  constructor(noted: ReadonlyMap<number, NotedLife>) {
+  /** @param noted by the journal, of the sales that are held, and of others of which the end is not */
+  constructor(noted: ReadonlyMap<number, NotedLife>, { settled }: LedgerState) {
     this.#noted = new Map(noted);
+    this.#past = Array.from(noted.keys()).filter(
+      (saleId) => settled.has(saleId) && noted.get(saleId) === "opened",
+    );
   }
 
   /** Told of each decision. */
@@ -58,7 +63,11 @@ export class Milestones {
   /** What is to be noted now; it is due once. */
   due(state: LedgerState): readonly Milestone[] {
     if (state.now < this.#quietUntil && this.#soldOut.length === 0) return none;
-    const due: Milestone[] = this.#soldOut.map((saleId) => milestone(saleId, "sold_out"));
+    const due = [
+      ...this.#past.map((saleId) => milestone(saleId, "sale_ended")),
+      ...this.#soldOut.map((saleId) => milestone(saleId, "sold_out")),
+    ];
+    this.#past = [];
     this.#soldOut = [];
     this.#quietUntil = Infinity;
     for (const [saleId, sale] of state.sales) {

@@ -31,14 +31,17 @@ export const milestoneRow = (
   word: what,
 });
 
-/** How far the life is noted of each of these sales; of those of which nothing is, nothing. */
+/**
+ * How far the life is noted of each of these sales; of those of which nothing is, nothing. And of all
+ * others that have opened, and of which it is not noted that they are over.
+ */
 export async function notedLives(
   sql: ISql,
   saleIds: readonly number[],
 ): Promise<ReadonlyMap<number, NotedLife>> {
   const rows = await sql<{ sale_id: number; ended: boolean }[]>`
     select sale_id, bool_or(word = 'sale_ended') as ended from milestones
-    where sale_id = any(${`{${saleIds.join(",")}}`}::int[]) and word <> 'sold_out'
-    group by sale_id`;
+    where word <> 'sold_out' group by sale_id
+    having sale_id = any(${`{${saleIds.join(",")}}`}::int[]) or not bool_or(word = 'sale_ended')`;
   return new Map(rows.map(({ sale_id, ended }) => [sale_id, ended ? "ended" : "opened"]));
 }

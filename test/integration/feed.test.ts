@@ -146,6 +146,37 @@ describe("the feed", () => {
     ]);
   });
 
+  test("tells that a sale is over whose end nobody has seen, for nothing ran, and once", async () => {
+    const own = quietClock();
+    const records = await postgres.newRecords();
+    const before = await openStorefront(records, own);
+    const boss = await before.person("boss", "admin");
+    const items = [{ product: await newProduct(boss, "Lamp"), stock: 2 }];
+    const window = { startsAt: own.now, endsAt: own.now + minuteMs };
+    const { id } = await newSale(boss, { ...window, limit: 2, items });
+    const { code } = read(await boss.reserve(id, 1), reserved);
+    await before.stop();
+    own.now += 60 * minuteMs;
+    const sql = lookInto(records, 1);
+    const ofSale = async () => {
+      const { events } = await readFeed(sql, { after: 0, limit: 100 });
+      return events.filter(({ saleId }) => saleId === id);
+    };
+    // The second time it is known. What is asked comes after what is noted by itself.
+    await inTurn([1, 2], async () => {
+      const again = await openStorefront(records, own);
+      expect(told(await again.client.checkout("guest", "any", { sale: id }))).toBe(
+        "401 unauthenticated",
+      );
+      await again.stop();
+    });
+    expect((await ofSale()).map(({ type, code: of }) => [type, of])).toEqual([
+      ["sale.opened", null],
+      ["reservation.made", code],
+      ["sale.closed", null],
+    ]);
+  });
+
   test("is the same in pages of any size, also while others buy", async () => {
     const { id } = await sale(60);
     clock.now += 2 * minuteMs;

@@ -63,16 +63,19 @@ export function recoverSince(
   };
 }
 
-/** How far the life is noted of sales. */
+/** How far the life is noted of sales, and of others of which the end is not. */
 export function notedLives(
   records: MemoryRecords,
   saleIds: readonly number[],
 ): ReadonlyMap<number, NotedLife> {
   const noted = new Map<number, NotedLife>();
   for (const { saleId, word } of records.milestones) {
-    if (word === "sold_out" || !saleIds.includes(saleId)) continue;
+    if (word === "sold_out") continue;
     if (word === "sale_ended") noted.set(saleId, "ended");
     else if (!noted.has(saleId)) noted.set(saleId, "opened");
+  }
+  for (const [saleId, life] of noted) {
+    if (life === "ended" && !saleIds.includes(saleId)) noted.delete(saleId);
   }
   return noted;
 }
