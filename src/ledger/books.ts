@@ -15,6 +15,7 @@ import {
   rememberUse,
   take,
   untaken,
+  type Holder,
   type LedgerState,
   type Reservation,
   type SaleState,
@@ -199,7 +200,7 @@ export function refund(reservation: Reservation, seq: number, restocked: boolean
   if (sold === null || sold.refundedBy !== null) throw new Error(`${code} is nobody's to refund`);
   const holder = holderFor(sale, buyer);
   holder.bought -= 1;
-  holder.freed = withNumber(holder.freed, sold.userOrdinal);
+  holder.freed = withNumber(holder.freed ?? [], sold.userOrdinal);
   if (holder.open.size === 0 && holder.bought === 0) sale.holders[buyer.kind].delete(buyer.userId);
   sale.soldOf[itemId - 1] = (sale.soldOf[itemId - 1] ?? 0) - 1;
   sale.refundedOf[itemId - 1] = (sale.refundedOf[itemId - 1] ?? 0) + 1;
@@ -208,7 +209,7 @@ export function refund(reservation: Reservation, seq: number, restocked: boolean
   reservation.sold = { ...sold, refundedBy: seq, restocked };
   sale.waitingList?.noteLess(buyer);
   if (restocked) {
-    sale.freed.set(itemId, withNumber(sale.freed.get(itemId) ?? null, sold.unit));
+    sale.freed.set(itemId, withNumber(sale.freed.get(itemId) ?? [], sold.unit));
     putBack(sale, itemId);
   } else {
     sale.takenOutOf[itemId - 1] = (sale.takenOutOf[itemId - 1] ?? 0) + 1;
@@ -216,8 +217,17 @@ export function refund(reservation: Reservation, seq: number, restocked: boolean
   }
 }
 
-const withNumber = (numbers: readonly number[] | null, number: number): number[] =>
-  Array.from(new Set(numbers).add(number)).toSorted((a, b) => a - b);
+/** The same numbers with another, ascending: its place is found by halves, for there may be many. */
+function withNumber(numbers: number[], number: number): number[] {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((numbers[middle] ?? 0) < number) low = middle + 1;
+    else high = middle;
+  }
+  if (numbers[low] !== number) numbers.splice(low, 0, number);
+  return numbers;
+}
 
 /** A unit that was sold, under the numbers that it was sold under. */
 export type PutUnit = NewReservation & { readonly sold: SoldUnit };
@@ -247,21 +257,31 @@ export function putSold(state: LedgerState, sale: SaleState, units: readonly Put
   if (refunded.length > 0) dropTakenNumbers(sale);
 }
 
-const without = (numbers: readonly number[], taken: number): number[] =>
-  numbers.filter((number) => number !== taken);
-
 /** What was taken back has left its numbers, and others may have been given them since. */
 function dropTakenNumbers(sale: SaleState): void {
+  const units = new Map<number, Set<number>>();
+  const ordinals = new Map<Holder, Set<number>>();
   for (const { itemId, buyer, sold } of sale.soldUnits) {
     if (sold === null) continue;
-    const freed = sale.freed.get(itemId);
-    if (freed !== undefined && !sold.restocked) {
-      sale.freed.set(itemId, without(freed, sold.unit));
-    }
-    const holder = sold.refundedBy === null ? holderFor(sale, buyer) : null;
-    if (holder?.freed != null) holder.freed = without(holder.freed, sold.userOrdinal);
+    if (!sold.restocked && sale.freed.has(itemId)) addTo(units, itemId, sold.unit);
+    if (sold.refundedBy !== null) continue;
+    const holder = holderFor(sale, buyer);
+    if (holder.freed !== null) addTo(ordinals, holder, sold.userOrdinal);
   }
-  for (const [itemId, freed] of sale.freed) if (freed.length === 0) sale.freed.delete(itemId);
+  for (const [itemId, taken] of units) {
+    const freed = (sale.freed.get(itemId) ?? []).filter((unit) => !taken.has(unit));
+    if (freed.length > 0) sale.freed.set(itemId, freed);
+    else sale.freed.delete(itemId);
+  }
+  for (const [holder, taken] of ordinals) {
+    holder.freed = (holder.freed ?? []).filter((ordinal) => !taken.has(ordinal));
+  }
+}
+
+function addTo<K>(numbers: Map<K, Set<number>>, of: K, number: number): void {
+  const known = numbers.get(of);
+  if (known === undefined) numbers.set(of, new Set([number]));
+  else known.add(number);
 }
 
 /**

@@ -129,6 +129,7 @@ function checkUnits(sale: SaleState): string[] {
   const complaints: string[] = [];
   const units = new Pairs();
   const ordinals = new Pairs();
+  const freed = new Freed();
   /** Buyers are numbered as they are met: to make a text of each unit takes longer than all the rest. */
   const numbers = new Map<Holder | undefined, number>();
   let owned = 0;
@@ -144,7 +145,7 @@ function checkUnits(sale: SaleState): string[] {
     if (refundedBy === null) {
       const holder = holderOf(sale, buyer);
       const last = (holder?.bought ?? 0) + (holder?.freed?.length ?? 0);
-      if (userOrdinal < 1 || userOrdinal > last || holder?.freed?.includes(userOrdinal)) {
+      if (userOrdinal < 1 || userOrdinal > last || freed.has(holder?.freed, userOrdinal)) {
         complaints.push(`buyer ${buyerId(buyer)} has a purchase numbered ${userOrdinal}`);
       }
       const number = numbers.get(holder) ?? numbers.size;
@@ -153,9 +154,9 @@ function checkUnits(sale: SaleState): string[] {
       ordinals.add(number, userOrdinal);
     }
     if (refundedBy !== null && restocked) continue;
-    const freed = sale.freed.get(itemId) ?? [];
+    const again = sale.freed.get(itemId);
     const taken = (sale.soldOf[itemId - 1] ?? 0) + (sale.takenOutOf[itemId - 1] ?? 0);
-    if (unit < 1 || unit > taken + freed.length || freed.includes(unit)) {
+    if (unit < 1 || unit > taken + (again?.length ?? 0) || freed.has(again, unit)) {
       complaints.push(`item ${itemId}: unit ${unit} is sold`);
     }
     placed += 1;
@@ -179,6 +180,18 @@ class Pairs {
 
   add(first: number, second: number): void {
     this.#known.add(first * 2 ** 31 + second);
+  }
+}
+
+/** Lists of numbers that are free again, looked into for each unit: there may be as many as that. */
+class Freed {
+  readonly #sets = new Map<readonly number[], ReadonlySet<number>>();
+
+  has(numbers: readonly number[] | null | undefined, number: number): boolean {
+    if (numbers == null) return false;
+    const known = this.#sets.get(numbers) ?? new Set(numbers);
+    this.#sets.set(numbers, known);
+    return known.has(number);
   }
 }
 

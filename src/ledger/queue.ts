@@ -59,14 +59,14 @@ export class Queue {
   /** The first that joined at the opening or after it; 0 for none. */
   #firstLate = 0;
   readonly #changes: BoundedChange[] = [];
-  #stretches: Stretch[] = [];
+  /** Null after a change: there may be many, and they are read back one after another. */
+  #reckoned: readonly Stretch[] | null = null;
 
   constructor(saleId: number, startsAt: number, first: Rate, draws: Draws) {
     this.#saleId = saleId;
     this.#draws = draws;
     this.#startsAt = startsAt;
     this.#changes.push({ ...first, at: -Infinity, atMost: Infinity });
-    this.#stretch();
   }
 
   get rate(): Rate {
@@ -87,7 +87,7 @@ export class Queue {
     for (let number = 1; number <= this.tickets.count && this.#firstLate === 0; number += 1) {
       if (this.tickets.joinedAt(number) >= startsAt) this.#firstLate = number;
     }
-    this.#stretch();
+    this.#reckoned = null;
   }
 
   join(
@@ -102,7 +102,7 @@ export class Queue {
   /** @param joined how many had when it was decided */
   change(rate: Rate, at: number, joined = this.tickets.count): void {
     this.#changes.push({ ...rate, at, atMost: rate.paused ? joined : Infinity });
-    this.#stretch();
+    this.#reckoned = null;
   }
 
   /** How many are to be drawn: those who joined before the opening, as far as they have. */
@@ -163,8 +163,13 @@ export class Queue {
     return paused ? 0 : ms * admitPerSecond;
   }
 
-  #stretch(): void {
-    this.#stretches = [];
+  get #stretches(): readonly Stretch[] {
+    this.#reckoned ??= this.#stretch();
+    return this.#reckoned;
+  }
+
+  #stretch(): Stretch[] {
+    const stretches: Stretch[] = [];
     // What was set by a clock that was ahead, and set anew before its time, never held.
     const held: BoundedChange[] = [];
     for (const change of this.#changes) {
@@ -174,9 +179,10 @@ export class Queue {
     let banked = 0;
     for (const [index, change] of held.entries()) {
       banked = Math.min(banked, change.atMost * 1_000);
-      this.#stretches.push({ ...change, banked });
+      stretches.push({ ...change, banked });
       const next = held[index + 1];
       if (next !== undefined) banked += this.#gainOf(change, next.at);
     }
+    return stretches;
   }
 }

@@ -4,9 +4,10 @@
  */
 import { expect, test } from "bun:test";
 import { check } from "../../src/ledger/check.ts";
-import { sell } from "../../src/ledger/books.ts";
+import { putSold, refund, sell } from "../../src/ledger/books.ts";
 import type { SaleState } from "../../src/ledger/state.ts";
-import { openState, reserved } from "../support/state.ts";
+import { guest, openState, reserved } from "../support/state.ts";
+import { upTo } from "../support/wait.ts";
 
 /** Two items, of the second of which one unit is sold. */
 function scene() {
@@ -52,4 +53,38 @@ test("the auditor of the state says that somebody has something, and has not joi
   expect(check(books.state)).toEqual([]);
   reserved(books, 1, "ann");
   expect(check(books.state)).toEqual(["sale 1: buyer guest:ann has something, and has not joined"]);
+});
+
+test("half of a large sale may be on sale again: each of its units is looked at once, and sold once", () => {
+  const [units, back] = [40_000, 20_000];
+  const books = openState([units]);
+  const { state, sale } = books;
+  const isBack = (n: number): boolean => n <= back;
+  const sold = upTo(units).map((n) => ({
+    seq: n,
+    code: `sold ${n}`,
+    itemId: 1,
+    buyer: guest(`buyer ${n}`),
+    reservedAt: 0,
+    key: null,
+    request: null,
+    sold: {
+      seq: n,
+      at: 0,
+      unit: n,
+      userOrdinal: 1,
+      refundedBy: isBack(n) ? units + n : null,
+      restocked: isBack(n),
+    },
+  }));
+  putSold(state, sale, sold);
+  state.seq = units + back;
+  expect(check(state)).toEqual([]);
+  // The lowest that nobody has, what comes back last among them.
+  const again = [1, 2].map((n) => reserved(books, state.seq + n, `again ${n}`));
+  for (const one of again) sell(one, state.seq, 0);
+  refund(again[0] ?? reserved(books, 1, "nobody"), state.seq, true);
+  sell(reserved(books, state.seq + 1, "last"), state.seq, 0);
+  expect(sale.soldUnits.slice(units).map((one) => one.sold?.unit)).toEqual([1, 2, 1]);
+  expect(check(state)).toEqual([]);
 });

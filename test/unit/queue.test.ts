@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { buyerId, type Buyer } from "../../src/ledger/buyers.ts";
 import { effectsOf } from "../../src/ledger/changes.ts";
-import type { Command, Outcome } from "../../src/ledger/commands.ts";
+import { rateChangesMax, type Command, type Outcome } from "../../src/ledger/commands.ts";
 import { Ledger, Replica } from "../../src/ledger/ledger.ts";
 import { Queue } from "../../src/ledger/queue.ts";
 import { Tickets } from "../../src/ledger/tickets.ts";
@@ -137,6 +137,17 @@ describe("a queue", () => {
     queue.change({ admitPerSecond: 2, paused: false }, opens + 5_000);
     expect([4_000, 6_000, 10_010].map((ms) => queue.admittedUpTo(opens + ms))).toEqual([4, 7, 15]);
     expect([5, 7].map((rank) => queue.roomFor(rank))).toEqual([opens + 5_000, opens + 6_000]);
+  });
+
+  test("takes more changes than there may be, one after another, and reckons with them once", () => {
+    const queue = new Queue(1, opens, { admitPerSecond: 1, paused: false }, { ranks: () => [] });
+    joined(queue, 200);
+    const changes = 10 * rateChangesMax;
+    for (const ms of upTo(changes)) {
+      queue.change({ admitPerSecond: 1 + (ms % 2), paused: false }, opens + ms);
+    }
+    // Half of the time one a second, half of it two.
+    expect(queue.admittedUpTo(opens + changes)).toBe((1.5 * changes) / 1_000);
   });
 
   test("counts nothing of a rate that was set before the opening, whenever that is moved to", () => {
