@@ -82,7 +82,8 @@ export class Upkeep<S extends Selling> {
       }),
     );
     for (const { id, settled, done, checkpoint } of due) {
-      await records.saveCheckpoint(id, { ...checkpoint, attempts: done.attempts, settled });
+      const stored = { ...checkpoint, attempts: done.attempts, settled };
+      await records.saveCheckpoint(this.#term.epoch, id, stored);
       this.#noted.set(id, { ...done, seq: checkpoint.seq });
       if (settled) {
         await this.#writer.maintain((ledger) => ledger.settleSale(id));

@@ -5,6 +5,7 @@
 import type { Sql } from "postgres";
 import { z } from "zod";
 import type { Checkpoint, OpenReservation } from "../ledger/recorded.ts";
+import { DeposedError } from "./records.ts";
 
 /** Reservations written between two turns of the event loop. */
 const reservationsPerTurn = 2_000;
@@ -110,11 +111,14 @@ export const parseOpen = (text: string): OpenReservation[] =>
     }));
 
 /**
- * Stores a checkpoint, and how many attempts have named the sale up to it.
+ * Stores a checkpoint, and how many attempts have named the sale up to it. A leader that was deposed
+ * meanwhile stores nothing: a name may have been erased since.
  * @param settled whether this was the last time
+ * @throws DeposedError when another leader's term has begun
  */
 export async function saveCheckpoint(
   sql: Sql,
+  epoch: number,
   saleId: number,
   checkpoint: Checkpoint & { readonly attempts: number; readonly settled: boolean },
 ): Promise<void> {
@@ -122,16 +126,20 @@ export async function saveCheckpoint(
   const open = await writeOpen(checkpoint.open);
   const active = JSON.stringify(checkpoint.active);
   const waiting = writeWaiting(checkpoint.waiting);
-  // A leader that was deposed meanwhile says what was true, and is not heard after the next one.
-  await sql`
-    with tallied as (
+  const [row] = await sql<{ led: boolean }[]>`
+    with term as materialized (
+      select id from leader where id = 1 and epoch = ${epoch} for share
+    ), tallied as (
       update sales set attempts = ${attempts}, attempts_seq = ${seq}, settled = ${settled}
-      where id = ${saleId} and attempts_seq <= ${seq} and not settled
-      returning id)
-    insert into checkpoints (sale_id, seq, sold, open, active, waiting)
-    select id, ${seq}::bigint, ${sold}::int, ${open}::text, ${active}::text, ${waiting}::text
-    from tallied
-    on conflict (sale_id) do update
-      set seq = excluded.seq, sold = excluded.sold, open = excluded.open,
-          active = excluded.active, waiting = excluded.waiting`;
+      from term where sales.id = ${saleId} and attempts_seq <= ${seq} and not settled
+      returning sales.id
+    ), noted as (
+      insert into checkpoints (sale_id, seq, sold, open, active, waiting)
+      select id, ${seq}::bigint, ${sold}::int, ${open}::text, ${active}::text, ${waiting}::text
+      from tallied
+      on conflict (sale_id) do update
+        set seq = excluded.seq, sold = excluded.sold, open = excluded.open,
+            active = excluded.active, waiting = excluded.waiting)
+    select exists (select from term) as led`;
+  if (row?.led !== true) throw new DeposedError("another leader has begun its term");
 }

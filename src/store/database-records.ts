@@ -64,7 +64,7 @@ export function databaseRecords(options: RecordsOptions): Records {
     findDraw: (saleId) => findDraw(sql, saleId),
     noteDraw: (epoch, saleId, draw) => noteDraw(sql, epoch, saleId, draw),
     storeSale: (sale, seq) => storeSale(sql, sale, seq),
-    saveCheckpoint: (saleId, checkpoint) => saveCheckpoint(sql, saleId, checkpoint),
+    saveCheckpoint: (epoch, saleId, checkpoint) => saveCheckpoint(sql, epoch, saleId, checkpoint),
     insertProductSale: (epoch, sale, seq, by) => insertProductSale(sql, epoch, sale, seq, by),
     replaceProductSale: (epoch, present, change, now, by) =>
       replaceProductSale(sql, epoch, present, change, now, by),

@@ -69,7 +69,7 @@ export async function eraseName(
       };
       for (const table of tables) {
         const changed = await tx`
-          update ${tx(table)} set user_id = ${pseudonym} where user_id in ${tx(names)}`;
+          update ${tx(table)} set user_id = ${pseudonym} where ${isTheirs(tx, names)}`;
         rows[table] = changed.count;
       }
       await renameInActivity(tx, names, pseudonym);
@@ -100,6 +100,13 @@ async function namesOf(sql: ISql, name: string): Promise<string[]> {
   return [...new Set([name, ...accounts.map(({ username }) => username)])];
 }
 
+/**
+ * Whose a row is: of whoever has the name. As an account of it is spelled otherwise, that account's
+ * alone: guests and customers are called so by themselves, and two of them stay two.
+ */
+const isTheirs = (sql: ISql, names: readonly string[]) => sql`
+  (user_id = ${names[0] ?? ""} or (buyer = 'account' and user_id in ${sql(names)}))`;
+
 /** Whether somebody has one of these names. */
 async function isCalled(
   sql: ISql,
@@ -109,7 +116,7 @@ async function isCalled(
   const [account] = await sql`select from users where username in ${sql(names)} limit 1`;
   if (account !== undefined) return true;
   for (const table of tables) {
-    const [row] = await sql`select from ${sql(table)} where user_id in ${sql(names)} limit 1`;
+    const [row] = await sql`select from ${sql(table)} where ${isTheirs(sql, names)} limit 1`;
     if (row !== undefined) return true;
   }
   return false;
@@ -124,7 +131,7 @@ async function lastAttempt(sql: ISql): Promise<number> {
 async function attemptsOf(sql: ISql, names: readonly string[], after: number): Promise<number[]> {
   const rows = await sql<{ seq: number }[]>`
     select seq::float8 as seq from attempts
-    where seq > ${after}::bigint and user_id in ${sql(names)} order by seq`;
+    where seq > ${after}::bigint and ${isTheirs(sql, names)} order by seq`;
   return rows.map(({ seq }) => seq);
 }
 
@@ -144,7 +151,7 @@ async function renameAttempts(
     const { count } = await sql`
       update attempts set user_id = ${pseudonym}
       where seq in (select jsonb_array_elements_text(${JSON.stringify(some)}::text::jsonb)::bigint)
-        and user_id in ${sql(names)}`;
+        and ${isTheirs(sql, names)}`;
     renamed += count;
   }
   return renamed;

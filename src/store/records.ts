@@ -120,7 +120,7 @@ export type Term = {
   recover(): Promise<Recovered>;
   /** As above, of what is not known yet. */
   recoverSince(from: RestoredUpTo): Promise<RecoveredSince>;
-  /** How far the life of sales is noted: see `ledger/milestones.ts`. */
+  /** How far the life of sales is noted, and of others of which the end is not: see `ledger/milestones.ts`. */
   notedLives(saleIds: readonly number[]): Promise<ReadonlyMap<number, NotedLife>>;
   /**
    * Writes a batch, all or nothing. When it rejects with anything else than what is named here,
@@ -216,8 +216,12 @@ export type Records = {
    * @param seq number of the last attempt made so far: none before it can name this sale
    */
   storeSale(sale: NewSale, seq: number): Promise<number>;
-  /** Notes where a sale stands, so that a restart reads no further back. */
+  /**
+   * Notes where a sale stands, so that a restart reads no further back.
+   * @throws DeposedError when another leader's term has begun; nothing was noted
+   */
   saveCheckpoint(
+    epoch: number,
     saleId: number,
     checkpoint: Checkpoint & { readonly attempts: number; readonly settled: boolean },
   ): Promise<void>;

@@ -1,6 +1,8 @@
 /** Erasing a name: it is nowhere any more, while figures and promises stay. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
+import { saveCheckpoint } from "../../src/store/checkpoints.ts";
+import { DeposedError } from "../../src/store/records.ts";
 import { AccountClient, expectRefusal } from "../support/accounts.ts";
 import type { Answer, Client } from "../support/client.ts";
 import { lookInto, tablesWith, usePostgres } from "../support/postgres.ts";
@@ -139,6 +141,54 @@ test.each([
     }
   },
 );
+
+test("an account is erased in any case of its letters, and who only looks like it stays", async () => {
+  const env = { DATABASE_URL: await postgres.newRecords() };
+  await using server = await startServer(env);
+  const { client } = server;
+  await new AccountClient(() => server.url).register(name, password);
+  const spelled = name.toLowerCase();
+  await client.reserveAndBuy(name, 1);
+  await client.reserveAndBuy(spelled, 2);
+  await post(client, "/api/coupons", { name: "PROMO", amount: 3 });
+  await inTurn([name, spelled], (user_id) =>
+    post(client, "/api/coupons/claim", { user_id, coupon_name: "PROMO" }),
+  );
+  const erased = await erase(spelled, env);
+  expect(erased).toMatchObject({ exitCode: 0, log: "" });
+  expect(erased.output).toContain("1 of purchases");
+  const sql = lookInto(env.DATABASE_URL, 1);
+  const names = await sql<{ name: string }[]>`
+    select user_id as name from purchases where user_id not like 'erased-%'
+    union all select user_id from claims where user_id not like 'erased-%'
+    union all select username from users where username not like 'erased-%'`;
+  expect(names.map((row) => row.name)).toEqual([name, name]);
+  await until("its selling", async () => (await client.get("/ready")).status === 200);
+  expect(await runProgram(["verify"], env)).toMatchObject({ exitCode: 0 });
+});
+
+test("who led while a name was erased notes no more where a sale stands, for the name is in that", async () => {
+  const env = { DATABASE_URL: await postgres.newRecords() };
+  await using server = await startServer(env);
+  const { id: saleId } = await server.client.openSale();
+  const { code } = await server.client.reserve(name, 1);
+  const sql = lookInto(env.DATABASE_URL, 1);
+  const [term] = await sql<{ epoch: number }[]>`select epoch::float8 as epoch from leader`;
+  const [made] = await sql<{ seq: number; at: Date }[]>`
+    select seq::float8 as seq, at from attempts where code = ${code} and outcome = 'reserved'`;
+  const [seq, reservedAt] = [made?.seq ?? 0, made?.at.getTime() ?? 0];
+  const buyer = { kind: "guest", userId: name } as const;
+  const ends = { due: reservedAt + 120_000, extendedBy: null, key: null, request: null };
+  const held = { seq, code, itemId: 1, buyer, reservedAt, ...ends };
+  const stand = { seq, sold: 0, open: [held], active: [], waiting: [], attempts: 1 };
+  expect(await erase(name, env)).toMatchObject({ exitCode: 0 });
+  await expect(
+    saveCheckpoint(sql, term?.epoch ?? 0, saleId, { ...stand, settled: false }),
+  ).rejects.toBeInstanceOf(DeposedError);
+  expect(await tablesWith(env.DATABASE_URL, name)).toEqual([]);
+  await until("its selling", async () => (await server.client.get("/ready")).status === 200);
+  expect(await server.client.buy(code)).toMatchObject({ replayed: false });
+});
 
 test("a name that nobody has, one that is none, and the last who administrates are refused", async () => {
   const env = { DATABASE_URL: await postgres.newRecords() };

@@ -147,7 +147,7 @@ describe("the same one-step purchase with one key", () => {
     expect(order.codes[0]).toBe(held.code);
     const noted = await shop.writer().read((view) => view.checkpoint(sale.id));
     if (noted === null) throw new Error("the sale is not held");
-    await saveCheckpoint(shop.sql, sale.id, { ...noted, attempts: 2, settled: false });
+    await saveCheckpoint(shop.sql, 1, sale.id, { ...noted, attempts: 2, settled: false });
     await shop.sql`delete from attempts where seq < ${noted.seq}`;
     await shop.sql`update attempts set outcome = 'item_sold_out'`;
     await shop.stop();

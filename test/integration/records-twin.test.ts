@@ -302,8 +302,8 @@ class History {
       attempts: view.activity(id)?.attempts ?? 0,
     }));
     if (checkpoint === null) return;
-    await this.#twins.both(({ records }) =>
-      records.saveCheckpoint(id, { ...checkpoint, attempts, settled: false }),
+    await this.#twins.both(({ records, term }) =>
+      records.saveCheckpoint(term.epoch, id, { ...checkpoint, attempts, settled: false }),
     );
   }
 

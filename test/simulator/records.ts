@@ -125,8 +125,8 @@ export class MemoryRecords {
       noteDraw: (epoch, saleId, draw) => holding(epoch, () => sales.noteDraw(saleId, draw)),
       findHourly: (startsAt) => line.carry("read", () => sales.findHourly(startsAt)),
       storeSale: (sale, seq) => line.carry("write", () => sales.store(sale, seq)),
-      saveCheckpoint: (saleId, checkpoint) =>
-        line.carry("write", () => this.saveCheckpoint(saleId, checkpoint)),
+      saveCheckpoint: (epoch, saleId, checkpoint) =>
+        holding(epoch, () => this.saveCheckpoint(saleId, checkpoint)),
       insertProductSale: (epoch, sale, seq, by) =>
         holding(epoch, () => this.#called(by, () => sales.insertProductSale(sale, seq))),
       replaceProductSale: (epoch, present, change, now, by) =>

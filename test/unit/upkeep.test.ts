@@ -22,7 +22,7 @@ async function notedAt(seq: number): Promise<readonly number[]> {
   const noted: number[] = [];
   const records: Records = {
     ...memory,
-    saveCheckpoint: (saleId) => {
+    saveCheckpoint: (_, saleId) => {
       noted.push(saleId);
       return Promise.resolve();
     },
