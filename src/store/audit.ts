@@ -59,6 +59,15 @@ export async function auditSale(sql: ISql, saleId: number): Promise<SaleAudit | 
   return { ...audit, ok: isSound(audit) };
 }
 
+/**
+ * Whether something of a number was after the sale's end. That may have been moved since by somebody
+ * with an earlier time, where a clock was set back; who did is looked for where it matters alone.
+ */
+const isAfterEnd = (sql: ISql, saleId: number, at: ReturnType<ISql>) => sql`
+  (${at} >= sale.ends_at and seq > (
+    select coalesce(max(a.seq), 0) from attempts a
+    where a.sale_id = ${saleId} and a.kind = 'change_sale' and a.outcome = 'sale_changed'))`;
+
 /** What is sold, by whom, and by which attempts. */
 const auditSold = (sql: ISql, saleId: number) =>
   sql<Omit<SaleAudit, "ok" | "queue" | keyof RefundAudit | keyof OfferAudit>[]>`
@@ -101,7 +110,7 @@ const auditSold = (sql: ISql, saleId: number) =>
            and e.buyer = sold.buyer and e.user_id = sold.user_id
            and e.item_id = sold.item_id)) as purchases_without_reservation,
       (select count(*)::int from sold
-       where purchased_at < sale.starts_at or purchased_at >= sale.ends_at) as purchases_outside_window,
+       where purchased_at < sale.starts_at or ${isAfterEnd(sql, saleId, sql`purchased_at`)}) as purchases_outside_window,
       -- As a join: looked up one by one, 10,000 purchases took PostgreSQL ten seconds.
       (select count(*)::int from (
          select from effective e left join sold
@@ -119,7 +128,7 @@ const auditSold = (sql: ISql, saleId: number) =>
          select from extended x where x.seq = e.seq)) as attempts_without_extension,
       -- For a quarter of an hour or the TTL, before the end, and never of what was sold before.
       (select count(*)::int from extended x
-       where x.due <= x.extended_at or x.extended_at >= sale.ends_at
+       where x.due <= x.extended_at or ${isAfterEnd(sql, saleId, sql`x.extended_at`)}
           or x.due > x.extended_at + greatest(interval '15 minutes',
                                               sale.reservation_ttl_ms * interval '1 millisecond')
           or exists (select from sold where sold.code = x.code and sold.seq <= x.seq)

@@ -66,7 +66,7 @@ const turns = (sql: ISql, saleId: number) => sql`
       select greatest(at, starts_at) as since, case when paused then 0 else rate end as rate, r.seq,
              greatest(coalesce(lead(at) over (order by r.seq), 'infinity'), starts_at) as until,
              -- It stands while it is paused, for those who come then, too.
-             case when paused then coalesce((select max(g.number) from given g where g.seq < r.seq), 0) * 1000
+             case when paused then coalesce((select max(g.number) from given g where g.seq < r.seq), 0)::bigint * 1000
              end as at_most
       from rates r, sale
       -- What was set by a clock that was ahead, and set anew before its time, never held.
@@ -117,7 +117,11 @@ const turns = (sql: ISql, saleId: number) => sql`
 /** @returns null for a sale without a queue */
 export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit | null> {
   const [row] = await sql<QueueAudit[]>`
-    with ${given(sql, saleId)}, ${turns(sql, saleId)}
+    with ${given(sql, saleId)}, ${turns(sql, saleId)},
+    -- From when on retention has left all attempts.
+    retained as (
+      select coalesce((select at from (select seq, at from attempts order by seq limit 1) first
+                       where seq > 1), '-infinity') as at)
     select
       (select count(*)::int from given) as joined,
       (select drawn::int from draw) as drawn,
@@ -140,8 +144,10 @@ export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit 
       -- What is offered, whenever that is, was waited for when their turn had come.
       (select count(*)::int from let_in
        where kind <> 'offer' and rank * 1000 > coalesce(room, 0)) as reserved_before_turn,
-      (select count(*)::int from let_in, sale
-       where let_in.kind not in ('offer', 'waitlist_join') and let_in.at >= greatest(turn, joined_at, until) + pass_ttl_ms * interval '1 millisecond'
+      -- What kept a pass may be among what was dropped.
+      (select count(*)::int from let_in, sale, retained
+       where sale.starts_at >= retained.at and let_in.kind not in ('offer', 'waitlist_join')
+         and let_in.at >= greatest(turn, joined_at, until) + pass_ttl_ms * interval '1 millisecond'
       ) as reserved_after_pass
     from sale`;
   return row ?? null;

@@ -115,6 +115,13 @@ test.each([
     "2 reservations before their turn",
   ],
   [
+    "what is missing before the last of millions, at a pause",
+    `update tickets set number = 3000000 where number = 3;
+     insert into queue_rates (seq, sale_id, changed_at, admit_per_second, paused)
+     select max(seq) + 1, ${sale}, max(at), 1, true from attempts`,
+    "2999997 tickets missing",
+  ],
+  [
     "a pass that had ended",
     `update sales set pass_ttl_ms = 1 where id = ${sale}`,
     "2 reservations by a pass that had ended",
@@ -123,6 +130,17 @@ test.each([
   const { line, holds } = await told(change);
   expect(holds).toBe(false);
   expect(line).toContain(complaint);
+});
+
+test("a pass is not said to have ended that was kept by what retention has dropped since", async () => {
+  const later = `
+    update sales set pass_ttl_ms = 60000 where id = ${sale};
+    insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code)
+    select max(seq) + 1, max(at) + interval '100 seconds', 'checkout', 'reserved', ${sale}, 1, 'guest',
+           'cy', gen_random_uuid() from attempts`;
+  expect((await told(later)).holds).toBe(true);
+  const dropped = `${later}; delete from attempts where seq < (select max(seq) from attempts)`;
+  expect(await told(dropped)).toMatchObject({ holds: true });
 });
 
 const audit = z.looseObject({ ok: z.boolean(), queue: z.record(z.string(), z.int()).nullable() });

@@ -245,3 +245,23 @@ test("a sale of more units than 32 bits can count is audited, too", async () => 
   await stop();
   expect(await verify(url)).toMatchObject({ exitCode: 0 });
 });
+
+test("what was sold by a clock that was ahead is sound, though the sale was ended by an earlier time since", async () => {
+  const url = await postgres.copyOf(sound);
+  await change(
+    url,
+    "update sales set closed = true, ends_at = starts_at + interval '1 ms' where id = 1",
+    `insert into attempts (seq, at, kind, outcome, sale_id)
+     select (select max(seq) + 1 from attempts), starts_at, 'change_sale', 'sale_changed', id
+     from sales where id = 1`,
+  );
+  const sql = connect({ url });
+  const lines: string[] = [];
+  const isSound = () => verifyIn(sql, saleId, (line) => lines.push(line));
+  expect(await isSound()).toBe(true);
+  // As if that had come before.
+  await sql`update attempts set sale_id = 2 where kind = 'change_sale'`;
+  expect(await isSound()).toBe(false);
+  expect(lines.at(-1)).toMatch(/3 purchases outside the sale's window/);
+  await sql.end();
+});
