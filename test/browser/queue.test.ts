@@ -197,6 +197,23 @@ describe.skipIf(noBrowser)("the waiting room", () => {
     expect(eva.wrong).toEqual([]);
   });
 
+  test("who has not joined is looked for once, and not again before something has changed", async () => {
+    const { path } = await queued("Tin plover", { queue: slow });
+    await register(server, "fay");
+    await using fay = await visitAs(server, "fay", "/shop", { refusals: [404, 409] });
+    const { page } = fay;
+    let looks = 0;
+    page.on("request", (request) => (looks += Number(request.url().endsWith("/queue/me"))));
+    await page.goto(server.url + path);
+    await roomOf(page).getByRole("button", { name: "Let me in" }).waitFor();
+    const isRefreshed = () => page.waitForResponse(/\/api\/products\//);
+    await isRefreshed();
+    const before = looks;
+    await isRefreshed();
+    expect(looks).toBe(before);
+    expect(fay.wrong).toEqual([]);
+  });
+
   test("a guest shows to be no robot, is let into the drop, and is so in a second tab", async () => {
     await using visited = await visit(server.url, { refusals: [403, 404, 409], bypassCSP: true });
     const { page, wrong } = visited;

@@ -129,7 +129,8 @@ export class Room {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.isOpen) return;
-      if (error.code === "ticket_not_found") forgetTicket(this.saleId);
+      // What is forgotten is a change, after which it is asked again: who has none has nothing to forget.
+      if (error.code === "ticket_not_found" && ticket !== undefined) forgetTicket(this.saleId);
       this.place.value = null;
     }
   }
