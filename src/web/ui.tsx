@@ -173,7 +173,12 @@ export function Field({ label, value, hint, error, type = "text", ...rest }: Fie
   );
 }
 
-type Stock = { readonly sold: number; readonly reserved: number; readonly stock: number };
+type Stock = {
+  readonly sold: number;
+  readonly reserved: number;
+  readonly available: number;
+  readonly stock: number;
+};
 
 /** Sold, reserved and free of a stock: a bar, and the figures in words. Keeps its place without. */
 export function Meter({
@@ -195,7 +200,7 @@ export function Meter({
       <dl class={terse ? "meter-figures terse" : "meter-figures"}>
         <div>
           <dt class="free">Free</dt>
-          <dd>{figure(Math.max(0, stock - sold - reserved))}</dd>
+          <dd>{figure(of?.available ?? 0)}</dd>
         </div>
         <div>
           <dt class="reserved">Reserved</dt>

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { z } from "zod";
 import { newPage, noBrowser, says, useBrowser, visit } from "../support/browser.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { pageItemsMax } from "../../src/http/shop/shop.ts";
+import { lookInto, usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
   logIn,
@@ -235,6 +236,73 @@ describe.skipIf(noBrowser)("the truth", () => {
     await says(page.locator(".inspector"), /All gone.*The next herd comes on \w/);
     expect(await main.getByText("Free at this moment").count()).toBe(0);
     await says(page.locator(".hero-tries"), "2 tries");
+  });
+
+  test("the shop's front has every open sale, also where they have more items than fit an answer", async () => {
+    const url = await postgres.newRecords();
+    const env = { DATABASE_URL: url };
+    await using small = await startServer(env);
+    const boss = await makeAdmin(small, env);
+    const many = 1 + pageItemsMax / 2;
+    const made = await lookInto(url)<{ id: number }[]>`
+      insert into products (name, description, picture_seed, price_cents)
+      select 'Tin herring', '', n::text, 100 from generate_series(1, ${many}::int) n returning id`;
+    const announce = async (title: string) => {
+      const answer = await boss.ask("POST", "/api/admin/flash-sales", {
+        title,
+        starts_at: new Date(Date.now()).toISOString(),
+        ends_at: new Date(Date.now() + 3_600_000).toISOString(),
+        items: made.map(({ id }) => ({ product_id: id, stock: 1, price_cents: 50 })),
+      });
+      expect(answer.status).toBe(201);
+    };
+    await announce("The first shoal");
+    await announce("The second shoal");
+    await using visited = await visit(`${small.url}/shop`);
+    const main = visited.page.getByRole("main");
+    await says(main, "The first shoal");
+    await says(main, "The second shoal");
+    expect(visited.wrong).toEqual([]);
+  });
+
+  test("what was taken back fills no limit, and is nobody's; a drop of which nothing is left is over", async () => {
+    const env = {
+      DATABASE_URL: await postgres.newRecords(),
+      SALE_ITEMS: "1",
+      SALE_PER_USER_LIMIT: "1",
+    };
+    await using small = await startServer(env);
+    const boss = await makeAdmin(small, env);
+    const emil = await register(small, "emil");
+    const refunded = z.object({ order_id: z.string() });
+    const takeBack = async (answer: Response, restock: boolean) => {
+      const { order_id } = refunded.parse(await answer.json());
+      const path = `/api/admin/orders/${order_id}/refund`;
+      expect((await boss.ask("POST", path, { restock })).status).toBe(200);
+    };
+    const product = await newProduct(boss, "Tin otter");
+    const sale = await newSale(boss, product, { limit: 1, stock: 1 });
+    const order = { flash_sale_id: sale, product_id: product, quantity: 1 };
+    await takeBack(await emil.ask("POST", "/api/purchases", order), true);
+    await using visited = await visitAs(small, "emil", `/product?id=${product}`);
+    const { page } = visited;
+    await page.getByRole("button", { name: /^Reserve one/ }).waitFor();
+    expect(await counterOf(page).innerText()).not.toContain("It is yours");
+    await takeBack(await emil.ask("POST", "/api/purchases", order), false);
+    await says(counterOf(page), "Sold out: every one is gone.");
+
+    const drop = z.object({ code: z.string() });
+    const buy = async () => {
+      const { code } = drop.parse(await (await emil.ask("POST", "/checkout?id=1")).json());
+      return await emil.ask("POST", `/purchase?code=${code}`);
+    };
+    await takeBack(await buy(), true);
+    await page.goto(small.url);
+    await says(page.locator("#mine-title + p"), "0 reserved, 0 bought");
+    await says(page.locator(".hero-state"), "One only");
+    await takeBack(await buy(), false);
+    await says(page.locator(".hero-state"), "Sold out");
+    expect(visited.wrong).toEqual([]);
   });
 
   test("an account that is disabled is told so, at once where it acts", async () => {

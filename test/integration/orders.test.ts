@@ -141,6 +141,10 @@ describe("a refund", () => {
     expect(rest.units.every((unit) => unit.refunded_at !== null)).toBe(true);
     expect(told(await refund(order.order_id))).toBe("409 already_refunded");
     expect(await figuresOf(sale.id)).toMatchObject({ sold: 0, refunded: 3, taken_out: 2 });
+    // The shop says so too, of the sale and of its item: what is taken out cannot be had any more.
+    const inShop = (await nobody.get(`/api/flash-sales/${sale.id}`)).json();
+    const out = { stock: 5, sold: 0, refunded: 3, taken_out: 2, available: 3 };
+    expect(inShop).toMatchObject({ ...out, items: [out] });
     expect(told(await refund("987654321"))).toBe("404 order_not_found");
     expect(told(await refund("0"))).toBe("404 order_not_found");
   });

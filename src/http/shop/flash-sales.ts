@@ -43,6 +43,7 @@ export const flashSaleHead = z.object({
   stock: count,
   sold: count,
   refunded: count,
+  taken_out: count.describe("Refunded, and not on sale again"),
   reserved: count,
   available: count,
 });
@@ -57,6 +58,7 @@ const flashSaleItem = z.object({
   available: count,
   sold: count,
   refunded: count,
+  taken_out: count,
 });
 
 export const flashSale = flashSaleHead.extend({ items: z.array(flashSaleItem) });
@@ -75,6 +77,7 @@ export type ProductFlashSale = z.output<typeof productFlashSale>;
 type UnitsGone = {
   readonly sold: (item: Item) => number;
   readonly refunded: (item: Item) => number;
+  readonly takenOut: (item: Item) => number;
   readonly free: (item: Item) => number;
   readonly reserved: number;
 };
@@ -88,7 +91,13 @@ type Shown = {
 /** A draft, of which nothing can be had. */
 const asDraft = (stored: StoredSale): Shown => ({
   stored,
-  taken: { sold: () => 0, refunded: () => 0, free: ({ stock }) => stock, reserved: 0 },
+  taken: {
+    sold: () => 0,
+    refunded: () => 0,
+    takenOut: () => 0,
+    free: ({ stock }) => stock,
+    reserved: 0,
+  },
   isDraft: true,
 });
 
@@ -219,6 +228,7 @@ export class FlashSales {
       taken = {
         sold: (item) => of(item).sold,
         refunded: (item) => of(item).refunded,
+        takenOut: (item) => of(item).takenOut,
         free: (item) => item.stock - of(item).sold - of(item).takenOut,
         reserved: 0,
       };
@@ -232,8 +242,10 @@ function unitsGone(view: LedgerView, saleId: number): UnitsGone {
   const free = view.free(saleId);
   const sold = view.soldOf(saleId);
   const refunded = view.refundedOf(saleId);
+  const takenOut = view.takenOutOf(saleId);
   return {
     refunded: (item) => refunded?.[item.id - 1] ?? 0,
+    takenOut: (item) => takenOut?.[item.id - 1] ?? 0,
     free: (item) => free?.[item.id - 1] ?? 0,
     sold: (item) => sold?.[item.id - 1] ?? 0,
     reserved: view.totals(saleId)?.reserved ?? 0,
@@ -260,6 +272,7 @@ function showHead({ stored, taken, isDraft = false }: Shown, now: number): Flash
     stock: sum(({ stock }) => stock),
     sold: sum(taken.sold),
     refunded: sum(taken.refunded),
+    taken_out: sum(taken.takenOut),
     reserved: taken.reserved,
     available: sum(taken.free),
   };
@@ -276,6 +289,7 @@ function showSale(shown: Shown, now: number): FlashSale {
     available: shown.taken.free(item),
     sold: shown.taken.sold(item),
     refunded: shown.taken.refunded(item),
+    taken_out: shown.taken.takenOut(item),
   }));
   return { ...showHead(shown, now), items };
 }
@@ -298,6 +312,7 @@ function showItemsSale({ stored, taken }: Shown, item: Item, now: number): Produ
     stock: item.stock,
     sold: taken.sold(item),
     refunded: taken.refunded(item),
+    taken_out: taken.takenOut(item),
     available: taken.free(item),
   };
 }

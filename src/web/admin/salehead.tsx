@@ -1,13 +1,6 @@
 /** A sale as the administration's lists show it, its state by the clock, and products that are in two at once. */
 import { signal } from "@preact/signals";
-import { get } from "../api.ts";
-import {
-  type FlashSale,
-  isAnnounced,
-  type SalePage,
-  type SaleState,
-  stateAt,
-} from "../shop/data.ts";
+import { type FlashSale, isAnnounced, salesOf, type SaleState, stateAt } from "../shop/data.ts";
 import { SaleMoment, tick } from "../time.tsx";
 import { Badge } from "../ui.tsx";
 import { addressOf } from "./place.ts";
@@ -70,11 +63,11 @@ const present = signal<readonly FlashSale[]>([]);
 /** Announced to nobody yet. */
 export const drafts = signal<readonly FlashSale[]>([]);
 
-const ask = async (status: SaleState): Promise<readonly FlashSale[]> =>
-  (await get<SalePage>(`/api/flash-sales?status=${status}&limit=${presentMax}`)).flash_sales;
-
 export async function askPresent(): Promise<void> {
-  const [open, coming] = await Promise.all([ask("active"), ask("upcoming")]);
+  const [open, coming] = await Promise.all([
+    salesOf("active", presentMax),
+    salesOf("upcoming", presentMax),
+  ]);
   present.value = [...open, ...coming.filter(isAnnounced)];
   drafts.value = coming.filter((sale) => !isAnnounced(sale));
 }

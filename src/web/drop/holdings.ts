@@ -4,13 +4,16 @@ import { get } from "../api.ts";
 import { acts, guestBought, heldIn, held, limitToldUntil, noteSale } from "../holding/store.ts";
 import { user } from "../session.ts";
 import { whenText } from "../time.tsx";
-import type { Order, OrderPage } from "../shop/data.ts";
+import { type Order, type OrderPage, ownedUnits } from "../shop/data.ts";
 import { nextStartsAt, sale, saleId } from "./sale.ts";
 
 /** Of an account's history, what is looked at to know what it has of the present sale. */
 const historyMax = 100;
 
-export type Bought = Pick<Order, "order_id" | "item" | "quantity" | "codes" | "purchased_at">;
+export type Bought = Pick<
+  Order,
+  "order_id" | "item" | "quantity" | "refunded_quantity" | "codes" | "purchased_at"
+>;
 
 const orders = signal<readonly Order[]>([]);
 
@@ -19,19 +22,21 @@ async function askOrders(name: string): Promise<void> {
   if (user.peek()?.username === name) orders.value = page.purchases;
 }
 
-/** Of the present sale, the latest first. */
+/** Of the present sale, the latest first; what was taken back as a whole is nobody's. */
 export const bought = computed((): readonly Bought[] => {
   const id = saleId.value;
-  if (user.value) return orders.value.filter(({ sale_id }) => sale_id === id);
+  if (user.value)
+    return orders.value.filter((order) => order.sale_id === id && ownedUnits(order) > 0);
   return guestBought.value
     .filter(({ sale_id }) => sale_id === id)
     .map(({ code, order_id, item, purchased_at }) => {
-      return { order_id, item, purchased_at, codes: [code], quantity: 1 };
+      const codes = [code];
+      return { order_id, item, purchased_at, codes, quantity: 1, refunded_quantity: 0 };
     })
     .toReversed();
 });
 export const boughtCount = computed(() =>
-  bought.value.reduce((sum, { quantity }) => sum + quantity, 0),
+  bought.value.reduce((sum, order) => sum + ownedUnits(order), 0),
 );
 export const boughtByItem = computed(() => new Map(bought.value.map((one) => [one.item.id, one])));
 /** Held, or held a moment ago, by item. */

@@ -86,9 +86,10 @@ export const knownAt = signal<number | null>(null);
 export const queueId = computed(() => (sale.value?.entry === "queue" ? sale.value.id : null));
 /** Changes with the sale, and not with its figures. */
 export const saleId = computed(() => sale.value?.id ?? null);
+/** Nothing can come free any more: what is neither to be had nor held is sold, or taken out. */
 export const soldOut = computed(() => {
   const open = sale.value;
-  return open ? open.sold >= open.stock : false;
+  return open ? open.available + open.reserved === 0 : false;
 });
 /** The sale has ended here, and the server has not said what comes next. */
 export const turning = computed(

@@ -1,7 +1,6 @@
 /** The counter: what can be done with the product now, or why nothing. */
 import { signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
-import { get } from "../api.ts";
 import { type Done, subjectOf } from "../holding/act.ts";
 import { ActButton, HoldActs, linksOf } from "../holding/buttons.tsx";
 import { WaitButton } from "../holding/waitbutton.tsx";
@@ -12,10 +11,12 @@ import { user } from "../session.ts";
 import {
   calendarAddress,
   isAnnounced,
+  isSoldOut,
   leftWords,
   type Order,
+  ownedUnits,
   type ProductSale,
-  type SalePage,
+  salesOf,
 } from "../shop/data.ts";
 import { clockText, Countdown, Moment, SaleMoment, whenText } from "../time.tsx";
 import { Badge, Button, count, LinkButton, load, Meter, money } from "../ui.tsx";
@@ -103,7 +104,7 @@ const codesOf = ({ codes }: Order): string => codes.join(" ");
 
 const Owned = ({ order }: { readonly order: Order }) => (
   <div class="counter-done" role="status">
-    <strong>{order.quantity === 1 ? "It is yours." : `${order.quantity} are yours.`}</strong>
+    <strong>{ownedUnits(order) === 1 ? "It is yours." : `${ownedUnits(order)} are yours.`}</strong>
     <span class="soft">
       Order {order.order_id}, {money(order.total_cents)}, <Moment at={order.purchased_at} />.{" "}
       <a href="/account">My purchases</a>
@@ -116,7 +117,7 @@ const Owned = ({ order }: { readonly order: Order }) => (
 function hindrance(of: ProductSale): string | null {
   if (saleState.value === "upcoming") return null;
   if (saleState.value === "ended") return "This sale is over.";
-  if (of.sold >= of.stock) return "Sold out: every one is gone.";
+  if (isSoldOut(of)) return "Sold out: every one is gone.";
   if (allowance.value === 0) return limitWords(of);
   if (room.value !== null && !room.value.isIn.value)
     return "Whoever is let in can buy: wait for your turn in the waiting room.";
@@ -161,7 +162,7 @@ const Why = ({ of, reason }: { readonly of: ProductSale; readonly reason: string
     {saleState.value === "active" && of.available === 0 && allowance.value > 0 && (
       <WaitButton saleId={of.id} item={of.item_id} login={loginAddress()} />
     )}
-    {(of.sold >= of.stock || saleState.value === "ended") && (
+    {(isSoldOut(of) || saleState.value === "ended") && (
       <>
         <Next after={of} />
         <p>
@@ -174,9 +175,7 @@ const Why = ({ of, reason }: { readonly of: ProductSale; readonly reason: string
 
 const comingMax = 20;
 async function nextSale() {
-  const path = `/api/flash-sales?status=upcoming&limit=${comingMax}`;
-  const { flash_sales: coming } = await get<SalePage>(path);
-  const announced = coming.filter(isAnnounced);
+  const announced = (await salesOf("upcoming", comingMax)).filter(isAnnounced);
   return announced.toSorted((a, b) => a.starts_at.localeCompare(b.starts_at))[0] ?? null;
 }
 
@@ -266,7 +265,8 @@ export function Counter() {
         {owned.value && <Owned order={owned.value} />}
       </section>
     );
-  const reserved = Math.max(0, of.stock - of.sold - of.available);
+  const { stock, sold, taken_out: takenOut, available } = of;
+  const reserved = Math.max(0, stock - sold - takenOut - available);
   return (
     <section class="card counter" id="counter" aria-label="Buy">
       <div class="counter-head">
@@ -291,7 +291,7 @@ export function Counter() {
           />
         )}
       </div>
-      <Meter of={{ sold: of.sold, stock: of.stock, reserved }} terse />
+      <Meter of={{ sold, stock, reserved, available }} terse />
       <Held />
       {owned.value && <Owned order={owned.value} />}
       <Acts of={of} />
@@ -315,7 +315,7 @@ export function Counter() {
 export function Wait() {
   const [of, now] = [sale.value, room.value];
   if (of === null || now === null || saleState.value === "ended") return null;
-  const isSoldOut = of.sold >= of.stock;
+  const isOver = isSoldOut(of);
   return (
     <WaitingRoom
       room={now}
@@ -324,8 +324,8 @@ export function Wait() {
         login: loginAddress(),
         goods: "#counter",
         next: <a href="/shop">See what else is on sale</a>,
-        full: !isSoldOut && user.value && allowance.value === 0 ? limitWords(of) : null,
-        isSoldOut,
+        full: !isOver && user.value && allowance.value === 0 ? limitWords(of) : null,
+        isSoldOut: isOver,
       }}
     />
   );

@@ -26,6 +26,7 @@ import {
   type FlashSale,
   type Order,
   type OrderPage,
+  ownedUnits,
   type Product,
   type ProductSale,
   stateAt,
@@ -71,8 +72,8 @@ async function askSaleAsked(named: ProductSale | null): Promise<ProductSale | nu
     const { items, ...head } = await get<FlashSale>(`/api/flash-sales/${saleAsked}`);
     const item = items.find(({ product_id }) => product_id === productId);
     if (item === undefined || stateAt(head, serverNow()) === "ended") return null;
-    const { id: item_id, price_cents, stock, sold, available } = item;
-    return { ...head, item_id, price_cents, stock, sold, available };
+    const { id: item_id, price_cents, stock, sold, taken_out, available } = item;
+    return { ...head, item_id, price_cents, stock, sold, taken_out, available };
   } catch (error) {
     if (error instanceof Problem && error.status === 404) return null;
     throw error;
@@ -121,11 +122,11 @@ async function askHistory(name: string): Promise<void> {
   const page = await get<OrderPage>(`/api/purchases/my-purchases?limit=${historyMax}`);
   if (user.peek()?.username === name) orders.value = page.purchases;
 }
-/** Units of this sale that the account has bought. */
+/** Units of this sale that the account has bought, and has. */
 export const boughtUnits = computed(() =>
   orders.value
     .filter((order) => order.sale_id === sale.value?.id)
-    .reduce((sum, order) => sum + order.quantity, 0),
+    .reduce((sum, order) => sum + ownedUnits(order), 0),
 );
 /** Units that may be bought at once: those that are held here are among them. */
 export const allowance = computed(() => {
@@ -136,8 +137,10 @@ export const allowance = computed(() => {
 });
 /** Whether one more may be reserved. */
 export const mayReserve = computed(() => allowance.value > heldHere.value.length);
-/** The last order of this product by this account. */
-export const owned = computed(() => orders.value.find((order) => order.product_id === productId));
+/** The last order of this product by this account of which it has something. */
+export const owned = computed(() =>
+  orders.value.find((order) => order.product_id === productId && ownedUnits(order) > 0),
+);
 
 // --- What can be done -------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ type Sale = {
   readonly stock: number;
   readonly sold: number;
   readonly reserved: number;
+  readonly available: number;
   readonly attempts: number;
 };
 type Proof = { readonly sale: Sale; readonly audit: Audit; readonly at: string };

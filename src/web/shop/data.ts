@@ -20,6 +20,7 @@ type SaleHead = {
   readonly pass_ttl_ms: number | null;
   readonly stock: number;
   readonly sold: number;
+  readonly taken_out: number;
   readonly available: number;
 };
 export type SaleItem = {
@@ -32,6 +33,7 @@ export type SaleItem = {
   readonly stock: number;
   readonly available: number;
   readonly sold: number;
+  readonly taken_out: number;
 };
 export type FlashSale = SaleHead & {
   readonly reserved: number;
@@ -53,7 +55,7 @@ export type ProductPage = {
   readonly products: readonly Product[];
   readonly next_after: number | null;
 };
-export type SalePage = {
+type SalePage = {
   readonly flash_sales: readonly FlashSale[];
   readonly next_after: number | null;
 };
@@ -72,6 +74,7 @@ export type Order = {
     readonly price_cents: number;
   };
   readonly quantity: number;
+  readonly refunded_quantity: number;
   readonly total_cents: number;
   readonly purchased_at: string;
 };
@@ -79,6 +82,27 @@ export type OrderPage = {
   readonly purchases: readonly Order[];
   readonly next_after: number | null;
 };
+
+/** Sales in a state, newest first, `most` at most. A page has fewer than it was asked for where they have many items. */
+export async function salesOf(status: SaleState, most: number): Promise<readonly FlashSale[]> {
+  const found: FlashSale[] = [];
+  let after: number | null = null;
+  do {
+    const from: string = after === null ? "" : `&after=${after}`;
+    const path = `/api/flash-sales?status=${status}&limit=${most - found.length}${from}`;
+    // oxlint-disable-next-line no-await-in-loop
+    const page: SalePage = await get<SalePage>(path);
+    found.push(...page.flash_sales);
+    after = page.next_after;
+  } while (after !== null && found.length < most);
+  return found;
+}
+
+/** Units that are still its buyer's: what was taken back counts for no limit. */
+export const ownedUnits = ({
+  quantity,
+  refunded_quantity,
+}: Pick<Order, "quantity" | "refunded_quantity">): number => quantity - refunded_quantity;
 
 /** Sets the page's clock by the server's. */
 export async function askTime(): Promise<void> {
@@ -95,13 +119,16 @@ export function stateAt(
   return now < Date.parse(starts_at) ? "upcoming" : now < Date.parse(ends_at) ? "active" : "ended";
 }
 
+type Left = Pick<SaleItem, "stock" | "sold" | "taken_out" | "available">;
+
+/** Whether nothing can come free any more: what was taken back is neither sold nor to be had. */
+export const isSoldOut = ({ stock, sold, taken_out }: Omit<Left, "available">): boolean =>
+  sold + taken_out >= stock;
+
 /** How much there is of something, in a few words. */
-export function leftWords({
-  stock,
-  sold,
-  available,
-}: Omit<SaleItem, "id" | "name" | "product_id" | "image_url" | "price_cents">): string {
-  if (sold >= stock) return "Sold out";
+export function leftWords(of: Left): string {
+  const { available } = of;
+  if (isSoldOut(of)) return "Sold out";
   if (available === 0) return "All on hold";
   if (available === 1) return "The last one";
   return available <= 5 ? `Only ${available} left` : `${available} left`;

@@ -6,6 +6,7 @@ import { SaleMoment } from "../time.tsx";
 import { Badge, Button, EmptyState, ErrorState, Field, money, Picture, Skeleton } from "../ui.tsx";
 import {
   type FlashSale,
+  isSoldOut,
   leftWords,
   productAddress,
   type Product,
@@ -45,7 +46,7 @@ const Price = ({
 /** One of a sale's items. */
 export function ItemCard({ item, sale }: { readonly item: SaleItem; readonly sale: FlashSale }) {
   const regular = products.value?.find(({ id }) => id === item.product_id)?.price_cents;
-  const gone = item.sold >= item.stock;
+  const gone = isSoldOut(item);
   const few = item.available > 0 && item.available <= 5;
   return (
     <li class="card good" data-gone={gone ? "" : undefined}>
@@ -73,7 +74,7 @@ export function ItemCard({ item, sale }: { readonly item: SaleItem; readonly sal
 
 function ProductCard({ of }: { readonly of: Product }) {
   const sale = of.flash_sale;
-  const gone = sale?.status === "active" && sale.sold >= sale.stock;
+  const gone = sale?.status === "active" && isSoldOut(sale);
   return (
     <li class="card good" data-gone={gone ? "" : undefined}>
       <Picture src={of.image_url} size={300} />

@@ -3,16 +3,8 @@
  * seconds, everything when a sale opens or ends by the server's clock, and now and then.
  */
 import { batch, computed, effect, signal } from "@preact/signals";
-import { get } from "../api.ts";
 import { serverNow, steadyNow, tick } from "../time.tsx";
-import {
-  askTime,
-  type FlashSale,
-  isAnnounced,
-  type SalePage,
-  type SaleState,
-  stateAt,
-} from "./data.ts";
+import { askTime, type FlashSale, isAnnounced, salesOf, type SaleState, stateAt } from "./data.ts";
 
 const figuresMs = 3_000;
 const everythingMs = 15_000;
@@ -25,10 +17,8 @@ export const sales = signal<readonly FlashSale[] | null>(null);
 export const failure = signal<unknown>(null);
 
 /** As buyers see it, whoever looks: without drafts. */
-const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale[]> => {
-  const path = `/api/flash-sales?status=${status}&limit=${limit}`;
-  return (await get<SalePage>(path)).flash_sales.filter(isAnnounced);
-};
+const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale[]> =>
+  (await salesOf(status, limit)).filter(isAnnounced);
 
 let asking = false;
 let askedAt = -Infinity;

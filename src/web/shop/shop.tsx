@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { mount } from "../layout.tsx";
 import { Countdown, SaleMoment, whenText } from "../time.tsx";
 import { Badge, Button, count, EmptyState, ErrorState, Meter, Picture } from "../ui.tsx";
-import { calendarAddress, type FlashSale, productAddress } from "./data.ts";
+import { calendarAddress, type FlashSale, isSoldOut, productAddress } from "./data.ts";
 import { AllProducts, BlankCards, ItemCard } from "./goods.tsx";
 import { failure, follow, refresh, sales, shown } from "./sales.ts";
 
@@ -31,12 +31,11 @@ function stage() {
   const { open, coming, over } = shown.value;
   const [now] = open;
   if (now !== undefined) {
-    const text =
-      now.sold >= now.stock
-        ? `Sold out: every one is gone.${nextWords(coming[0])}`
-        : now.available === 0
-          ? "All are held by somebody; one may come free in a moment."
-          : `${limitWords(now.per_user_limit)} a person, while there are any.`;
+    const text = isSoldOut(now)
+      ? `Sold out: every one is gone.${nextWords(coming[0])}`
+      : now.available === 0
+        ? "All are held by somebody; one may come free in a moment."
+        : `${limitWords(now.per_user_limit)} a person, while there are any.`;
     return { word: "Open now", title: now.title, text, of: now };
   }
   const [next] = coming;
@@ -143,7 +142,7 @@ const Past = ({ list }: { readonly list: readonly FlashSale[] }) => (
       {list.map((sale) => (
         <li key={sale.id}>
           <strong>{sale.title}</strong>
-          {sale.sold >= sale.stock ? (
+          {isSoldOut(sale) ? (
             <Badge tone="accent">Sold out</Badge>
           ) : (
             <span class="num">
