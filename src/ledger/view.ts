@@ -195,12 +195,12 @@ export class LedgerView {
     });
   }
 
-  /** The sale in which a buyer holds a code; null when they do not. */
+  /** The sale of a buyer's code, also of one that has run out or is sold; null where it is not known here. */
   saleOf(code: string, buyer: Buyer): number | null {
     const held = this.#open.codes.get(code);
-    if (held === undefined || !sameBuyer(held.buyer, buyer)) return null;
-    expire(held.sale, this.now);
-    return held.status === "live" ? held.sale.terms.id : null;
+    if (held !== undefined) return sameBuyer(held.buyer, buyer) ? held.sale.terms.id : null;
+    const ended = this.#open.ended.get(code)?.of;
+    return ended !== undefined && sameBuyer(ended.buyer, buyer) ? ended.saleId : null;
   }
 
   /** Live reservations of a sale that end by `by` (ms), at most `max` of them, in no order. */

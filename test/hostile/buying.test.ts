@@ -15,6 +15,8 @@ const postgres = usePostgres();
 const secret = "a secret that the shop's server shares with us";
 const password = "a good password";
 
+type Headed = { readonly Authorization: string };
+
 type Pair = {
   readonly servers: readonly TestServer[];
   readonly sell: { readonly Authorization: string };
@@ -104,6 +106,21 @@ describe("whoever is proven", () => {
       expectRefusal(await reserve(server, `id=any&sale_id=${id}`, elsewhere), 403, "forbidden");
       const buying = await server.client.purchase(code, { headers: elsewhere });
       expectRefusal(buying, 403, "forbidden");
+      // On the shop's paths, too.
+      const inShop = (method: string, path: string, headers: Headed, body?: object) =>
+        server.client.ask(method, path, {
+          headers,
+          ...(body && { body: JSON.stringify(body) }),
+        });
+      const second = await inShop("POST", "/api/purchases", elsewhere, { code });
+      expectRefusal(second, 403, "forbidden");
+      const back = `/checkout?code=${code}`;
+      const release = await inShop("DELETE", `/api/flash-sales/${id}${back}`, elsewhere);
+      expectRefusal(release, 403, "forbidden");
+      // What is no sale's number is not whichever sale the code is of.
+      const any = await signed({ sub: "sara" });
+      const none = await inShop("DELETE", `/api/flash-sales/none${back}`, any);
+      expectRefusal(none, 404, "code_not_found");
       expect((await server.client.purchase(code, { headers: here })).status).toBe(200);
     });
   });

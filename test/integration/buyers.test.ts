@@ -2,7 +2,8 @@
  * Who buys: a guest and an account of one name are two buyers, in what they may have, in what they
  * are told and in the records. And what a proven buyer is told again, on whatever device.
  */
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { SignJWT } from "jose";
 import type { Sql } from "postgres";
 import { z } from "zod";
 import { reservationsPerPageMax } from "../../src/http/schemas.ts";
@@ -21,7 +22,7 @@ import {
   read,
   told,
 } from "../support/storefront.ts";
-import { inTurn } from "../support/wait.ts";
+import { inTurn, until } from "../support/wait.ts";
 
 const postgres = usePostgres();
 
@@ -219,6 +220,34 @@ describe("who says to be somebody", () => {
       where sale_id = ${sale.id} and outcome = 'unauthenticated'`;
     expect(row).toEqual({ buyer: "guest", user_id: "Ann", item_id: 1 });
   });
+});
+
+test("a token for one sale buys in no other that opens while it is decided", async () => {
+  const clock = new Clock(Date.parse("2030-05-05T10:55:00Z"));
+  const secret = "a secret that the shop's server shares with us";
+  const shop = await openShop(await postgres.newRecords(), {
+    clock,
+    environment: { USER_TOKEN_SECRET: secret },
+  });
+  const { id } = await shop.client.openSale();
+  const hasNext = () => shop.writer().read((view) => view.sales().length === 2);
+  await until("the next sale", hasNext);
+  const token = await new SignJWT({ sub: "sara", sale: id, exp: clock.now / 1000 + 600 })
+    .setProtectedHeader({ alg: "HS256" })
+    .sign(Buffer.from(secret));
+  // The hour turns between the look at which sale is open and the decision.
+  const { writer } = shop.engine;
+  const look = writer.read.bind(writer);
+  const turning = spyOn(writer, "read").mockImplementation(async (use) => {
+    const found = await look(use);
+    clock.now = Date.parse("2030-05-05T11:00:00Z");
+    return found;
+  });
+  const headers = { Authorization: `Bearer ${token}` };
+  const answer = await shop.client.ask("POST", "/checkout?id=any", { headers });
+  turning.mockRestore();
+  expect(told(answer)).toBe("409 sale_not_open");
+  await shop.stop();
 });
 
 test("a code that is asked for in vain is journalled under itself, and who asked", async () => {

@@ -147,10 +147,18 @@ export class Buying {
     }
   }
 
-  /** The sale in which a buyer holds a code now; null when they do not hold it. */
-  async saleOf(code: string, buyer: Buyer): Promise<number | null> {
+  /** As `purchase`, for a buyer whose token is for one sale: a code of another is not bought by it. */
+  async purchaseIn(
+    onlySaleId: number,
+    code: string,
+    by: Buyer,
+    expectedPriceCents: number | null,
+  ): Promise<Response> {
     const { writer } = this.#context.engine;
-    return await writer.read((view) => view.saleOf(code, buyer));
+    const saleId = await writer.read((view) => view.saleOf(code, by));
+    return saleId !== null && saleId !== onlySaleId
+      ? otherSale()
+      : await this.purchase(code, by, expectedPriceCents);
   }
 
   /** A page of what a buyer holds, in every sale, oldest first. */
@@ -240,6 +248,9 @@ function foundIn(shown: ShownSale | null, saleId: number, itemId: number): Found
   if (shown === null || item === undefined) throw missing(saleId, itemId);
   return { shown, item };
 }
+
+export const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
 
 /** The answer to whoever holds, or has let go, as much as one may. */
 export const holdsTooMuch = (waitMs: number): Response =>

@@ -36,7 +36,7 @@ import {
 } from "../schemas.ts";
 import type { Route } from "../server.ts";
 import type { Buyers, CodeAsker } from "../buyers.ts";
-import { Buying, holdsTooMuch, type BuyingContext } from "./buying.ts";
+import { Buying, holdsTooMuch, otherSale, type BuyingContext } from "./buying.ts";
 
 type CheckoutContext = BuyingContext & {
   readonly accounts: Accounts;
@@ -243,14 +243,14 @@ function checkout(
       ? writer.submit(command, render)
       : writer
           .read((view) => (asked.sale === "current" ? view.currentSaleId() : asked.sale))
-          .then((saleId) =>
-            saleId === onlySaleId || saleId === null ? writer.submit(command, render) : otherSale(),
-          );
+          .then((sale) => {
+            if (sale === null) return writer.submit(command, render);
+            if (sale !== onlySaleId) return otherSale();
+            // By its number: when it is decided the hour may have turned, and another be the open one.
+            return writer.submit(new AskedCheckout({ ...asked, sale }, buyer, key, ticket), render);
+          });
   });
 }
-
-const otherSale = (): Response =>
-  problem("forbidden", { detail: "This token is for another sale." });
 
 /** Does something with the code of a request, in the name of whom it proves, or of nobody. */
 function aboutCode(
@@ -276,13 +276,7 @@ function purchase(
     if (onlySaleId === null || by === null || by === "merchant") {
       return buying.purchase(code, by, expected);
     }
-    return buying
-      .saleOf(code, by)
-      .then((saleId) =>
-        saleId !== null && saleId !== onlySaleId
-          ? otherSale()
-          : buying.purchase(code, by, expected),
-      );
+    return buying.purchaseIn(onlySaleId, code, by, expected);
   });
 }
 

@@ -21,7 +21,7 @@ import {
 } from "../parse.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import { showOrder } from "../orders.ts";
-import { Buying, holdsTooMuch, type BuyingContext } from "../sale/buying.ts";
+import { Buying, holdsTooMuch, otherSale, type BuyingContext } from "../sale/buying.ts";
 import { withBuyer, type Asker, type Buyers } from "../buyers.ts";
 import {
   idempotencyHeader,
@@ -206,9 +206,6 @@ function historyRoutes(purchases: Purchases, accounts: Accounts): Route[] {
 const isForAnother = ({ onlySaleId }: Asker, saleId: number | null): boolean =>
   onlySaleId !== null && onlySaleId !== saleId;
 
-const otherSale = (): Response =>
-  problem("forbidden", { detail: "This token is for another sale." });
-
 class Purchases {
   readonly #sales: FlashSales;
   readonly #context: PurchasesContext;
@@ -254,7 +251,11 @@ class Purchases {
   async release(request: BunRequest, asker: Asker): Promise<Response> {
     const code = parseCode(queryValue(queryOf(request.url), "code"));
     if (code instanceof Invalid) return problem("invalid_request", code);
-    return await this.#buying.release(code, asker.buyer, idIn(request, "id"));
+    const saleId = idIn(request, "id");
+    if (isForAnother(asker, saleId)) return otherSale();
+    // What no sale can have for its number has no codes.
+    if (saleId === null) return problem("code_not_found");
+    return await this.#buying.release(code, asker.buyer, saleId);
   }
 
   async purchase(request: BunRequest, asker: Asker): Promise<Response> {
@@ -273,7 +274,10 @@ class Purchases {
     const code = parseCode(body.code);
     if (code instanceof Invalid) return problem("invalid_request", code);
     const expected = body.expected_price_cents ?? null;
-    return await this.#buying.purchase(code, asker.buyer, expected);
+    const { buyer, onlySaleId } = asker;
+    return onlySaleId === null
+      ? await this.#buying.purchase(code, buyer, expected)
+      : await this.#buying.purchaseIn(onlySaleId, code, buyer, expected);
   }
 
   async #oneStep(
