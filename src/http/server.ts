@@ -186,8 +186,11 @@ function dispatcher(
     const refused = refuseLargeBody(request);
     if (refused !== null) return refused;
     const read = () => reads.answer(request, method.cost, () => answered(request, server, method));
-    const isLong = method.cost === "costly" && method.mediaType === undefined;
-    return isLong ? patient(request, server, read) : read();
+    if (method.cost !== "costly") return read();
+    if (method.mediaType === undefined) return patient(request, server, read);
+    // What is sent as it is made sees to itself once it is its turn.
+    server.timeout(request, costlySeconds);
+    return read();
   };
   const admitted: MethodHandler = (request, server, method) => {
     const refused = gate?.check(request, server, method) ?? null;

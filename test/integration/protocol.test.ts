@@ -1,10 +1,12 @@
 /** What holds for every path: methods, sizes, request ids, and answers when nothing can sell. */
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { serve } from "../../src/http/server.ts";
 import { refused } from "../support/contract.ts";
 import type { Client } from "../support/client.ts";
 import { freePort } from "../support/leftovers.ts";
 import { lookInto, usePostgres } from "../support/postgres.ts";
 import { Program, startServer, TestServer } from "../support/server.ts";
+import { quietLog } from "../support/shop.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -215,4 +217,30 @@ describe("while nothing can be sold", () => {
     for (const answer of answers) if (answer.status !== 503) refused(answer, "code_not_found");
     expect((await client.checkout("after", "any")).status).toBe(200);
   });
+});
+
+test("an export that waits for its turn is not cut off as a connection on which nothing is said", async () => {
+  const [first, begun] = [Promise.withResolvers<Response>(), Promise.withResolvers<void>()];
+  const costly = { cost: "costly", summary: "", answers: {}, refusals: [] } as const;
+  const audit = () => {
+    begun.resolve();
+    return first.promise;
+  };
+  const lines = { ...costly, mediaType: "text/csv", handle: () => new Response("a,b\r\n") };
+  const routes = [
+    { path: "/audit", methods: { GET: { ...costly, handle: audit } } },
+    { path: "/lines.csv", methods: { GET: lines } },
+  ];
+  const serving = serve({ routes, host: "127.0.0.1", port: 0, log: quietLog });
+  const before = fetch(new URL("/audit", serving.url));
+  await begun.promise;
+  const patience = spyOn(serving, "timeout");
+  const asked = fetch(new URL("/lines.csv", serving.url));
+  await until("more time for it", () => patience.mock.calls.length > 0);
+  // Bun's own is ten.
+  expect(patience.mock.calls[0]?.[1]).toBeGreaterThan(10);
+  first.resolve(new Response());
+  expect((await before).status).toBe(200);
+  expect(await (await asked).text()).toBe("a,b\r\n");
+  await serving.stop(true);
 });

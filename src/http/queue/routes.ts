@@ -18,7 +18,7 @@ import {
 } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import { buyerShape, idempotencyHeader, saleParam, ticketHeader, ticketQuery } from "../schemas.ts";
-import type { Route } from "../server.ts";
+import { patient, type Route } from "../server.ts";
 import { queueFigures } from "../queue-shapes.ts";
 import { streamOf } from "../streams.ts";
 import { drawLines, type Queues } from "./queues.ts";
@@ -163,7 +163,7 @@ function drawRoute(queues: Queues): Route {
     path: "/sales/:sale_id/draw.csv",
     methods: {
       GET: {
-        handle: (request) => draw(queues, request),
+        handle: (request, server) => patient(request, server, () => draw(queues, request)),
         cost: "costly",
         summary: "The draw: everybody who joined before the opening, with their ranks",
         path: saleParam,
