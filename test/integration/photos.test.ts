@@ -181,7 +181,12 @@ describe("a picture", () => {
     expect(told(await admin.ask("DELETE", `/api/admin/products/${product}/image`))).toBe("204");
     const url = await imageUrl();
     expect(url).toBe(`/api/products/${product}/image`);
-    expect((await front.client.get(url)).headers.get("Content-Type")).toBe("image/svg+xml");
+    const drawn = await front.client.get(url);
+    expect(drawn.headers.get("Content-Type")).toBe("image/svg+xml");
+    // At this address there is another one as soon as somebody gives it; what is drawn has its own.
+    expect(drawn.headers.get("Cache-Control")).toBe("public, max-age=60");
+    const always = await front.client.get(`${url}.svg`);
+    expect(always.headers.get("Cache-Control")).toBe("public, max-age=86400");
   });
 });
 

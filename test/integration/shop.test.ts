@@ -67,6 +67,19 @@ describe("products", () => {
     expect(read(await nobody.get("/api/products?q=%25"), productPage).products).toEqual([]);
   });
 
+  test("have their name of its time in the picture of each sale", async () => {
+    const product = await newProduct(admin, "Plain lamp");
+    const pictureIn = async (minutes: number) => {
+      const window = { startsAt: clock.now, endsAt: clock.now + minutes * minuteMs };
+      const { id } = await newSale(admin, { ...window, items: [{ product, stock: 1 }] });
+      return (await nobody.get(`/sales/${id}/items/1/image.svg`)).text;
+    };
+    expect(await pictureIn(1)).toContain("<title>Plain lamp</title>");
+    const renamed = await admin.ask("PATCH", `/api/admin/products/${product}`, { name: "Lantern" });
+    expect(told(renamed)).toBe("200");
+    expect(await pictureIn(2)).toContain("<title>Lantern</title>");
+  });
+
   test("that are not there, and pages that are none", async () => {
     for (const path of ["999999", "0", "abc", "1e3", "99999999999"]) {
       expect(told(await nobody.get(`/api/products/${path}`))).toBe("404 product_not_found");

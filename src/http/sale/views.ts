@@ -275,11 +275,13 @@ class Views {
   }
 
   #pictureOf({ pictureSeed, name }: Item): Uint8Array<ArrayBuffer> {
-    const known = this.#pictures.get(pictureSeed);
+    // A product has one seed in every sale, and may have had another name in an earlier one.
+    const key = `${pictureSeed}\0${name}`;
+    const known = this.#pictures.get(key);
     if (known !== undefined) return known;
     this.#context.reads.becameLarge();
     const packed = Bun.gzipSync(itemPicture(pictureSeed, name), { level: 6 });
-    this.#pictures.set(pictureSeed, packed);
+    this.#pictures.set(key, packed);
     return packed;
   }
 

@@ -42,6 +42,9 @@ const salesPerPageMax = 50;
 export const pageItemsMax = 1_000;
 /** Pictures kept rendered. */
 const picturesMax = 500;
+/** How long a picture may be kept by whoever has it: the one that a product has, and the one drawn for it. */
+const presentSeconds = 60;
+const drawnSeconds = 86_400;
 /** Pictures that were given, kept as they are sent; a few hundred kilobytes each. */
 const photosMax = 100;
 
@@ -256,12 +259,15 @@ class Shop {
     if (found === null) return problem("product_not_found");
     const { picture } = found;
     const given = picture === null ? null : await this.#given(picture);
-    if (picture === null || given === null) return this.#draw(found);
+    // Somebody may give it one, at the same address.
+    if (picture === null || given === null) return this.#draw(found, presentSeconds);
     const entityTag = `"${picture}"`;
     const isLasting = queryValue(queryOf(request.url), "v") === picture;
     const headers = {
       "Content-Type": "image/webp",
-      "Cache-Control": isLasting ? "public, max-age=31536000, immutable" : "public, max-age=60",
+      "Cache-Control": isLasting
+        ? "public, max-age=31536000, immutable"
+        : `public, max-age=${presentSeconds}`,
       ETag: entityTag,
       "Content-Security-Policy": "default-src 'none'",
       "X-Content-Type-Options": "nosniff",
@@ -282,10 +288,11 @@ class Shop {
 
   async drawnPicture(request: BunRequest): Promise<Response> {
     const found = await this.#find(request);
-    return found === null ? problem("product_not_found") : this.#draw(found);
+    // The name in it may change; what it shows does not.
+    return found === null ? problem("product_not_found") : this.#draw(found, drawnSeconds);
   }
 
-  #draw({ pictureSeed, name }: Product): Response {
+  #draw({ pictureSeed, name }: Product, seconds: number): Response {
     const key = `${pictureSeed}\0${name}`;
     let svg = this.#pictures.get(key);
     if (svg === undefined) {
@@ -295,8 +302,7 @@ class Shop {
     return new Response(svg, {
       headers: {
         "Content-Type": "image/svg+xml",
-        // The name in it may change; what it shows does not.
-        "Cache-Control": "public, max-age=86400",
+        "Cache-Control": `public, max-age=${seconds}`,
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         "X-Content-Type-Options": "nosniff",
       },
