@@ -5,6 +5,7 @@ import { usePostgres } from "../support/postgres.ts";
 import { startServer } from "../support/server.ts";
 import { Clock, openShop } from "../support/shop.ts";
 import { EventStream, stockNews, type SentEvent } from "../support/sse.ts";
+import { newPerson, told } from "../support/storefront.ts";
 import { inTurn, until, upTo } from "../support/wait.ts";
 
 const postgres = usePostgres();
@@ -14,6 +15,9 @@ const soldIs = (sold: number) => (event: SentEvent) =>
   isStock(event) && stockNews.parse(event.data).sold === sold;
 const reservedIs = (reserved: number) => (event: SentEvent) =>
   isStock(event) && stockNews.parse(event.data).reserved === reserved;
+
+const isOver = ({ event, data }: SentEvent) =>
+  event === "sale" && JSON.stringify(data) === '{"sale":null}';
 
 const noon = Date.parse("2030-05-05T12:00:00Z");
 
@@ -133,6 +137,20 @@ describe("events", () => {
       sale: { starts_at: "2030-05-05T11:00:00.000Z", ends_at: "2030-05-05T12:00:00.000Z" },
     });
     stream.close();
+    await shop.stop();
+  });
+
+  test("say that no sale is open to whoever comes after it was closed", async () => {
+    const shop = await openShop(await postgres.newRecords(), { clock: new Clock(noon) });
+    const admin = await newPerson(shop.sql, shop.client, "boss", "admin");
+    const watcher = await EventStream.open(shop.url);
+    await watcher.upTo(isStock);
+    const { id } = await shop.client.openSale();
+    expect(told(await admin.post(`/api/admin/flash-sales/${id}/close`, {}))).toBe("200");
+    const over = (await watcher.upTo(isOver)).at(-1);
+    const late = await EventStream.open(shop.url);
+    expect(await late.next()).toEqual(over as SentEvent);
+    for (const stream of [watcher, late]) stream.close();
     await shop.stop();
   });
 

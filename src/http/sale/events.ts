@@ -248,13 +248,11 @@ export class Events {
     const last = this.#kept.at(-1);
     if (last === undefined) return [];
     const queues = this.#queues.all().map((queue) => this.#event(last, "queue", queue));
-    if (this.#saleId === null) return queues;
+    const sale = this.#event(last, "sale", { sale: this.#announced });
+    // That none is open any more may be what was missed.
+    if (this.#saleId === null) return [sale, ...queues];
     const stock = { sale_id: this.#saleId, ...this.#figures, items: [] };
-    return [
-      this.#event(last, "sale", { sale: this.#announced }),
-      this.#event(last, "stock", stock),
-      ...queues,
-    ];
+    return [sale, this.#event(last, "stock", stock), ...queues];
   }
 
   async #publish(): Promise<void> {
