@@ -1,6 +1,7 @@
 /** The fields that the shop's and the administrator's routes have in common, as zod schemas. */
+import type { BunRequest } from "bun";
 import { z } from "zod";
-import { Invalid, parseSale, parseText, parseWhole, queryValue } from "./parse.ts";
+import { Invalid, parseSale, parseText, parseWhole, pathOf, queryValue } from "./parse.ts";
 
 /** A whole number of a body, with one message for whatever is not one within the bounds. */
 export function whole(min: number, max: number) {
@@ -50,6 +51,21 @@ export function idIn(
 ): number | null {
   const id = parseSale(request.params[name] ?? "");
   return typeof id === "number" ? id : null;
+}
+
+/**
+ * The last segment of a path, or the `nth`, decoded strictly: what is not UTF-8 names no coupon.
+ * @param nth counted from the end, as by `Array.at`
+ */
+export function nameIn({ url, params }: BunRequest, nth = -1): string | Invalid {
+  // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
+  const segment: unknown = Reflect.get(params, "name");
+  if (segment === "." || segment === "..") return segment;
+  try {
+    return parseText(decodeURIComponent(pathOf(url).split("/").at(nth) ?? ""), "name");
+  } catch {
+    return new Invalid("name", "is not percent-encoded UTF-8");
+  }
 }
 
 /** `after` and `limit` of a page. */

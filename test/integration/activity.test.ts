@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { usePostgres } from "../support/postgres.ts";
+import { rawRequest, sendRaw } from "../support/raw.ts";
 import { Clock } from "../support/shop.ts";
 import {
   newKey,
@@ -158,6 +159,11 @@ test("who has claimed a coupon is told as CSV, for who may read or manage", asyn
     expect([scope, told(answer)]).toEqual([scope, status]);
   }
   expect(told(await admin.get(claimsOf("none")))).toBe("404 coupon_not_found");
+  // Dots as they are would be taken out of the path.
+  expect(told(await admin.post("/api/coupons", { name: "..", amount: 1 }))).toBe("201");
+  const { Authorization = "" } = admin.headers;
+  const asked = rawRequest("GET /api/coupons/%2E%2E/claims.csv", `Authorization: ${Authorization}`);
+  expect((await sendRaw(front.url, asked)).status).toBe(200);
   expect(told(await new Person("nobody", front.client, null).get(claimsOf(name)))).toBe(
     "401 unauthenticated",
   );

@@ -14,10 +14,10 @@ import {
   type Search,
 } from "../../store/exports.ts";
 import { withScope } from "../callers.ts";
-import { idIn, idParam, instant, pageOf, pageParams, time, timeShape } from "../fields.ts";
+import { idIn, idParam, instant, nameIn, pageOf, pageParams, time, timeShape } from "../fields.ts";
 import type { FlashSalesContext } from "../shop/flash-sales.ts";
 import type { Reads } from "../reads.ts";
-import { Invalid, parseCode, parseSale, parseText, pathOf, queryOf, queryValue } from "../parse.ts";
+import { Invalid, parseCode, parseSale, parseText, queryOf, queryValue } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import { couponParam } from "../schemas.ts";
 import type { Route } from "../server.ts";
@@ -170,7 +170,8 @@ class Records {
   }
 
   async claims(request: BunRequest, server: Server<undefined>): Promise<Response> {
-    const name = couponIn(request.url);
+    // The last part but one.
+    const name = nameIn(request, -2);
     if (name instanceof Invalid) return problem("invalid_request", name);
     const { engine, sql } = this.#context;
     const coupon = await engine.writer.read((view) => view.coupon(name));
@@ -200,15 +201,6 @@ class Records {
       this.#exports -= 1;
     });
     return new Response(body, { headers });
-  }
-}
-
-/** The coupon that a path names: its last part but one. */
-function couponIn(url: string): string | Invalid {
-  try {
-    return parseText(decodeURIComponent(pathOf(url).split("/").at(-2) ?? ""), "name");
-  } catch {
-    return new Invalid("name", "is not percent-encoded UTF-8");
   }
 }
 

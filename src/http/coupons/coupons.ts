@@ -11,7 +11,7 @@ import { integerMax } from "../../store/integer.ts";
 import type { Db } from "../../store/db.ts";
 import { findClaim, listClaimants, listCoupons } from "../../store/coupons.ts";
 import { readBody, textField } from "../body.ts";
-import { time } from "../fields.ts";
+import { nameIn, time } from "../fields.ts";
 import { Invalid, parseIdempotencyKey, parseWhole, queryOf } from "../parse.ts";
 import { json, jsonText, problem } from "../problems.ts";
 import {
@@ -27,7 +27,7 @@ import { buyerOf, type Buyers } from "../buyers.ts";
 import type { Reads } from "../reads.ts";
 import type { Operation, Route } from "../server.ts";
 import { changeMethods, createOperation } from "./making.ts";
-import { nameIn, showCoupon } from "./shown.ts";
+import { showCoupon } from "./shown.ts";
 
 const couponsPerPage = 100;
 const couponsPerPageMax = 500;

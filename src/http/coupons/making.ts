@@ -8,12 +8,12 @@ import type { SaleEngine } from "../../sales/selling.ts";
 import { integerMax } from "../../store/integer.ts";
 import { readBody, textField } from "../body.ts";
 import { administratorOf, unauthenticated, withScope } from "../callers.ts";
-import { instant, whole } from "../fields.ts";
+import { instant, nameIn, whole } from "../fields.ts";
 import { Invalid } from "../parse.ts";
 import { json, problem } from "../problems.ts";
 import { couponExample, couponParam, couponShape } from "../schemas.ts";
 import type { Operation, Route } from "../server.ts";
-import { nameIn, pathTo, showCoupon } from "./shown.ts";
+import { pathTo, showCoupon } from "./shown.ts";
 
 const createBody = z.object({
   name: textField.meta({ example: couponExample }),

@@ -1,8 +1,6 @@
-/** Coupons as they are shown, and named in paths. */
-import type { BunRequest } from "bun";
+/** Coupons as they are shown, and where they are. */
 import type { StoredCoupon } from "../../ledger/coupons.ts";
 import { time } from "../fields.ts";
-import { Invalid, parseText, pathOf } from "../parse.ts";
 
 const timeOf = (ms: number | null): string | null => (ms === null ? null : time(ms));
 
@@ -22,16 +20,3 @@ export const pathTo = (name: string): string => {
   const segment = /^\.{1,2}$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
   return `/api/coupons/${segment}`;
 };
-
-/** The last segment of a path, decoded strictly: what is not UTF-8 names no coupon. */
-export function nameIn({ url, params }: BunRequest): string | Invalid {
-  // The request's URL has dot segments taken out, %2E too; the router's parameter has not.
-  const segment: unknown = Reflect.get(params, "name");
-  if (segment === "." || segment === "..") return segment;
-  const path = pathOf(url);
-  try {
-    return parseText(decodeURIComponent(path.slice(path.lastIndexOf("/") + 1)), "name");
-  } catch {
-    return new Invalid("name", "is not percent-encoded UTF-8");
-  }
-}
