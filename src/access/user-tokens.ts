@@ -20,7 +20,7 @@ const leewaySeconds = 5;
 const tokenCharactersMax = 4_096;
 /** About 25 MB with tokens of 300 characters. */
 const rememberedMax = 50_000;
-/** While the keys cannot be read, every new token says so again. */
+/** While the keys cannot be read, the first new token after so long says so again. */
 const unreadEveryMs = 60_000;
 
 export type Customer = {

@@ -201,6 +201,10 @@ const isNamed = (buyer: Buyer, userId: string | null): boolean =>
 
 const nobodyNamed = (): Response => problem("invalid_request", { detail: "user_id is missing" });
 
+/** What a token that is for one sale is told in another. */
+export const otherSale = (): Response =>
+  problem("forbidden", { detail: "This token is for another sale." });
+
 /** On the shop's paths, where no name is taken. */
 const nobodyNamedHere = (): Response =>
   problem("invalid_request", {

@@ -117,6 +117,8 @@ describe("whoever is proven", () => {
       const back = `/checkout?code=${code}`;
       const release = await inShop("DELETE", `/api/flash-sales/${id}${back}`, elsewhere);
       expectRefusal(release, 403, "forbidden");
+      const room = await inShop("GET", `/sales/${id}/queue/me`, elsewhere);
+      expectRefusal(room, 403, "forbidden");
       // What is no sale's number is not whichever sale the code is of.
       const any = await signed({ sub: "sara" });
       const none = await inShop("DELETE", `/api/flash-sales/none${back}`, any);

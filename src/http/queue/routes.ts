@@ -5,7 +5,7 @@ import type { Challenges } from "../../access/challenges.ts";
 import type { Buyer } from "../../ledger/buyers.ts";
 import type { JoinOutcome } from "../../ledger/commands.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
-import type { Buyers } from "../buyers.ts";
+import { otherSale, type Buyers } from "../buyers.ts";
 import { timeShape } from "../fields.ts";
 import {
   Invalid,
@@ -195,9 +195,6 @@ function saleIn(request: BunRequest): number | null {
   const sale = parseSale(request.params["sale_id"] ?? null);
   return typeof sale === "number" ? sale : null;
 }
-
-const otherSale = (): Response =>
-  problem("forbidden", { detail: "This token is for another sale." });
 
 const invalid = ({ detail }: Invalid): Response => problem("invalid_request", { detail });
 

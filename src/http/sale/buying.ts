@@ -22,6 +22,7 @@ import type { SaleEngine } from "../../sales/selling.ts";
 import type { Db } from "../../store/db.ts";
 import { findOrder, type Order } from "../../store/orders.ts";
 import { itemOf, type Item } from "../../store/sales.ts";
+import { otherSale } from "../buyers.ts";
 import { time } from "../fields.ts";
 import { json, jsonText, preparedProblem, preparedRetry, problem } from "../problems.ts";
 import { shownItem } from "../../sales/catalogue.ts";
@@ -248,9 +249,6 @@ function foundIn(shown: ShownSale | null, saleId: number, itemId: number): Found
   if (shown === null || item === undefined) throw missing(saleId, itemId);
   return { shown, item };
 }
-
-export const otherSale = (): Response =>
-  problem("forbidden", { detail: "This token is for another sale." });
 
 /** The answer to whoever holds, or has let go, as much as one may. */
 export const holdsTooMuch = (waitMs: number): Response =>

@@ -35,8 +35,8 @@ import {
   ticketHeader,
 } from "../schemas.ts";
 import type { Route } from "../server.ts";
-import type { Buyers, CodeAsker } from "../buyers.ts";
-import { Buying, holdsTooMuch, otherSale, type BuyingContext } from "./buying.ts";
+import { otherSale, type Buyers, type CodeAsker } from "../buyers.ts";
+import { Buying, holdsTooMuch, type BuyingContext } from "./buying.ts";
 
 type CheckoutContext = BuyingContext & {
   readonly accounts: Accounts;

@@ -11,7 +11,7 @@ import type { WaitingLine } from "../../ledger/view.ts";
 import type { Catalogue } from "../../sales/catalogue.ts";
 import type { SaleEngine } from "../../sales/selling.ts";
 import { endsConnection, readBody } from "../body.ts";
-import type { Asker, Buyers } from "../buyers.ts";
+import { otherSale, type Asker, type Buyers } from "../buyers.ts";
 import { idIn, itemOrAny, time, timeShape } from "../fields.ts";
 import { Invalid, parseText, queryOf, queryValue } from "../parse.ts";
 import { json, preparedRetry, problem } from "../problems.ts";
@@ -217,9 +217,7 @@ async function asWaiter(
   if (userId instanceof Invalid) return invalid(userId);
   const saleId = idIn(request, "sale_id");
   return await buyers.asProven(request, server, userId, (asker) =>
-    asker.onlySaleId === null || asker.onlySaleId === saleId
-      ? go(asker, saleId)
-      : problem("forbidden", { detail: "This token is for another sale." }),
+    asker.onlySaleId === null || asker.onlySaleId === saleId ? go(asker, saleId) : otherSale(),
   );
 }
 

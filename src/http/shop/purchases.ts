@@ -21,8 +21,8 @@ import {
 } from "../parse.ts";
 import { json, problem, type ProblemCode } from "../problems.ts";
 import { showOrder } from "../orders.ts";
-import { Buying, holdsTooMuch, otherSale, type BuyingContext } from "../sale/buying.ts";
-import { withBuyer, type Asker, type Buyers } from "../buyers.ts";
+import { Buying, holdsTooMuch, type BuyingContext } from "../sale/buying.ts";
+import { otherSale, withBuyer, type Asker, type Buyers } from "../buyers.ts";
 import {
   idempotencyHeader,
   ownOrderShape,
