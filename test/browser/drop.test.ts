@@ -25,6 +25,35 @@ async function pickLast(page: Page): Promise<void> {
   await says(page, ".inspector", `No. ${items}`);
 }
 
+declare global {
+  interface Window {
+    sheets: { laid: number; bare: number };
+  }
+}
+
+/** Runs in the page: how many tiles were drawn, and how often everything was wiped first. */
+function countSheets(): void {
+  window.sheets = { laid: 0, bare: 0 };
+  const { drawImage, fillRect } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.drawImage = function count(...args: unknown[]) {
+    window.sheets.laid++;
+    Reflect.apply(drawImage, this, args);
+  };
+  CanvasRenderingContext2D.prototype.fillRect = function count(x, y, width, height) {
+    if (width === this.canvas.width && height === this.canvas.height) window.sheets.bare++;
+    Reflect.apply(fillRect, this, [x, y, width, height]);
+  };
+}
+
+/** The wall as it looks after two more frames. */
+const drawn = (page: Page): Promise<string> =>
+  page.evaluate(async () => {
+    for (let frame = 0; frame < 2; frame++)
+      // oxlint-disable-next-line no-await-in-loop
+      await new Promise(requestAnimationFrame);
+    return document.querySelector<HTMLCanvasElement>(".wall canvas")?.toDataURL() ?? "";
+  });
+
 const ofAnother = (url: URL) => url.pathname.startsWith("/sales/9/");
 const answersTo = (what: string) => (url: URL) => url.pathname.endsWith(what);
 
@@ -83,6 +112,34 @@ describe.skipIf(noBrowser)("the wall", () => {
       await says(page, ".inspector", "free");
     },
   );
+
+  test("is drawn with the next frame, once, and is what a new drawing shows", async () => {
+    await using visited = await newPage();
+    const { page } = visited;
+    await page.addInitScript(countSheets);
+    await page.goto(server.url);
+    await pickLast(page);
+    const { laid, bare } = await page.evaluate(() => window.sheets);
+    // The backs of 10,000, before it is known how many there are; then backs, sheets, and by colour. Some
+    // ten things ask for a drawing meanwhile.
+    expect(laid).toBeLessThanOrEqual(20_000 + 4 * items);
+    expect(bare).toBeLessThanOrEqual(6);
+
+    const { code } = await server.client.reserve("somebody", 7);
+    await says(page, ".meter-figures", "Reserved1");
+    await page.getByRole("searchbox").fill("fox");
+    await page.locator(".legend-coming button").click();
+    await page.setViewportSize({ width: 700, height: 700 });
+    const seen = await drawn(page);
+    // Another theme and back: everything is drawn anew.
+    for (const name of ["Use the dark theme", "Use the light theme"]) {
+      // oxlint-disable-next-line no-await-in-loop
+      await page.getByRole("button", { name }).click();
+      // oxlint-disable-next-line no-await-in-loop
+      expect((await drawn(page)) === seen).toBe(name === "Use the light theme");
+    }
+    await server.client.release(code);
+  });
 
   test("offers a few that are free as soon as some are, though none was, and again in another sale", async () => {
     const settings = { SALE_ITEMS: "2", DATABASE_URL: await postgres.newRecords() };

@@ -27,7 +27,11 @@ function newDisk(): string {
   const folder = join(newFolder(), "disk");
   mkdirSync(folder);
   run("mount", "-t", "tmpfs", "-o", `size=${diskMb}m,mode=755`, "tmpfs", folder);
-  atEnd(() => run("umount", folder));
+  // Whoever has just ended may be on it for a moment yet.
+  const isLeft = () => Bun.spawnSync(["umount", folder]).exitCode === 0;
+  atEnd(async () => {
+    await until("the disk to be left", isLeft);
+  });
   return folder;
 }
 

@@ -3,8 +3,9 @@
  *
  * A tile is a small sheet of paper in the colour of its item's picture; taken, it is gone from the
  * desk. A change turns the tile over. Only tiles that turn are drawn again, from an atlas of finished
- * sheets, so ten thousand can turn at once; nothing is drawn while nothing changes. Tiles lie by number
- * until `arrange` says otherwise. A second canvas above carries the few marks: mine, picked.
+ * sheets, so ten thousand can turn at once. Whatever changes is drawn with the next frame, once: while a
+ * page is loaded it changes a dozen times, and the whole wall costs a phone a third of a second. Tiles lie
+ * by number until `arrange` says otherwise. A second canvas above carries the few marks: mine, picked.
  */
 import { type Face, Sheets, type Size } from "./sheets.ts";
 
@@ -43,6 +44,10 @@ export class Wall {
   #marks: readonly Mark[] = [];
   #keyOf: ((id: number) => number) | null = null;
   #frame = 0;
+  /** The whole wall is to be drawn, with the next frame. */
+  #isStale = false;
+  /** What the tiles were made to fit. */
+  #laid = "";
   /** In pixels of the canvas. */
   #tile: Size = { width: 8, height: 8 };
   #gap = 1;
@@ -73,8 +78,10 @@ export class Wall {
     this.#placeOf = new Uint32Array(count + 1);
     this.#keyOf = null;
     this.#turning.clear();
+    this.#fit();
     this.#order();
-    this.layOut();
+    this.#redraw();
+    this.#drawMarks();
   }
 
   /** Another count of the same tiles. */
@@ -83,7 +90,6 @@ export class Wall {
     const before = this.#sheetOf;
     this.reset(count);
     this.#sheetOf.set(before.subarray(0, count + 1));
-    this.#drawAll();
   }
 
   /** Shows a face; turns the tile over when it had another one. */
@@ -102,8 +108,10 @@ export class Wall {
     this.#keyOf = keyOf;
     this.#order();
     this.#itemAt.forEach((id, place) => {
-      const [from, to] = [this.#sheetOf[before[place] ?? 0] ?? 0, this.#sheetOf[id] ?? 0];
-      if (from !== to) this.#turn(place, from, to, this.#depthOf(place) * waveMs);
+      const was = before[place] ?? 0;
+      const [from, to] = [this.#sheetOf[was] ?? 0, this.#sheetOf[id] ?? 0];
+      if (from !== to || this.#dim[was] !== this.#dim[id])
+        this.#turn(place, from, to, this.#depthOf(place) * waveMs);
     });
     this.#drawMarks();
   }
@@ -127,7 +135,7 @@ export class Wall {
   /** Keeps in colour what fits; null: everything. */
   filter(fits: ((id: number) => boolean) | null): void {
     for (let id = 1; id <= this.#count; id++) this.#dim[id] = fits === null || fits(id) ? 0 : 1;
-    this.#drawAll();
+    this.#redraw();
   }
 
   mark(marks: readonly Mark[]): void {
@@ -135,24 +143,39 @@ export class Wall {
     this.#drawMarks();
   }
 
-  /** The theme has changed. */
+  /** The theme may have changed. */
   repaint(): void {
+    const before = Object.values(this.#colours).join();
     this.#colours = this.#readColours();
+    if (Object.values(this.#colours).join() === before) return;
     this.#sheets.forget();
+    this.#redraw();
+    this.#drawMarks();
+  }
+
+  /** The window may have another size. Drawn at once, for this comes after the frame's drawing. */
+  layOut(): void {
+    if (!this.#fit()) return;
+    this.#turning.clear();
+    this.#order();
     this.#drawAll();
     this.#drawMarks();
   }
 
   /**
-   * Lays the tiles out as large as they go, and nearly square, in the canvas's width and at most its
+   * Makes the tiles as large as they go, and nearly square, in the canvas's width and at most its
    * `max-height`; the canvas becomes as high as they are.
+   * @returns whether anything is other than before, and the canvas bare
    */
-  layOut(): void {
+  #fit(): boolean {
     const { clientWidth, style } = this.#canvas;
     const scale = Math.min(3, devicePixelRatio || 1);
     const width = Math.floor(clientWidth * scale);
     const heightMax = Math.floor(parseFloat(getComputedStyle(this.#canvas).maxHeight) * scale);
-    if (width === 0 || this.#count === 0) return;
+    if (width === 0 || this.#count === 0) return false;
+    const laid = [width, heightMax, scale, this.#count].join();
+    if (laid === this.#laid) return false;
+    this.#laid = laid;
     let best = 0;
     for (let w = 2; w <= tilePixelsMax * scale; w++) {
       const columns = Math.floor(width / w);
@@ -177,10 +200,7 @@ export class Wall {
       canvas.height = height;
     }
     this.#sheets.forget();
-    this.#turning.clear();
-    this.#order();
-    this.#drawAll();
-    this.#drawMarks();
+    return true;
   }
 
   /** The item at a point in CSS pixels from the canvas's corner; null beside them all. */
@@ -256,23 +276,26 @@ export class Wall {
   }
 
   #turn(place: number, from: number, to: number, delayMs: number): void {
-    if (this.#still.matches || document.hidden) {
-      this.#turning.delete(place);
-      this.#draw(place, to, 1);
-      return;
-    }
-    const shown = this.#turning.get(place)?.from ?? from;
-    this.#turning.set(place, { from: shown, to, at: performance.now() + delayMs });
+    const isSudden = this.#still.matches || document.hidden;
+    const shown = isSudden ? to : (this.#turning.get(place)?.from ?? from);
+    const at = isSudden ? -Infinity : performance.now() + delayMs;
+    this.#turning.set(place, { from: shown, to, at });
     this.#wake();
   }
 
-  /** `turned` from 1, flat, to 0, seen from its edge. */
   #draw(place: number, sheet: number, turned: number): void {
+    const { width, height } = this.#tile;
+    const { x, y } = this.#cornerOf(place);
+    this.#pen.fillStyle = this.#colours.desk;
+    this.#pen.fillRect(x, y, width, height);
+    this.#lay(place, sheet, turned);
+  }
+
+  /** Onto the bare desk; `turned` from 1, flat, to 0, seen from its edge. */
+  #lay(place: number, sheet: number, turned: number): void {
     const pen = this.#pen;
     const { width, height } = this.#tile;
     const { x, y } = this.#cornerOf(place);
-    pen.fillStyle = this.#colours.desk;
-    pen.fillRect(x, y, width, height);
     const seen = width * turned;
     if (seen < 0.5) return;
     const { back, dot } = this.#colours;
@@ -283,12 +306,19 @@ export class Wall {
     if (dim) pen.globalAlpha = 1;
   }
 
+  #redraw(): void {
+    this.#isStale = true;
+    this.#wake();
+  }
+
   #drawAll(): void {
+    this.#isStale = false;
     this.#pen.fillStyle = this.#colours.desk;
     this.#pen.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
     for (let place = 0; place < this.#count; place++) {
       const turn = this.#turning.get(place);
-      this.#draw(place, turn?.from ?? this.#sheetOf[this.#itemAt[place] ?? 0] ?? 0, 1);
+      this.#lay(place, turn?.from ?? this.#sheetOf[this.#itemAt[place] ?? 0] ?? 0, 1);
+      if (turn?.at === -Infinity) this.#turning.delete(place);
     }
   }
 
@@ -298,6 +328,7 @@ export class Wall {
 
   #step(now: number): void {
     this.#frame = 0;
+    if (this.#isStale) this.#drawAll();
     for (const [place, { from, to, at }] of this.#turning) {
       const done = (now - at) / turnMs;
       if (done <= 0) continue;
