@@ -16,12 +16,18 @@ export const isSoldOut = (sale: SaleState): boolean => soldIn(sale) + sale.taken
 /** What counts against a buyer's limit. */
 export const heldBy = ({ bought, live }: Holder): number => bought + live;
 
-/** The reservation that a buyer made last, of the item or of any. */
+/**
+ * The reservation that a buyer made last, of the item or of any. Asked of each proven buyer who is
+ * refused, so nothing is copied.
+ */
 export function youngestOf(
   holder: Holder | undefined,
   item: number | "any",
 ): Reservation | undefined {
-  return Array.from(holder?.open ?? []).findLast(
-    ({ status, itemId }) => status === "live" && (item === "any" || item === itemId),
-  );
+  let youngest: Reservation | undefined;
+  if (holder === undefined) return youngest;
+  for (const one of holder.open) {
+    if ((item === "any" || item === one.itemId) && one.status === "live") youngest = one;
+  }
+  return youngest;
 }
