@@ -4,12 +4,12 @@ import { Ledger } from "../ledger/ledger.ts";
 import { messageOf } from "../postgres/client.ts";
 import {
   auditCoupons,
-  auditJournal,
   auditSale,
   saleIds,
   type CouponAudit,
   type SaleAudit,
 } from "../store/audit.ts";
+import { auditJournal, type JournalAudit } from "../store/journal-audit.ts";
 import type { QueueAudit } from "../store/queue-audit.ts";
 import { lastAttempt, recover } from "../store/recovery.ts";
 import { tableLines } from "./table.ts";
@@ -52,6 +52,8 @@ const saleVerdict = (audit: SaleAudit): string =>
     [audit.offers_without_attempt, "offers without an attempt"],
     [audit.attempts_without_offer, "acknowledged offers missing"],
     [audit.offers_out_of_line, "offers to somebody who did not wait"],
+    [audit.announcement_altered, "announcement that no attempt has changed so"],
+    [audit.purchases_altered, "figures of purchases that the journal has otherwise"],
   ]);
 
 const couponVerdict = (audit: CouponAudit): string =>
@@ -60,6 +62,7 @@ const couponVerdict = (audit: CouponAudit): string =>
     [audit.miscounted_coupons, "coupons whose figures do not fit their claims"],
     [audit.double_claims, "claims by users who had one"],
     [audit.claims_out_of_order, "claims out of order"],
+    [audit.claims_altered, "times and amounts of claims that the journal has otherwise"],
     [audit.claims_while_inactive, "claims while it could not be claimed"],
     [audit.claims_without_attempt, "claims without an attempt"],
     [audit.attempts_without_claim, "acknowledged claims missing"],
@@ -96,12 +99,7 @@ export async function verify(
   say("");
   say(`Coupons: ${coupons.coupons}, claims: ${coupons.claims}, ${couponVerdict(coupons)}`);
   const journal = await auditJournal(sql);
-  say(
-    journal.ok
-      ? `Journal: ${journal.attempts} attempts, none missing${setBack(journal.clock_set_back)}.`
-      : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING, ` +
-          `${journal.milestones_without_attempt} milestones WITHOUT AN ATTEMPT.`,
-  );
+  say(journalLine(journal));
   const refusal = await refusalOf(sql);
   say(
     refusal === null
@@ -112,6 +110,14 @@ export async function verify(
   return isKept && audits.every(({ ok }) => ok);
 }
 
+const journalLine = (journal: JournalAudit): string =>
+  journal.ok
+    ? `Journal: ${journal.attempts} attempts, none missing${setBack(journal.clock_set_back)}.`
+    : `Journal: ${journal.attempts} attempts, ${journal.missing} MISSING, ` +
+      `${journal.milestones_without_attempt} milestones WITHOUT AN ATTEMPT, ` +
+      `${journal.attempts_without_milestone} milestones MISSING, ` +
+      `${journal.terms_out_of_order} terms OUT OF ORDER.`;
+
 const queueVerdict = (audit: QueueAudit): string =>
   verdict([
     [audit.broken_commitments, "seeds that are not what was promised"],
@@ -120,6 +126,8 @@ const queueVerdict = (audit: QueueAudit): string =>
     [audit.missing_tickets, "tickets missing"],
     [audit.tickets_without_attempt, "tickets without an attempt"],
     [audit.attempts_without_ticket, "acknowledged tickets missing"],
+    [audit.rates_without_attempt, "rates that nobody has set so"],
+    [audit.attempts_without_rate, "acknowledged rates missing"],
     [audit.reserved_without_ticket, "reservations by who had not joined"],
     [audit.reserved_before_turn, "reservations before their turn"],
     [audit.reserved_after_pass, "reservations by a pass that had ended"],

@@ -344,6 +344,8 @@ export const auditShape = z
     offers_without_attempt: count,
     attempts_without_offer: count,
     offers_out_of_line: count,
+    announcement_altered: count.describe("1 for what is not as announced, or changed since"),
+    purchases_altered: count.describe("Figures that the journal has otherwise"),
     queue: queueAuditShape
       .nullable()
       .describe("Of a sale that is let in one after another; null for others"),

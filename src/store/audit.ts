@@ -3,6 +3,7 @@
  * the ledger; whoever can read the database can run the same queries.
  */
 import type { ISql, Sql } from "postgres";
+import { auditAnnounced, type AnnouncedAudit } from "./announced-audit.ts";
 import { auditOffers, type OfferAudit } from "./offer-audit.ts";
 import { auditQueue, isFair, type QueueAudit } from "./queue-audit.ts";
 
@@ -36,6 +37,10 @@ export type SaleAudit = {
   readonly attempts_without_offer: number;
   /** Offers to who did not wait for it, had left, or had been offered something that had not lapsed. */
   readonly offers_out_of_line: number;
+  /** 1 where the sale or its items are not what was announced, and changed by attempts since. */
+  readonly announcement_altered: number;
+  /** Times, reservations and stocks of purchases that are not what the journal says. */
+  readonly purchases_altered: number;
   /** Null without one. */
   readonly queue: QueueAudit | null;
   readonly ok: boolean;
@@ -48,14 +53,15 @@ type RefundAudit = Pick<
 
 /** The audit of a sale, or null when there is none of that id. */
 export async function auditSale(sql: ISql, saleId: number): Promise<SaleAudit | null> {
-  const [[row], refunds, offers, queue] = await Promise.all([
+  const [[row], refunds, offers, announced, queue] = await Promise.all([
     auditSold(sql, saleId),
     auditRefunds(sql, saleId),
     auditOffers(sql, saleId),
+    auditAnnounced(sql, saleId),
     auditQueue(sql, saleId),
   ]);
   if (row === undefined) return null;
-  const audit = { ...row, ...refunds, ...offers, queue };
+  const audit = { ...row, ...refunds, ...offers, ...announced, queue };
   return { ...audit, ok: isSound(audit) };
 }
 
@@ -70,7 +76,7 @@ const isAfterEnd = (sql: ISql, saleId: number, at: ReturnType<ISql>) => sql`
 
 /** What is sold, by whom, and by which attempts. */
 const auditSold = (sql: ISql, saleId: number) =>
-  sql<Omit<SaleAudit, "ok" | "queue" | keyof RefundAudit | keyof OfferAudit>[]>`
+  sql<Omit<SaleAudit, "ok" | "queue" | keyof (RefundAudit & OfferAudit & AnnouncedAudit)>[]>`
     with sale as (select * from sales where id = ${saleId}),
     sold as (select * from purchases where sale_id = ${saleId}),
     owned as (select * from sold where refunded_seq is null),
@@ -196,34 +202,9 @@ export const isSound = (audit: Omit<SaleAudit, "ok">): boolean =>
   audit.offers_without_attempt === 0 &&
   audit.attempts_without_offer === 0 &&
   audit.offers_out_of_line === 0 &&
+  audit.announcement_altered === 0 &&
+  audit.purchases_altered === 0 &&
   (audit.queue === null || isFair(audit.queue));
-
-/** The audit of the journal as a whole. */
-type JournalAudit = {
-  readonly attempts: number;
-  /** Sequence numbers that are missing between the first attempt kept and the last. */
-  readonly missing: number;
-  /** Attempts with an earlier time than the one before them: a clock was set back in between. */
-  readonly clock_set_back: number;
-  /** What is noted of sales and no attempt, of those that are kept, says. */
-  readonly milestones_without_attempt: number;
-  readonly ok: boolean;
-};
-
-export async function auditJournal(sql: Sql): Promise<JournalAudit> {
-  const [row] = await sql<Omit<JournalAudit, "ok">[]>`
-    select count(*)::float8 as attempts,
-           coalesce(max(seq) - min(seq) + 1 - count(*), 0)::float8 as missing,
-           (count(*) filter (where at < before))::float8 as clock_set_back,
-           (select count(*) from milestones m
-            where m.seq >= (select coalesce(min(seq), 0) from attempts)
-              and not exists (select from attempts a where a.seq = m.seq
-                              and a.kind = 'milestone' and a.outcome = m.word))::float8
-             as milestones_without_attempt
-    from (select seq, at, lag(at) over (order by seq) as before from attempts) as journal`;
-  if (row === undefined) throw new Error("the journal could not be counted");
-  return { ...row, ok: row.missing === 0 && row.milestones_without_attempt === 0 };
-}
 
 /** The audit of all coupons together. Counts of what must not be, but for `coupons` and `claims`. */
 export type CouponAudit = {
@@ -237,6 +218,8 @@ export type CouponAudit = {
   readonly double_claims: number;
   /** Claims whose number does not follow the one before, or that were made earlier than it. */
   readonly claims_out_of_order: number;
+  /** Claims whose time, or what there was of their coupon then, is not what the journal says. */
+  readonly claims_altered: number;
   /** Claims after the last change of their coupon, by which it could not be claimed then. */
   readonly claims_while_inactive: number;
   readonly claims_without_attempt: number;
@@ -257,8 +240,9 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       select ordinal, seq, lag(ordinal, 1, 0) over coupon as before, lag(seq, 1, 0::bigint) over coupon as earlier
       from claims window coupon as (partition by coupon_name order by ordinal)),
     tried as (
-      select seq, buyer, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
-    retained as (select coalesce(min(seq), 0) as seq from attempts)
+      select seq, at, buyer, user_id, coupon_name from attempts where kind = 'claim' and outcome = 'claimed'),
+    retained as (select coalesce(min(seq), 0) as seq from attempts),
+    ${amounts(sql)}
     select
       (select count(*)::float8 from joined) as coupons,
       (select count(*)::float8 from claims) as claims,
@@ -268,6 +252,9 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
       (select coalesce(sum(claimed - users), 0)::float8 from joined) as double_claims,
       (select count(*)::float8 from numbered
        where ordinal <> before + 1 or seq <= earlier) as claims_out_of_order,
+      ((select count(*) from claims c join tried t on t.seq = c.seq where c.claimed_at <> t.at)
+       + (select count(*) from amounts, retained
+          where amounts.seq >= retained.seq and claimed_of <> amount))::float8 as claims_altered,
       (select count(*)::float8 from claims c join coupons k on k.name = c.coupon_name
        where c.seq > k.changed_seq
          and (k.disabled or c.claimed_at < k.starts_at or c.claimed_at >= k.ends_at)
@@ -284,6 +271,26 @@ export async function auditCoupons(sql: Sql): Promise<CouponAudit> {
   const { coupons: _coupons, claims: _claims, ...faults } = row;
   return { ...row, ok: Object.values(faults).every((count) => count === 0) };
 }
+
+/**
+ * What there was of its coupon at each claim: what the next change of that says that there was before
+ * it, and what there is where none has followed. Who has changed it is noted for good.
+ */
+const amounts = (sql: Sql) => sql`
+    changed as (
+      select a.seq, a.coupon_name, substring(c.before from '"amount":([0-9]+)')::int as before
+      from activity c join attempts a on a.seq = c.attempt
+      where c.what = 'coupon.changed' and c.before ~ '"amount":[0-9]'),
+    steps as (
+      select seq, coupon_name, coupon_amount as claimed_of, null::int as before from claims
+      union all
+      select seq, coupon_name, null, before from changed),
+    until_changed as (
+      select *, count(before) over (partition by coupon_name order by seq desc) as nth from steps),
+    amounts as (
+      select u.seq, claimed_of, coalesce(
+               max(before) over (partition by u.coupon_name, nth), k.amount) as amount
+      from until_changed u join coupons k on k.name = u.coupon_name)`;
 
 /** Every sale's id, in the order of their making. */
 export async function saleIds(sql: Sql): Promise<number[]> {

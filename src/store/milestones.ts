@@ -1,8 +1,8 @@
 /** Milestones of sales as they are stored: an attempt each, and beside it which sale it is of. */
-import type { ISql } from "postgres";
+import type { Fragment, ISql } from "postgres";
 import type { Milestone, NotedLife } from "../ledger/commands.ts";
 import { nothing, ofAttempt, type attempt } from "./journal-rows.ts";
-import { none, type RowOf } from "./rows.ts";
+import { none, quote, type RowOf } from "./rows.ts";
 
 export const milestone = {
   into: "milestones",
@@ -10,17 +10,25 @@ export const milestone = {
   derived: { seq: ofAttempt.seq },
 } as const;
 
-/** It names no sale: it is not among what was tried there. */
+/**
+ * It is not among what was tried in a sale, and so of none; which it is about is in what is kept of a
+ * request, for the audit: see `milestoneText`.
+ */
 export const milestoneAttempt = (
   nth: number,
-  { kind, what }: Milestone,
+  { kind, what, saleId }: Milestone,
 ): RowOf<typeof attempt> => ({
   ...nothing,
   nth,
   kind,
   outcome: what,
   sale_id: none,
+  request: quote(JSON.stringify({ sale_id: saleId })),
 });
+
+/** What the attempt of a milestone says of its sale; earlier versions wrote nothing. */
+export const milestoneText = (sql: ISql, saleId: Fragment): Fragment =>
+  sql`format('{"sale_id":%s}', ${saleId})`;
 
 export const milestoneRow = (
   nth: number,

@@ -9,6 +9,7 @@ import type { Fragment, Sql } from "postgres";
 import type { Entry } from "../ledger/queue.ts";
 import { isoTime } from "../time.ts";
 import { noting, type Caller } from "./activity.ts";
+import { newDigest, replacedDigest } from "./announced.ts";
 import { DeposedError } from "./records.ts";
 import { commitmentOf, entryOf, queueColumns, type NewQueue } from "./queues.ts";
 import { saleOf, type Item, type StoredSale } from "./sales.ts";
@@ -73,6 +74,11 @@ const term = (sql: Sql, epoch: number, announced: readonly NumberedItem[]): Frag
     select "productId" as id from announced
     where not exists (select from found where found.id = "productId"))`;
 
+/** The items that both store, as they are stored. */
+const lines = (sql: Sql): Fragment => sql`
+  select a.id, a."productId" as product_id, f.name, f.picture_seed, a."priceCents" as price_cents, a.stock
+  from announced a join found f on f.id = a."productId"`;
+
 type NotedSale = Omit<SaleTerms, "reservationTtlMs"> & {
   readonly items: readonly Partial<AnnouncedItem>[];
 };
@@ -136,6 +142,7 @@ export async function insertProductSale(
   const { draft = null } = terms;
   const announced = numbered(terms.items, [], 0);
   const { entry, admitPerSecond, passTtlMs, seed } = queueColumns(terms.queue);
+  const listed = sql`(${lines(sql)}) as lines`;
   const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced)}, draft as (
       delete from drafts using term
@@ -144,26 +151,26 @@ export async function insertProductSale(
       returning drafts.id
     ), sale as (
       insert into sales (id, kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
-                         entry, admit_per_second, pass_ttl_ms,
-                         item_count, stored_after_seq, attempts_seq)
+                         entry, admit_per_second, pass_ttl_ms, commitment, announced,
+                         item_count, stored_after_seq, attempts_seq, announced_after_seq)
       overriding system value
       select coalesce((select id from draft), nextval(pg_get_serial_sequence('sales', 'id'))),
              'product', ${terms.title}::text, ${isoTime(terms.startsAt)}::timestamptz,
              ${isoTime(terms.endsAt)}::timestamptz, ${terms.perUserLimit}::int,
              ${terms.reservationTtlMs}::int, ${entry}::sale_entry, ${admitPerSecond}::int,
-             ${passTtlMs}::int, ${announced.length}::int, ${seq}::bigint, ${seq}::bigint
+             ${passTtlMs}::int, ${commitmentOf(sql, seed)}, ${newDigest(sql, "product", terms, listed)},
+             ${announced.length}::int, ${seq}::bigint, ${seq}::bigint, ${seq}::bigint
       from term where not exists (select from missing)
         and (${draft === null}::boolean or exists (select from draft))
-      returning id
+      returning id, commitment
     ), drawn as (
       insert into draws (sale_id, seed, commitment)
-      select id, ${seed}::text, ${commitmentOf(sql, seed)} from sale
+      select id, ${seed}::text, commitment from sale
       where ${seed}::text is not null
       returning commitment
     ), stored as (
       insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
-      select sale.id, a.id, a."productId", f.name, f.picture_seed, a."priceCents", a.stock
-      from sale cross join announced a join found f on f.id = a."productId"
+      select sale.id, lines.* from sale, ${listed}
       returning id, name, picture_seed
     ), noted as (${noting(sql, by, "sale.announced", {
       before: sql`null::text`,
@@ -207,6 +214,8 @@ export async function replaceProductSale(
     terms.items === null ? null : numbered(terms.items, present.items, stock.length);
   const keptIds = `{${(announced ?? present.items).map((item) => item.id).join(",")}}`;
   const count = Math.max(stock.length, announced?.at(-1)?.id ?? 0);
+  const listed =
+    announced === null ? sql`items where sale_id = ${id}` : sql`(${lines(sql)}) as lines`;
   const [row] = await sql<WrittenRow[]>`
     ${term(sql, epoch, announced ?? [])}, sale as materialized (
       select s.id from sales s cross join term
@@ -218,7 +227,9 @@ export async function replaceProductSale(
       set title = ${terms.title}, starts_at = ${isoTime(terms.startsAt)}::timestamptz,
           ends_at = ${isoTime(terms.endsAt)}::timestamptz,
           per_user_limit = ${terms.perUserLimit}::int,
-          reservation_ttl_ms = ${terms.reservationTtlMs}::int, item_count = ${count}::int
+          reservation_ttl_ms = ${terms.reservationTtlMs}::int, item_count = ${count}::int,
+          announced = ${replacedDigest(sql, terms, listed)},
+          announced_after_seq = (select coalesce(max(seq), 0) from attempts)
       from sale
       where sales.id = sale.id and not exists (select from missing)
         and not exists (select from purchases where sale_id = ${id})
@@ -229,8 +240,7 @@ export async function replaceProductSale(
       returning sales.id
     ), stored as (
       insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
-      select changed.id, a.id, a."productId", f.name, f.picture_seed, a."priceCents", a.stock
-      from changed cross join announced a join found f on f.id = a."productId"
+      select changed.id, lines.* from changed, (${lines(sql)}) as lines
       on conflict (sale_id, id) do update
         set product_id = excluded.product_id, name = excluded.name,
             picture_seed = excluded.picture_seed, price_cents = excluded.price_cents,

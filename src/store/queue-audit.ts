@@ -10,7 +10,7 @@ import type { ISql } from "postgres";
 export type QueueAudit = {
   readonly joined: number;
   readonly drawn: number;
-  /** Seeds whose hash is not what was promised. */
+  /** Seeds whose hash is not what was promised, or promises that are not what was announced. */
   readonly broken_commitments: number;
   /** Draws of other entries than there are. */
   readonly broken_draws: number;
@@ -19,6 +19,9 @@ export type QueueAudit = {
   readonly missing_tickets: number;
   readonly tickets_without_attempt: number;
   readonly attempts_without_ticket: number;
+  /** Rates that nobody has set, or not so or then. */
+  readonly rates_without_attempt: number;
+  readonly attempts_without_rate: number;
   /** Reservations, purchases and lines of buyers who had not joined by then. */
   readonly reserved_without_ticket: number;
   /** … and of those whose turn had not come. */
@@ -114,19 +117,25 @@ const turns = (sql: ISql, saleId: number) => sql`
         order by b.seq desc limit 1) as turn
       from holders h where h.rank is not null)`;
 
+/** What is noted of a rate that somebody sets, beside its attempt: see `rateActivity`. */
+const rateText = (sql: ISql) => sql`
+  format('{"sale_id":%s,"admit_per_second":%s,"paused":%s}',
+         r.sale_id, r.admit_per_second, r.paused::text)`;
+
 /** @returns null for a sale without a queue */
 export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit | null> {
   const [row] = await sql<QueueAudit[]>`
     with ${given(sql, saleId)}, ${turns(sql, saleId)},
     -- From when on retention has left all attempts.
     retained as (
-      select coalesce((select at from (select seq, at from attempts order by seq limit 1) first
-                       where seq > 1), '-infinity') as at)
+      select coalesce(max(at) filter (where seq > 1), '-infinity') as at, coalesce(max(seq), 0) as seq
+      from (select seq, at from attempts order by seq limit 1) first)
     select
       (select count(*)::int from given) as joined,
       (select drawn::int from draw) as drawn,
       (select count(*)::int from sale left join draw on true
-       where seed is null or commitment <> encode(sha256(decode(seed, 'hex')), 'hex')
+       where seed is null or draw.commitment <> encode(sha256(decode(seed, 'hex')), 'hex')
+          or draw.commitment is distinct from sale.commitment
       ) as broken_commitments,
       (select count(*)::int from draw, digest where noted <> digest) as broken_draws,
       (select count(*)::int from given, draw, sale
@@ -140,6 +149,19 @@ export async function auditQueue(sql: ISql, saleId: number): Promise<QueueAudit 
       (select count(*)::int from (
          select seq from attempts where sale_id = ${saleId} and outcome = 'joined'
          except select seq from given) a) as attempts_without_ticket,
+      (select count(*)::int from queue_rates r, retained
+       where r.sale_id = ${saleId} and (
+         not exists (
+           select from activity c
+           where c.attempt = r.seq and c.what = 'queue.changed' and c.after = ${rateText(sql)})
+         or r.seq >= retained.seq and not exists (
+           select from attempts a
+           where a.seq = r.seq and a.kind = 'change_queue' and a.outcome = 'queue_changed'
+             and a.at = r.changed_at and a.sale_id = r.sale_id))) as rates_without_attempt,
+      (select count(*)::int from (
+         select seq from attempts
+         where sale_id = ${saleId} and kind = 'change_queue' and outcome = 'queue_changed'
+         except select seq from queue_rates where sale_id = ${saleId}) a) as attempts_without_rate,
       (select count(*)::int from holders where rank is null) as reserved_without_ticket,
       -- What is offered, whenever that is, was waited for when their turn had come.
       (select count(*)::int from let_in

@@ -18,21 +18,28 @@ import { none, quote, type RowOf } from "./rows.ts";
 export const saleAttempt = (
   nth: number,
   { kind, saleId }: ChangeSale | Withdraw | ChangeQueue,
-  { word }: ChangeSaleOutcome | WithdrawOutcome | ChangeQueueOutcome,
+  outcome: ChangeSaleOutcome | WithdrawOutcome | ChangeQueueOutcome,
 ): RowOf<typeof attempt> => ({
   nth,
   kind,
-  outcome: word,
+  outcome: outcome.word,
   sale_id: saleId,
   item_id: none,
   buyer: none,
   user_id: none,
   code: none,
   idempotency_key: none,
-  request: none,
+  request: outcome.word === "sale_changed" ? quote(movedText(outcome)) : none,
 });
 
 type Changed = Extract<ChangeSaleOutcome, { readonly word: "sale_changed" }>;
+
+/**
+ * From when to when a sale was to be, and is now, in ms: what the row of the sale is held against, by
+ * this text, by the audit (`announced-audit.ts`) and by a trigger.
+ */
+const movedText = ({ before, startsAt, endsAt, closed }: Changed): string =>
+  JSON.stringify({ before: [before.startsAt, before.endsAt], after: [startsAt, endsAt], closed });
 
 /** @param before what the same batch has changed of the sale */
 export const changedSaleRow = (

@@ -2,10 +2,11 @@
  * The sales and their items as they are stored, and what the records say of sales that the ledger
  * does not hold. Everything here may be asked of any process, leader or not.
  */
-import type { ISql, Sql } from "postgres";
+import type { Fragment, ISql, Sql } from "postgres";
 import type { Entry } from "../ledger/queue.ts";
 import type { Sale } from "../ledger/sale.ts";
 import { isoTime } from "../time.ts";
+import { newDigest } from "./announced.ts";
 import { commitmentOf, entryOf, queueColumns, type NewQueue } from "./queues.ts";
 
 /** Items read between two turns of the event loop: under a millisecond's worth. */
@@ -83,28 +84,33 @@ export async function storeSale(sql: Sql, sale: NewSale, seq: number): Promise<n
   const [row] = await sql<{ id: number }[]>`
     with made as (
       insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms,
-                         entry, admit_per_second, pass_ttl_ms,
-                         item_count, stored_after_seq, attempts_seq)
+                         entry, admit_per_second, pass_ttl_ms, commitment, announced,
+                         item_count, stored_after_seq, attempts_seq, announced_after_seq)
       values (${sale.kind}, ${sale.title}, ${isoTime(sale.startsAt)}, ${isoTime(sale.endsAt)},
               ${sale.perUserLimit}, ${sale.reservationTtlMs},
-              ${entry}, ${admitPerSecond}, ${passTtlMs},
-              ${sale.items.length}, ${seq}, ${seq})
+              ${entry}, ${admitPerSecond}, ${passTtlMs}, ${commitmentOf(sql, seed)},
+              ${newDigest(sql, sale.kind, sale, listOf(sql, sale))}, ${sale.items.length}, ${seq}, ${seq}, ${seq})
       on conflict (kind, starts_at) where kind = 'hourly' do nothing
-      returning id),
+      returning id, commitment),
     drawn as (
       insert into draws (sale_id, seed, commitment)
-      select id, ${seed}::text, ${commitmentOf(sql, seed)}
-      from made where ${seed}::text is not null),
+      select id, ${seed}::text, commitment from made where ${seed}::text is not null),
     listed as (
-      insert into items (sale_id, id, name, picture_seed, price_cents, stock)
-      select made.id, t.id, name, "pictureSeed", "priceCents", stock
-      from made, json_to_recordset(${JSON.stringify(sale.items)}::text::json)
-        as t (id int, name text, "pictureSeed" text, "priceCents" int, stock int))
+      insert into items (sale_id, id, product_id, name, picture_seed, price_cents, stock)
+      select made.id, listed.*
+      from made, ${listOf(sql, sale)})
     select id from made`;
   const id = row?.id ?? (await findHourly(sql, sale.startsAt));
   if (id === null) throw new Error("an hourly sale was refused as double, and is not there");
   return id;
 }
+
+/** Its items, as they are stored. */
+const listOf = (sql: Sql, { items }: NewSale): Fragment => sql`(
+  select id, null::int as product_id, name, "pictureSeed" as picture_seed,
+         "priceCents" as price_cents, stock
+  from json_to_recordset(${JSON.stringify(items)}::text::json)
+    as t (id int, name text, "pictureSeed" text, "priceCents" int, stock int)) as listed`;
 
 /** The id of the hourly sale that starts at a time (ms), or null. */
 export async function findHourly(sql: Sql, startsAt: number): Promise<number | null> {

@@ -7,6 +7,7 @@ import {
   bigint,
   boolean,
   check,
+  foreignKey,
   index,
   integer,
   pgTable,
@@ -20,9 +21,9 @@ import { buyerKind, sales } from "./schema.ts";
 
 /**
  * How a queue is drawn: 32 random bytes, made when the sale is announced, which nobody is told
- * before it opens, and the hash of them, which everybody is. What came of it is noted before anybody
- * is told: how many were drawn, and the digest of their entries. A trigger sees to it that none of
- * this is ever another.
+ * before it opens, and the hash of them, which everybody is and which the sale has, too. What came of
+ * it is noted before anybody is told: how many were drawn, and the digest of their entries. Triggers
+ * see to it that none of this is ever another, or gone before its sale.
  */
 export const draws = pgTable(
   "draws",
@@ -42,6 +43,11 @@ export const draws = pgTable(
     drawnSeq: bigint("drawn_seq", { mode: "number" }),
   },
   (t) => [
+    foreignKey({
+      name: "draws_promised",
+      columns: [t.saleId, t.commitment],
+      foreignColumns: [sales.id, sales.commitment],
+    }).onDelete("cascade"),
     check("draws_digest", sql`${t.entriesDigest} ~ '^[0-9a-f]{64}$'`),
     check("draws_drawn", sql`num_nulls(${t.entriesDigest}, ${t.drawn}, ${t.drawnSeq}) in (0, 3)`),
     check("draws_seed", sql`${t.seed} ~ '^[0-9a-f]{64}$'`),

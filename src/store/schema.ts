@@ -82,6 +82,14 @@ export const sales = pgTable(
     entry: saleEntry("entry").notNull().default("open"),
     admitPerSecond: integer("admit_per_second"),
     passTtlMs: integer("pass_ttl_ms"),
+    /** SHA-256 of the seed that its queue is drawn by, in hex, as it was told to everybody. */
+    commitment: text("commitment"),
+    /**
+     * SHA-256 of what was announced, in hex: see `announced.ts`. What differs from it an attempt after
+     * `announcedAfterSeq` says. Null for sales that were over before anybody noted it.
+     */
+    announced: text("announced"),
+    announcedAfterSeq: bigint("announced_after_seq", { mode: "number" }),
     /** Item numbers given so far; one that was taken out again stays without an item. */
     itemCount: integer("item_count").notNull(),
     /** The last attempt that was made before this sale was stored: none up to it is on this sale. */
@@ -99,6 +107,7 @@ export const sales = pgTable(
     index("sales_by_end").on(t.endsAt),
     unique("sales_limit").on(t.id, t.perUserLimit),
     unique("sales_ttl").on(t.id, t.reservationTtlMs),
+    unique("sales_commitment").on(t.id, t.commitment),
     check("sales_window", sql`${t.startsAt} < ${t.endsAt}`),
     check("sales_limit_positive", sql`${t.perUserLimit} > 0`),
     check("sales_queue_rate", sql`(${t.entry} = 'queue') = (coalesce(${t.admitPerSecond}, 0) > 0)`),
@@ -168,10 +177,10 @@ export const attempts = pgTable(
     index("attempts_waiting")
       .on(t.saleId, t.seq)
       .where(sql`${t.outcome} in ('waiting', 'left', 'offer_lapsed')`),
-    // What was done to a sale after it had been sold from.
+    // What was done to a sale after it was announced.
     index("attempts_after_sale")
       .on(t.saleId, t.seq)
-      .where(sql`${t.kind} in ('refund', 'restock')`),
+      .where(sql`${t.kind} in ('refund', 'restock', 'change_sale', 'change_queue')`),
     // What others are told of, in order: the rest of that is few, and has tables of its own.
     index("attempts_in_feed")
       .on(t.seq)

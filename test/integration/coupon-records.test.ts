@@ -328,6 +328,23 @@ describe("the audit notices", () => {
       /1 claims while it could not be claimed/,
     ],
     [
+      "a claim of another time",
+      `alter table claims disable trigger user;
+       update claims set claimed_at = claimed_at + interval '1 ms' where coupon_name = 'B'`,
+      /1 times and amounts of claims/,
+    ],
+    [
+      "a claim of another amount",
+      `alter table claims disable trigger user;
+       update claims set coupon_amount = 3 where coupon_name = 'B'`,
+      /1 times and amounts of claims/,
+    ],
+    [
+      "an amount that nobody has changed",
+      "update coupons set amount = 3, remaining_amount = 2 where name = 'B'",
+      /1 times and amounts of claims/,
+    ],
+    [
       "a number that is left out, once the constraints are gone",
       `${withoutNets}
        update claims set ordinal = 2 where coupon_name = 'B'`,

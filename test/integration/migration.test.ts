@@ -179,7 +179,13 @@ test("are kept, each with the kind of its buyer", async () => {
   const openToAll = { entry: "open", admit_per_second: null, pass_ttl_ms: null };
   before["sales"] = (before["sales"] ?? []).map((row) => Object.assign(row, openToAll));
   before["sales"] = (before["sales"] ?? []).map((row) =>
-    Object.assign(row, { end_by_hand: false }),
+    Object.assign(row, {
+      end_by_hand: false,
+      // What it was then it is held to from then on.
+      announced: expect.stringMatching(/^[0-9a-f]{64}$/),
+      announced_after_seq: String(attempts.length),
+      commitment: null,
+    }),
   );
   const whole = { starts_at: null, ends_at: null, disabled: false, changed_seq: null };
   before["coupons"] = (before["coupons"] ?? []).map((row) => Object.assign(row, whole));

@@ -52,11 +52,23 @@ async function told(change: string): Promise<{ readonly line: string; readonly h
   }
 }
 
+/** A rate that an administrator has set, with all that there has to be of it. */
+const rateSet = `
+  insert into attempts (seq, at, kind, outcome, sale_id)
+  select max(seq) + 1, max(at), 'change_queue', 'queue_changed', ${sale} from attempts;
+  insert into queue_rates (seq, sale_id, changed_at, admit_per_second, paused)
+  select seq, ${sale}, at, 2, false from attempts where outcome = 'queue_changed';
+  insert into activity (at, actor, who, what, after, attempt)
+  select at, 'account', 'boss', 'queue.changed',
+         '{"sale_id":${sale},"admit_per_second":2,"paused":false}', seq
+  from attempts where outcome = 'queue_changed';`;
+
 test("a queue that was drawn and let in as promised is sound", async () => {
   expect(await told("select 1")).toEqual({
     line: `Queue of sale ${sale}: 3 joined, 3 drawn, ok`,
     holds: true,
   });
+  expect(await told(rateSet)).toMatchObject({ holds: true });
 });
 
 test.each([
@@ -64,6 +76,14 @@ test.each([
     "a seed that was not promised",
     `alter table draws drop constraint draws_committed; drop trigger draws_stay on draws;
      update draws set seed = repeat('ab', 32) where sale_id = ${sale}`,
+    "1 seeds that are not what was promised",
+  ],
+  [
+    "a draw that was made anew, by another seed",
+    `alter table draws disable trigger user; alter table draws drop constraint draws_promised;
+     delete from draws where sale_id = ${sale};
+     insert into draws (sale_id, seed, commitment) select ${sale}, seed,
+       encode(sha256(decode(seed, 'hex')), 'hex') from (select repeat('ab', 32) as seed) as other`,
     "1 seeds that are not what was promised",
   ],
   [
@@ -107,6 +127,25 @@ test.each([
     "1 reservations before their turn",
   ],
   [
+    "a rate that nobody has set",
+    `insert into queue_rates (seq, sale_id, changed_at, admit_per_second, paused)
+     select max(seq), ${sale}, max(at), 5, false from attempts`,
+    "1 rates that nobody has set so",
+  ],
+  [
+    "a rate that is gone",
+    `${rateSet} alter table queue_rates disable trigger user; delete from queue_rates`,
+    "1 acknowledged rates missing",
+  ],
+  ...["admit_per_second = 3", "paused = true", "changed_at = changed_at - interval '1 ms'"].map(
+    (change) =>
+      [
+        `a rate that was another (${change})`,
+        `${rateSet} alter table queue_rates disable trigger user; update queue_rates set ${change}`,
+        "1 rates that nobody has set so",
+      ] as const,
+  ),
+  [
     // There is room for two, and one had joined.
     "a pause, for who came then",
     `insert into queue_rates (seq, sale_id, changed_at, admit_per_second, paused)
@@ -134,7 +173,7 @@ test.each([
 
 test("a pass is not said to have ended that was kept by what retention has dropped since", async () => {
   const later = `
-    update sales set pass_ttl_ms = 60000 where id = ${sale};
+    update sales set pass_ttl_ms = 60000, announced = null where id = ${sale};
     insert into attempts (seq, at, kind, outcome, sale_id, item_id, buyer, user_id, code)
     select max(seq) + 1, max(at) + interval '100 seconds', 'checkout', 'reserved', ${sale}, 1, 'guest',
            'cy', gen_random_uuid() from attempts`;

@@ -26,8 +26,8 @@ beforeAll(async () => {
     item_count: 1,
   };
   const queue = { entry: "queue", admit_per_second: 1, pass_ttl_ms: 1_000 };
-  await sql`insert into sales ${sql({ ...sale, ...queue })}`;
-  await sql`insert into sales ${sql(sale)}`;
+  await sql`insert into sales ${sql({ ...sale, ...queue, commitment })}`;
+  await sql`insert into sales ${sql({ ...sale, commitment })}`;
   for (const sale_id of [queued, plain]) {
     const item = { sale_id, id: 1, name: "item", picture_seed: "seed", price_cents: 100, stock: 5 };
     // oxlint-disable-next-line no-await-in-loop
@@ -142,6 +142,21 @@ describe("a draw", () => {
     expect(await draw({ seed: seed.toUpperCase() })).toBe("draws_seed");
     expect(await draw({ sale_id: queued })).toBe("draws_pkey");
     expect(await draw({ sale_id: 99 })).toBe("draws_sale_id_sales_id_fk");
+    const another = new Bun.CryptoHasher("sha256").update(Uint8Array.fromHex(digest)).digest("hex");
+    expect(await draw({ seed: digest, commitment: another })).toBe("draws_promised");
+  });
+
+  test("and what was promised stay as long as their sale, and no longer", async () => {
+    const gone = (table: "draws" | "sales") =>
+      refusal(async (tx) => {
+        await tx`delete from tickets where sale_id = ${queued}`;
+        await tx`delete from ${tx(table)} where ${tx(table === "draws" ? "sale_id" : "id")} = ${queued}`;
+      });
+    expect(await gone("draws")).toBe("draws_go_with_sale");
+    expect(await gone("sales")).toBe("stored");
+    expect(
+      await refusal((tx) => tx`update sales set commitment = ${digest} where id = ${queued}`),
+    ).toBe("draws_promised");
   });
 
   test("is noted whole, and stays as it was", async () => {
@@ -163,6 +178,16 @@ test("a rate is positive, and a queue has a rate and a time for its passes", asy
   const set = (admit_per_second: number) =>
     refusal((tx) => tx`insert into queue_rates ${tx({ ...rate, admit_per_second })}`);
   expect([await set(1), await set(0)]).toEqual(["stored", "queue_rates_positive"]);
+  const after = (what: (tx: ISql) => Promise<unknown>) =>
+    refusal(async (tx) => {
+      await tx`insert into queue_rates ${tx({ ...rate, admit_per_second: 1 })}`;
+      await what(tx);
+    });
+  expect(await after((tx) => tx`update queue_rates set admit_per_second = 2`)).toBe(
+    "queue_rates_stay",
+  );
+  expect(await after((tx) => tx`delete from queue_rates`)).toBe("queue_rates_go_with_sale");
+  expect(await after((tx) => tx`delete from sales where id = ${queued}`)).toBe("stored");
   const change = (to: object) =>
     refusal((tx) => tx`update sales set ${tx(to)} where id = ${queued}`);
   expect(await change({ admit_per_second: null })).toBe("sales_queue_rate");

@@ -42,8 +42,10 @@ const verify = (url: string, ...args: string[]) =>
 
 async function change(url: string, ...statements: readonly string[]): Promise<void> {
   const sql = connect({ url }, { max: 1 });
-  const noNet = "alter table purchases disable trigger purchases_reserved";
-  await inTurn([noNet, ...statements], (statement) => sql.unsafe(statement));
+  const noNets = ["attempts", "purchases", "sales", "milestones", "terms"].map(
+    (table) => `alter table ${table} disable trigger user`,
+  );
+  await inTurn([...noNets, ...statements], (statement) => sql.unsafe(statement));
   await sql.end();
 }
 
@@ -207,6 +209,51 @@ describe("verify finds", () => {
       what: "a milestone that no attempt says",
       by: ["update milestones set word = 'sale_ended' where word = 'sale_opened'"],
       names: /0 MISSING, 1 milestones WITHOUT AN ATTEMPT/,
+      inJournal: true,
+    },
+    {
+      what: "a milestone that is gone",
+      by: ["delete from milestones where word = 'sale_opened'"],
+      names: /0 milestones WITHOUT AN ATTEMPT, 1 milestones MISSING/,
+      inJournal: true,
+    },
+    {
+      what: "a milestone of another sale",
+      by: [
+        "alter table milestones drop constraint milestones_sale_id_sales_id_fk",
+        "update milestones set sale_id = 99 where word = 'sale_opened'",
+      ],
+      names: /1 milestones WITHOUT AN ATTEMPT, 0 milestones MISSING/,
+      inJournal: true,
+    },
+    {
+      what: "a last attempt that is gone",
+      by: [
+        "update terms set after_seq = 11 where epoch = (select max(epoch) from terms)",
+        "delete from attempts where seq = (select max(seq) from attempts)",
+      ],
+      names: /1 MISSING/,
+      inJournal: true,
+    },
+    {
+      what: "a term that began after what was decided in it",
+      by: ["update terms set began_at = began_at + interval '1 hour' where after_seq = 0"],
+      names: /1 terms OUT OF ORDER/,
+      inJournal: true,
+    },
+    {
+      what: "a term that began before the ones before",
+      by: ["update terms set after_seq = -1 where epoch = (select max(epoch) from terms)"],
+      names: /1 terms OUT OF ORDER/,
+      inJournal: true,
+    },
+    {
+      what: "an attempt that is no sale's milestone",
+      by: [
+        `insert into attempts (seq, at, kind, outcome, request)
+         select max(seq) + 1, max(at), 'milestone', 'sold_out', '{"sale_id":1}' from attempts`,
+      ],
+      names: /1 milestones MISSING/,
       inJournal: true,
     },
   ];

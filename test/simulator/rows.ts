@@ -4,6 +4,7 @@ import {
   refundRequestOf,
   wholeLife,
   type Actor,
+  type ChangeSaleOutcome,
   type Command,
   type Milestone,
   type Outcome,
@@ -136,6 +137,15 @@ export const nothingStaged = (): Staged => ({
   offers: [],
 });
 
+/** From when to when a sale was to be, and is. */
+const movedText = ({
+  before,
+  startsAt,
+  endsAt,
+  closed,
+}: ChangeSaleOutcome & { readonly word: "sale_changed" }): string =>
+  `{"before":[${before.startsAt},${before.endsAt}],"after":[${startsAt},${endsAt}],"closed":${closed}}`;
+
 /** The rows of an attempt: the words that change something have more than one. */
 export function stage(
   staged: Staged,
@@ -210,7 +220,11 @@ export function stage(
       return;
     }
     case "change_sale":
-      staged.attempts.push({ ...attempt, saleId: command.saleId });
+      staged.attempts.push({
+        ...attempt,
+        saleId: command.saleId,
+        request: outcome.word === "sale_changed" ? movedText(outcome) : null,
+      });
       if (outcome.word === "sale_changed") {
         const { startsAt, endsAt, closed } = outcome;
         const { saleId: id, title, by } = command;
@@ -246,7 +260,7 @@ export function stage(
       return;
     case "milestone": {
       const { saleId, what: word } = command;
-      staged.attempts.push(attempt);
+      staged.attempts.push({ ...attempt, request: `{"sale_id":${saleId}}` });
       staged.milestones.push({ seq, saleId, word });
       return;
     }

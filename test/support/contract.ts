@@ -106,6 +106,8 @@ export const audit = z.object({
   extensions_without_attempt: count,
   attempts_without_extension: count,
   extensions_beyond_bounds: count,
+  announcement_altered: count,
+  purchases_altered: count,
   ok: z.boolean(),
 });
 

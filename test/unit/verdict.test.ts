@@ -28,6 +28,8 @@ describe("the verdict is no", () => {
     offers_without_attempt: 0,
     attempts_without_offer: 0,
     offers_out_of_line: 0,
+    announcement_altered: 0,
+    purchases_altered: 0,
     queue: null,
   };
   const alone: readonly Partial<SaleAudit>[] = [
@@ -50,6 +52,8 @@ describe("the verdict is no", () => {
     { offers_without_attempt: 1 },
     { attempts_without_offer: 1 },
     { offers_out_of_line: 1 },
+    { announcement_altered: 1 },
+    { purchases_altered: 1 },
   ];
 
   test.each(alone)("for %j alone", (off) => {

@@ -15,6 +15,8 @@ export type Audit = {
   readonly purchases_outside_window: number;
   readonly attempts_without_purchase: number;
   readonly duplicate_codes: number;
+  readonly announcement_altered: number;
+  readonly purchases_altered: number;
   /** Null where people are not let in one after another. */
   readonly queue: QueueAudit | null;
   readonly ok: boolean;
@@ -29,6 +31,8 @@ type QueueAudit = {
   readonly reserved_without_ticket: number;
   readonly reserved_before_turn: number;
   readonly reserved_after_pass: number;
+  readonly rates_without_attempt: number;
+  readonly attempts_without_rate: number;
 };
 
 type Promised = {
@@ -49,6 +53,7 @@ const queuePromises = (queue: QueueAudit): readonly Promised[] => {
   const misdrawn = queue.broken_commitments + queue.broken_draws + queue.left_out_of_draw;
   const jumped =
     queue.reserved_without_ticket + queue.reserved_before_turn + queue.reserved_after_pass;
+  const rates = queue.rates_without_attempt + queue.attempts_without_rate;
   return [
     {
       title: "Drawn as it was sealed",
@@ -64,6 +69,12 @@ const queuePromises = (queue: QueueAudit): readonly Promised[] => {
         "Nobody reserved anything before their turn had come, or after their pass had ended.",
       found: () => none(jumped, "reservation out of turn", "reservations out of turn"),
       kept: () => jumped === 0,
+    },
+    {
+      title: "As fast as was said",
+      meaning: "Whoever let people in faster, slower or not at all is on record with it.",
+      found: () => none(rates, "rate that nobody has set", "rates that nobody has set"),
+      kept: () => rates === 0,
     },
   ];
 };
@@ -122,5 +133,18 @@ const promises: readonly Promised[] = [
     meaning: "No two people were ever given the same reservation.",
     found: ({ duplicate_codes: n }) => none(n, "code given twice", "codes given twice"),
     kept: ({ duplicate_codes: n }) => n === 0,
+  },
+  {
+    title: "As it was announced",
+    meaning:
+      "Prices, units and times are those of the announcement, or whoever changed them is on record.",
+    found: ({ announcement_altered: n }) => (n === 0 ? "Nothing else" : "It is not"),
+    kept: ({ announcement_altered: n }) => n === 0,
+  },
+  {
+    title: "Nothing was touched up",
+    meaning: "Each purchase has the time and the reservation that were noted when it was made.",
+    found: ({ purchases_altered: n }) => none(n, "figure altered", "figures altered"),
+    kept: ({ purchases_altered: n }) => n === 0,
   },
 ];
