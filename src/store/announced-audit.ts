@@ -78,36 +78,32 @@ async function countAltered(sql: ISql, saleId: number): Promise<number> {
 }
 
 /**
- * Each in one pass, by what is sorted: PostgreSQL knows nothing yet of the purchases of a sale that has
- * just opened, and would join them one by one.
+ * Each in one pass, by groups: PostgreSQL knows nothing yet of the purchases of a sale that has just
+ * opened, and would join them one by one.
  */
 async function countAlteredPurchases(sql: ISql, saleId: number): Promise<number> {
   const [row] = await sql<{ altered: number }[]>`
     with ${retained(sql)},
     sold as (
-      select p.*, min(seq) filter (where reserved_seq is not null) over () as noted_since
-      from purchases p where sale_id = ${saleId}),
-    effective as (
-      select seq, at, kind, outcome, code from attempts
-      where sale_id = ${saleId} and outcome in ('reserved', 'purchased', 'released', 'extended')),
+      select item_id, code, seq, reserved_seq, item_stock, purchased_at,
+             min(seq) filter (where reserved_seq is not null) over () as noted_since
+      from purchases where sale_id = ${saleId}),
     times as (
-      select is_sold, purchased_at as at,
-             max(at) filter (where not is_sold) over (partition by seq) as said
+      select max(at) as said, min(purchased_at) as first, max(purchased_at) as last
       from (
-        select true as is_sold, seq, purchased_at, null::timestamptz as at from sold
+        select seq, purchased_at, null::timestamptz as at from sold
         union all
-        select false, seq, null, at from effective where outcome = 'purchased') both_kinds),
+        select seq, null, at from attempts
+        where sale_id = ${saleId} and outcome = 'purchased') both_kinds
+      group by seq),
     reservations as (
-      select is_sold, seq, reserved_seq,
-             coalesce(min(seq) filter (where outcome = 'reserved') over (partition by code),
-                      case when bool_or(kind = 'buy') over (partition by seq) then seq end) as said
+      select max(order_seq) as order_seq, max(reserved_seq) as reserved_seq, min(seq) as said
       from (
-        select true as is_sold, code, seq, reserved_seq, null::attempt_kind as kind,
-               null::outcome_word as outcome
-        from sold
+        select code, seq as order_seq, reserved_seq, null::bigint as seq from sold
         union all
-        select false, code, seq, null, kind, outcome from effective
-        where outcome = 'reserved' or kind = 'buy') both_kinds),
+        select code, null, null, seq from attempts
+        where sale_id = ${saleId} and outcome = 'reserved') both_kinds
+      group by code),
     stocks as (
       select is_sold, both_kinds.seq, item_stock, i.stock - coalesce(sum(units) over (
                partition by item_id order by both_kinds.seq desc
@@ -119,9 +115,12 @@ async function countAlteredPurchases(sql: ISql, saleId: number): Promise<number>
         where sale_id = ${saleId} and kind = 'restock' and outcome = 'restocked') both_kinds
         left join items i on i.sale_id = ${saleId} and i.id = item_id)
     select (
-      (select count(*) from times where is_sold and at <> said)
+      (select count(*) from times where first <> said or last <> said)
       + (select count(*) from reservations, retained
-         where is_sold and least(reservations.seq, reserved_seq) >= retained.seq and reserved_seq <> said)
+         where least(order_seq, reserved_seq) >= retained.seq
+           and (reserved_seq <> said or said is null and reserved_seq <> order_seq and exists (
+             -- What was not reserved before is reserved as it is bought.
+             select from attempts a where a.seq = order_seq and a.kind = 'buy')))
       -- Earlier versions noted none; since the first that was, each has been.
       + (select count(*) from sold where reserved_seq is null and seq > noted_since)
       + (select count(*) from stocks, retained
