@@ -1,4 +1,5 @@
 DROP INDEX "attempts_after_sale";--> statement-breakpoint
+ALTER TABLE "leader" ADD COLUMN "last_seq" bigint;--> statement-breakpoint
 ALTER TABLE "sales" ADD COLUMN "commitment" text;--> statement-breakpoint
 ALTER TABLE "sales" ADD COLUMN "announced" text;--> statement-breakpoint
 ALTER TABLE "sales" ADD COLUMN "announced_after_seq" bigint;--> statement-breakpoint

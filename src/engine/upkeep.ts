@@ -30,6 +30,8 @@ export class Upkeep<S extends Selling> {
     number,
     { readonly attempts: number; readonly changes: number; readonly seq: number }
   >();
+  /** The last attempt that there was at the tick before, and the one that was noted as the last. */
+  #last = { seen: 0, noted: 0 };
   #ended = false;
 
   constructor(term: Term, writer: Writer, options: UpkeepOptions) {
@@ -98,6 +100,17 @@ export class Upkeep<S extends Selling> {
       (view) => [view.seq, neededSince(view.sales())] as const,
     );
     await this.#term.makeRoom(seq, clock.now(), since);
+    await this.#noteEnd(seq);
+  }
+
+  /** Where attempts follow each other, each is missed by the next. */
+  async #noteEnd(seq: number): Promise<void> {
+    const { seen, noted } = this.#last;
+    if (seq === seen && seq !== noted) {
+      await this.#term.noteEnd(seq);
+      this.#last.noted = seq;
+    }
+    this.#last.seen = seq;
   }
 }
 

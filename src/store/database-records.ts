@@ -8,7 +8,7 @@ import { findAsked, isCommitted } from "./asked.ts";
 import { saveCheckpoint } from "./checkpoints.ts";
 import { loadClaims } from "./coupons.ts";
 import { Journal } from "./journal.ts";
-import { beginTerm, lead, type Leadership } from "./leadership.ts";
+import { beginTerm, lead, noteEnd, type Leadership } from "./leadership.ts";
 import { thisMoment } from "./lease.ts";
 import { Partitions, type Retention } from "./partitions.ts";
 import { deleteProduct, insertProductSale, replaceProductSale } from "./product-sales.ts";
@@ -97,6 +97,7 @@ async function termOf(leadership: Leadership, options: RecordsOptions): Promise<
         confirmed(sentAt);
       },
       makeRoom: (seq, now, neededSince) => partitions.ensure(seq, now, neededSince),
+      noteEnd: (seq) => noteEnd(sql, epoch, seq),
     };
   } catch (error) {
     await term.end();

@@ -52,7 +52,7 @@ const lastNamed = (sql: Sql) => sql`
     (select max(seq) from claims), (select max(seq) from coupons),
     (select max(changed_seq) from coupons), (select max(attempt) from activity),
     (select max(after_seq) from terms), (select max(seq) from checkpoints),
-    (select max(drawn_seq) from draws), (select max(attempts_seq) from sales)) as last`;
+    (select last_seq from leader), (select max(drawn_seq) from draws), (select max(attempts_seq) from sales)) as last`;
 
 const milestonesAlone = (sql: Sql) => sql`
   select count(*) from milestones m

@@ -286,6 +286,15 @@ export async function beginTerm(
     throw new DeposedError("the connection that holds the leader's lock was replaced");
 }
 
+/**
+ * Notes the last attempt while the journal rests, beside it: by a number that nothing follows nobody
+ * could tell that it is gone. In another term it does nothing.
+ */
+export async function noteEnd(sql: Sql, epoch: number, seq: number): Promise<void> {
+  await sql`
+    update leader set last_seq = ${seq}::bigint where id = 1 and epoch = ${epoch}::bigint`;
+}
+
 async function readLeader(sql: Sql): Promise<LeaderRecord | null> {
   const [row] = await sql<
     LeaderRecord[]

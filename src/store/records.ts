@@ -138,6 +138,8 @@ export type Term = {
   confirm(): Promise<void> | null;
   /** Makes room for the attempts to come, and drops what is past its retention. */
   makeRoom(seq: number, now: number, neededSince: number): Promise<void>;
+  /** Notes the last attempt that is committed, where nothing has followed it for a while. */
+  noteEnd(seq: number): Promise<void>;
   /** Gives the lead back. */
   end(): Promise<void>;
 };

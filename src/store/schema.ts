@@ -44,6 +44,8 @@ export const leader = pgTable(
     /** Which process it is, and where it listens for others. */
     instance: text("instance"),
     link: text("link"),
+    /** The last attempt that there was when the journal rested: the audit misses it where it is gone. */
+    lastSeq: bigint("last_seq", { mode: "number" }),
   },
   (t) => [check("leader_is_one_row", sql`${t.id} = 1`)],
 );

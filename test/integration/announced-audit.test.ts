@@ -147,6 +147,23 @@ test("what was opened by a clock that was ahead may be replaced, and be withdraw
   await expectSound(lookInto(url));
 });
 
+test("the last attempt is missed where the journal had rested, though nothing else names it", async () => {
+  const { url, front } = await shop();
+  await front.client.checkout("ann", 99_999);
+  const { sql } = front;
+  await until("the end to be noted", async () => {
+    const [row] = await sql`
+      select from leader where last_seq = (select max(seq) from attempts where outcome = 'item_not_found')`;
+    return row !== undefined;
+  });
+  await front.stop();
+  await expectSound(lookInto(url));
+  await lookInto(url)`delete from attempts where outcome = 'item_not_found'`;
+  const lines: string[] = [];
+  expect(await verify(lookInto(url), undefined, (line) => lines.push(line))).toBe(false);
+  expect(lines.join("\n")).toContain("1 MISSING");
+});
+
 test("PostgreSQL refuses what nobody may change of what was sold", async () => {
   const { front, ann, announce, change } = await shop();
   const { id } = await announce();

@@ -361,6 +361,17 @@ describe("the audit notices", () => {
     expect(found.isSound).toBe(false);
   });
 
+  test("what a claim says of itself PostgreSQL lets nobody change", async () => {
+    const { sql } = await records();
+    const changes = ["claimed_at = now()", "coupon_amount = 9", "seq = 1"];
+    for (const change of changes) {
+      // oxlint-disable-next-line no-await-in-loop
+      await expect(sql.unsafe(`update claims set ${change}`).execute()).rejects.toThrow(
+        "what is stored in claims is what it is",
+      );
+    }
+  });
+
   test("and the command ends with 1", async () => {
     const { url, sql } = await records();
     await sql`delete from claims where user_id = 'bob'`;

@@ -13,7 +13,7 @@ test("The client stays as it is: it takes dates and gives dates, and so does dri
   const sql = lookInto(await postgres.newRecords());
   const db = openDb(sql);
   const since = new Date("2030-01-31T12:00:00.123Z");
-  const record = { epoch: 3, url: "http://here", since, instance: null, link: null };
+  const record = { epoch: 3, url: "http://here", since, instance: null, link: null, lastSeq: null };
   await db.insert(leader).values(record);
   expect(await db.select().from(leader).where(eq(leader.since, since))).toEqual([
     { id: 1, ...record },

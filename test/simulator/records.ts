@@ -201,6 +201,7 @@ export class MemoryRecords {
       open: () => line.carry("write", () => {}),
       confirm: () => line.carry("lock", () => this.#confirm(session)),
       makeRoom: () => line.carry("read", () => {}),
+      noteEnd: () => Promise.resolve(),
       end: async () => {
         session.isCut = true;
         this.release(session);

@@ -13,12 +13,15 @@ import { alone, nowhere } from "../support/link.ts";
 import { quietLog } from "../support/shop.ts";
 import { openTerms } from "../support/state.ts";
 
-/** The sales that are noted in a tick of a term, in which nothing is done. */
-async function notedAt(seq: number): Promise<readonly number[]> {
+/** The sales, and ends of the journal, that are noted in some ticks of a term in which nothing is done. */
+async function kept(seq: number, ticksMax: number) {
   const { writer } = await openWriter(openTerms([1]), seq);
   const memory = new MemoryRecords().over(soundLine);
-  const term: Term | null = await memory.lead(nowhere, new AbortController().signal, alone);
-  if (term === null) throw new Error("nobody leads");
+  const led: Term | null = await memory.lead(nowhere, new AbortController().signal, alone);
+  if (led === null) throw new Error("nobody leads");
+  const ends: number[] = [];
+  const noteEnd = (end: number) => Promise.resolve(void ends.push(end));
+  const term: Term = { ...led, noteEnd };
   const noted: number[] = [];
   const records: Records = {
     ...memory,
@@ -42,17 +45,26 @@ async function notedAt(seq: number): Promise<readonly number[]> {
   await upkeep.run({
     tick: () => {
       ticks += 1;
-      if (ticks === 3) writer.end(new Error("enough"));
+      // The tick that it ends in is not one of them.
+      if (ticks > ticksMax) writer.end(new Error("enough"));
       return Promise.resolve();
     },
     call: () => Promise.reject(new Error("nobody calls")),
   });
-  return noted;
+  return { noted, ends };
 }
+
+const notedAt = async (seq: number): Promise<readonly number[]> => (await kept(seq, 2)).noted;
 
 test("a quiet sale is noted once for so many attempts on others, and not for fewer", async () => {
   expect(await notedAt(checkpointRows - 1)).toEqual([]);
   expect(await notedAt(checkpointRows)).toEqual([1]);
+});
+
+test("the last attempt is noted once, at the second tick that finds nothing after it", async () => {
+  expect((await kept(7, 1)).ends).toEqual([]);
+  expect((await kept(7, 2)).ends).toEqual([7]);
+  expect((await kept(7, 5)).ends).toEqual([7]);
 });
 
 test("four times a second it is seen to that what came free by itself is offered", async () => {
