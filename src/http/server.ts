@@ -110,11 +110,15 @@ export function serve(
   const table: Record<string, Handler> = {};
   for (const { path, methods } of options.routes) {
     const checked = path.startsWith("/api/admin/") ? withKnownQueries(methods) : methods;
-    table[path] = parting(dispatcher(path, checked, passing), isDeparting);
+    table[path] = parting(dispatcher(path, checked, passing), isDeparting, log);
   }
   for (const { path, ...page } of options.pages ?? []) {
-    table[path] = parting(dispatcher("page", { GET: page }, passing), isDeparting);
+    table[path] = parting(dispatcher("page", { GET: page }, passing), isDeparting, log);
   }
+  const nothing = (request: Request): Response | Promise<Response> =>
+    reads.answer(request, undefined, () =>
+      withRequestId(request, unread(request, missing(request, options.missingPage))),
+    );
   return Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -123,10 +127,7 @@ export function serve(
     reusePort: options.isShared ?? false,
     maxRequestBodySize: bodyBytesSentMax,
     routes: table,
-    fetch: (request) =>
-      reads.answer(request, undefined, () =>
-        withRequestId(request, unread(request, missing(request, options.missingPage))),
-      ),
+    fetch: parting(sharing(gate, nothing, log), isDeparting, log),
     error: (error) => failure(error, crypto.randomUUID(), log),
   });
 }
@@ -211,7 +212,7 @@ function dispatcher(
       ? timing(method.latency, () => admitted(request, server, method))
       : admitted(request, server, method);
   };
-  const whole = carryingId(gate === undefined ? answer : sharing(gate, answer), log);
+  const whole = carryingId(sharing(gate, answer, log), log);
   return tracer === null ? whole : traced(tracer, path, whole);
 }
 
@@ -257,20 +258,42 @@ type MethodHandler = (
 const answered: MethodHandler = (request, server, method) =>
   request.body === null ? method.handle(request, server) : withBody(request, server, method);
 
-/** Has every answer read by those pages of other sites that may. */
-function sharing(gate: Gate, answer: Handler): Handler {
-  if (!gate.isShared) return answer;
-  return async (request, server) => gate.shared(request, await answer(request, server));
+type Answering<R extends Request> = (
+  request: R,
+  server: Server<undefined>,
+) => Response | Promise<Response>;
+
+/** Has every answer read by those pages of other sites that may, one to what went wrong too. */
+function sharing<R extends Request>(
+  gate: Gate | undefined,
+  answer: Answering<R>,
+  log: Log,
+): Answering<R> {
+  if (gate?.isShared !== true) return answer;
+  return async (request, server) =>
+    gate.shared(request, await caught(request, () => answer(request, server), log));
 }
 
 /** Has each client's connection end with its next answer, once the program is about to. */
 const parting =
-  (answer: Handler, isDeparting: () => boolean): Handler =>
-  (request, server) => {
-    const given = answer(request, server);
-    if (!isDeparting()) return given;
-    return given instanceof Response ? withClose(given) : given.then(withClose);
-  };
+  <R extends Request>(answer: Answering<R>, isDeparting: () => boolean, log: Log): Answering<R> =>
+  (request, server) =>
+    isDeparting()
+      ? caught(request, () => answer(request, server), log).then(withClose)
+      : answer(request, server);
+
+/** The answer of a handler that may throw: `error` of `Bun.serve` does not know to whom it answers. */
+async function caught(
+  request: Request,
+  answer: () => Response | Promise<Response>,
+  log: Log,
+): Promise<Response> {
+  try {
+    return await answer();
+  } catch (error) {
+    return failure(error, sane(request.headers.get("X-Request-Id")) ?? crypto.randomUUID(), log);
+  }
+}
 
 function withClose(response: Response): Response {
   response.headers.set("Connection", "close");
