@@ -39,7 +39,7 @@ export class SharedLimits {
       (told) => {
         rates?.useUp(told.buckets);
         hoarding.hear(told.holdings);
-        if (told.streams !== undefined) streams.hear(told.streams);
+        if (told.streams !== undefined) streams.hear(told.streams, instance);
       },
       // At once: a client may use up all that it has before it is time to tell.
       (isShared) => {

@@ -5,10 +5,16 @@
  * What changes is told at once, and all that is open again and again, a part each time: who hears it
  * for the first time soon knows all of it, and what was lost on the way is put right. Of a process
  * that says nothing any more nothing counts, for its streams are gone with it.
+ *
+ * Whoever opens many in one moment finds places at processes that have not heard of each other yet. Once
+ * they have, each sees the same: those whose number is lower keep theirs, the next ones what that leaves,
+ * and what is over is ended, the youngest first.
  */
 import { BoundedMap } from "../bounded.ts";
 import { streamsPerFrameMax, type StreamsTold } from "../link/counts.ts";
 
+/** Streams that an address may have at all processes together. */
+export const streamsPerAddressMax = 20;
 /** Addresses of another process that are kept; past it those heard of longest ago are not. */
 export const networksMax = 65_536;
 /** What is open and told again at a time. */
@@ -25,7 +31,8 @@ type Heard = {
 
 export class StreamCounts {
   readonly #now: () => number;
-  readonly #own = new Map<string, number>();
+  /** How each of them is ended, the oldest first. */
+  readonly #own = new Map<string, Set<() => void>>();
   readonly #changed = new Set<string>();
   readonly #others = new Map<string, Heard>();
   /** Goes round all that is open. */
@@ -38,25 +45,38 @@ export class StreamCounts {
 
   /** Streams of an address, wherever they are. */
   of(network: string): number {
+    return this.#ownOf(network) + this.#elsewhere(network, () => true);
+  }
+
+  #ownOf(network: string): number {
+    return this.#own.get(network)?.size ?? 0;
+  }
+
+  #elsewhere(network: string, at: (instance: string) => boolean): number {
     const now = this.#now();
-    let sum = this.#own.get(network) ?? 0;
-    for (const { at, networks } of this.#others.values()) {
-      const heard = now - at < silentMs ? networks.get(network) : undefined;
+    let sum = 0;
+    for (const [instance, { at: heardAt, networks }] of this.#others) {
+      const heard = now - heardAt < silentMs && at(instance) ? networks.get(network) : undefined;
       if (heard !== undefined && now - heard.at < staleMs) sum += heard.count;
     }
     return sum;
   }
 
-  opened(network: string): void {
-    this.#own.set(network, (this.#own.get(network) ?? 0) + 1);
+  /**
+   * Counts a stream. @param end ends it, where the address has too many at all processes
+   * @returns what is to be called when it has ended
+   */
+  open(network: string, end: () => void): () => void {
+    const own = this.#own.get(network) ?? new Set();
+    // One may be ended by the same means as another.
+    const ending = (): void => end();
+    this.#own.set(network, own.add(ending));
     this.#changed.add(network);
-  }
-
-  closed(network: string): void {
-    const left = (this.#own.get(network) ?? 0) - 1;
-    if (left > 0) this.#own.set(network, left);
-    else this.#own.delete(network);
-    this.#changed.add(network);
+    return () => {
+      if (!own.delete(ending)) return;
+      if (own.size === 0 && this.#own.get(network) === own) this.#own.delete(network);
+      this.#changed.add(network);
+    };
   }
 
   /** What others have to know, of as many addresses as can be told at once; null: nothing. */
@@ -77,13 +97,13 @@ export class StreamCounts {
     if (told.size === 0) return null;
     const networks = Array.from(told, (network) => ({
       network,
-      count: this.#own.get(network) ?? 0,
+      count: this.#ownOf(network),
     }));
     return { instance, networks };
   }
 
-  /** What another process tells. */
-  hear({ instance, networks }: StreamsTold): void {
+  /** What another process tells. @param here what this one is called by the others */
+  hear({ instance, networks }: StreamsTold, here: string): void {
     const now = this.#now();
     for (const [other, { at }] of this.#others) {
       if (now - at >= staleMs) this.#others.delete(other);
@@ -95,5 +115,14 @@ export class StreamCounts {
       else heard.networks.set(network, { count, at: now });
     }
     this.#others.set(instance, heard);
+    if (instance < here) for (const { network } of networks) this.#endExcess(network, here);
+  }
+
+  #endExcess(network: string, here: string): void {
+    const own = this.#own.get(network);
+    if (own === undefined) return;
+    const before = this.#elsewhere(network, (instance) => instance < here);
+    const kept = Math.max(0, streamsPerAddressMax - before);
+    for (const end of Array.from(own).slice(kept).toReversed()) end();
   }
 }

@@ -12,14 +12,13 @@
  */
 import type { Server } from "bun";
 import { networkOf, type Clients } from "../access/clients.ts";
-import { StreamCounts } from "../access/stream-counts.ts";
+import { StreamCounts, streamsPerAddressMax } from "../access/stream-counts.ts";
 import type { Log } from "../engine/engine.ts";
 import { problem } from "./problems.ts";
 import { openDescriptors, raiseDescriptors, Sockets } from "./descriptors.ts";
 
 /** Descriptors that only those get who have something to ask. */
 const reservedMax = 1_000;
-const streamsPerAddressMax = 20;
 /** Of a process whose limit nobody can tell. */
 const descriptorsAssumed = 1_024;
 const watchEveryMs = 100;
@@ -31,7 +30,12 @@ const silentMsMin = 1_000;
 const sendBufferBytesMax = 128 * 1024;
 
 /** A place for one more stream, to be given back; or the refusal. */
-export type StreamPlaces = (request: Request, server: Server<undefined>) => (() => void) | Response;
+export type StreamPlaces = (
+  request: Request,
+  server: Server<undefined>,
+  /** Ends the stream: its address has too many at all processes together. */
+  end: () => void,
+) => (() => void) | Response;
 
 type StreamRefusal = "too_many" | "too_many_of_address";
 
@@ -60,8 +64,9 @@ export class Connections {
   /**
    * A place for a stream, to be given back when it ends.
    * @param peerPort of the connection that it goes over
+   * @param end ends it, where it turns out that its address has too many
    */
-  openStream(address: string, peerPort: number): (() => void) | StreamRefusal {
+  openStream(address: string, peerPort: number, end: () => void): (() => void) | StreamRefusal {
     if (this.#streamCount >= this.streamsMax) return "too_many";
     const network = networkOf(address);
     const isCounted = !isLoopback(network);
@@ -69,14 +74,14 @@ export class Connections {
       return "too_many_of_address";
     }
     this.#streamCount += 1;
-    if (isCounted) this.streams.opened(network);
+    const closed = isCounted ? this.streams.open(network, end) : null;
     count(this.#streamPorts, peerPort, 1);
     let isOpen = true;
     return () => {
       if (!isOpen) return;
       isOpen = false;
       this.#streamCount -= 1;
-      if (isCounted) this.streams.closed(network);
+      closed?.();
       count(this.#streamPorts, peerPort, -1);
     };
   }
@@ -125,9 +130,9 @@ export class Connections {
 /** Places for streams, by the address of who listens; the refusal where there is none. */
 export const placesFor =
   (connections: Connections, clients: Clients): StreamPlaces =>
-  (request, server) => {
+  (request, server, end) => {
     const peerPort = server.requestIP(request)?.port ?? 0;
-    const place = connections.openStream(clients.addressOf(request, server), peerPort);
+    const place = connections.openStream(clients.addressOf(request, server), peerPort, end);
     if (typeof place === "function") return place;
     return place === "too_many"
       ? problem("overloaded", { retryAfterMs: 5_000 })

@@ -164,6 +164,33 @@ describe("whoever listens", () => {
     await one.kill();
     await mayListen(leader, here);
   });
+
+  test("and who opens them at all processes in one moment has twenty left, and new ones again", async () => {
+    const environment = { ...settings, DATABASE_URL: await postgres.newRecords() };
+    const servers = await inTurn(upTo(2), () =>
+      startServer({ ...environment, RATE_LIMITS: "off" }),
+    );
+    const here = "198.51.100.50";
+    let open = 0;
+    await Promise.all(
+      servers.flatMap(({ url }) =>
+        upTo(20).map(async () => {
+          const answer = await fetch(`${url}/events`, { headers: { "X-Forwarded-For": here } });
+          expect(answer.status).toBe(200);
+          heldOpen.push(answer);
+          open += 1;
+          void answer.text().then(
+            () => (open -= 1),
+            () => {},
+          );
+        }),
+      ),
+    );
+    await until("the others' being ended", async () => open <= 20);
+    expect(open).toBe(20);
+    await inTurn(servers, (server) => listensNoMore(server, here));
+    expect(open).toBe(20);
+  });
 });
 
 /** Waits until an address may hold no more; asking for what there is not reserves nothing. */

@@ -55,8 +55,8 @@ test("and so is what is used as soon as somebody follows", () => {
 test("of streams that come and go while nobody hears it nothing is kept", () => {
   const { counts, line, limits, streams, told } = open();
   for (const network of upTo(3).map(String)) {
-    streams.opened(network);
-    if (network !== "2") streams.closed(network);
+    const close = streams.open(network, () => {});
+    if (network !== "2") close();
   }
   limits.tell();
   counts.follow(line);

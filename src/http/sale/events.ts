@@ -202,11 +202,14 @@ export class Events {
     if (request.method === "HEAD") return new Response(null, { headers: streamHeaders });
     const { streamsMax } = this.#bounds;
     if (this.#streams.size >= streamsMax) return problem("overloaded", { retryAfterMs: 5_000 });
-    const leave = this.#places(request, server);
+    let opened: Stream | null = null;
+    const end = (): void => {
+      if (opened !== null) this.#drop(opened);
+    };
+    const leave = this.#places(request, server, end);
     if (leave instanceof Response) return leave;
     server.timeout(request, silenceMaxSeconds);
     const missed = this.#missedSince(request.headers.get("Last-Event-ID"));
-    let opened: Stream | null = null;
     // Written to directly, a stream takes half the memory of one with a queue of its own.
     const source: Bun.DirectUnderlyingSource = {
       type: "direct",
@@ -263,7 +266,8 @@ export class Events {
       const [seq, news, queues] = await reader.read(
         (view) => [view.seq, this.#newsIn(view), this.#queues.since(view)] as const,
       );
-      said.push(...(await this.#say(seq, news)));
+      // A sale that cannot be read now is told of once it can; what is known goes out, for it counts as said.
+      said.push(...(await this.#say(seq, news).catch(() => [])));
       for (const queue of queues) said.push(this.#keep(seq, "queue", queue).bytes);
     }
     if (said.length === 0 && now - this.#saidAt >= keepAliveMs) said.push(stillHere);
@@ -358,8 +362,7 @@ export class Events {
     // One who has read everything can take whatever there is to say.
     const isFull = stream.waiting + bytes.byteLength > this.#bounds.streamBytesMax;
     if (stream.waiting > 0 && isFull) {
-      this.#end(stream);
-      stream.hangUp();
+      this.#drop(stream);
       return;
     }
     // A number where the connection took what was written before.
@@ -372,6 +375,11 @@ export class Events {
       stream.waiting = 0;
     };
     if (isFirst) taken.then(emptied, emptied);
+  }
+
+  #drop(stream: Stream): void {
+    this.#end(stream);
+    stream.hangUp();
   }
 
   #end(stream: Stream): void {
