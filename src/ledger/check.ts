@@ -43,7 +43,14 @@ export function check(state: LedgerState): string[] {
     for (const { of } of usesOf(state, name)) {
       if (of.status === "ended" || !name.startsWith(`${buyerId(of.buyer)}\0`)) {
         complaints.push("an idempotency key leads to what its buyer does not have");
-      }
+      } else if (!of.sale.keys.has(name))
+        complaints.push("a sale does not know of a key that is used in it");
+    }
+  }
+  for (const sale of state.sales.values()) {
+    for (const name of sale.keys) {
+      const isUsed = Array.from(usesOf(state, name)).some(({ of }) => of.sale === sale);
+      if (!isUsed) complaints.push(`sale ${sale.terms.id}: a key is not used in it any more`);
     }
   }
   for (const [code, { of }] of state.ended) {

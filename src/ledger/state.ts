@@ -84,6 +84,8 @@ export type SaleState = {
   lapsedUpTo: number;
   /** Every unit that was sold, in that order: those that were taken back too. */
   readonly soldUnits: Reservation[];
+  /** The names in `keys` that were used for something of it. */
+  readonly keys: Set<string>;
   /** How many of them were taken back, and how many of these are not on sale again. */
   refunded: number;
   takenOut: number;
@@ -197,6 +199,7 @@ export function addSale(state: LedgerState, terms: Sale, attempts: number): Sale
     lapsed: new Map(),
     lapsedUpTo: -Infinity,
     soldUnits: [],
+    keys: new Set(),
     refunded: 0,
     takenOut: 0,
     queue: queueOf(state, terms),
@@ -252,7 +255,11 @@ export function settleSale(state: LedgerState, sale: SaleState): void {
 export function dropSale(state: LedgerState, sale: SaleState): void {
   for (const { code } of onBooks(sale)) state.codes.delete(code);
   for (const { code } of sale.soldUnits) state.codes.delete(code);
-  for (const key of state.keys.keys()) dropUses(state, key, ({ of }) => of.sale === sale);
+  // Of all keys there may be a million, of other sales.
+  for (const key of sale.keys) {
+    if (state.keys.get(key)?.next === null) state.keys.delete(key);
+    else dropUses(state, key, ({ of }) => of.sale === sale);
+  }
   for (const [code, { of }] of state.ended) {
     if (of.saleId === sale.terms.id) state.ended.delete(code);
   }
@@ -282,6 +289,7 @@ export function rememberUse(
   const asked = request ?? "";
   for (const use of usesOf(state, name)) if (use.of === of && use.request === asked) return;
   state.keys.set(name, { request: asked, of, next: state.keys.get(name) ?? null });
+  of.sale.keys.add(name);
 }
 
 export function dropUses(
@@ -292,6 +300,8 @@ export function dropUses(
   const uses = Array.from(usesOf(state, name));
   if (!uses.some(isDropped)) return;
   const kept = uses.filter((use) => !isDropped(use));
+  for (const { of } of uses) of.sale.keys.delete(name);
+  for (const { of } of kept) of.sale.keys.add(name);
   const first = kept.reduceRight<KeyUse | null>((next, use) => ({ ...use, next }), null);
   if (first === null) state.keys.delete(name);
   else state.keys.set(name, first);

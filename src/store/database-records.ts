@@ -17,6 +17,7 @@ import { notedLives } from "./milestones.ts";
 import { lastAttempt, readPurchases, recover, recoverSince, settleByTime } from "./recovery.ts";
 import { NotWrittenError, type Records, type Term } from "./records.ts";
 import { findHourly, loadSales, storeSale } from "./sales.ts";
+import { StrayTickets } from "./stray-tickets.ts";
 
 type RecordsOptions = Retention & {
   readonly connection: Connection;
@@ -79,6 +80,7 @@ async function termOf(leadership: Leadership, options: RecordsOptions): Promise<
   const { epoch } = term;
   const journal = new Journal(session);
   const partitions = new Partitions(sql, options);
+  const strays = new StrayTickets(sql);
   try {
     const last = await lastAttempt(sql);
     return {
@@ -95,8 +97,13 @@ async function termOf(leadership: Leadership, options: RecordsOptions): Promise<
         const sentAt = thisMoment();
         await journal.commit(batch).catch(notWritten);
         confirmed(sentAt);
+        if (journal.hasWithdrawn) strays.found();
       },
-      makeRoom: (seq, now, neededSince) => partitions.ensure(seq, now, neededSince),
+      makeRoom: async (seq, now, neededSince) => {
+        // Nobody waits for it.
+        void strays.drop();
+        await partitions.ensure(seq, now, neededSince);
+      },
       noteEnd: (seq) => noteEnd(sql, epoch, seq),
     };
   } catch (error) {

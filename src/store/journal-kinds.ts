@@ -3,7 +3,7 @@
  * last of them is the statement itself.
  */
 import type { BatchCoupons } from "./coupon-rows.ts";
-import { joined, queueRate, ticket, withdrawnTickets } from "./journal-queues.ts";
+import { joined, queueRate, ticket } from "./journal-queues.ts";
 import * as kinds from "./journal-rows.ts";
 import { milestone } from "./milestones.ts";
 import { Rows } from "./rows.ts";
@@ -30,7 +30,7 @@ export const newKinds = (coupons: BatchCoupons["rows"]) => ({
   offers: new Rows(offer),
   saleChanges: new Rows(kinds.changedSale),
   itemChanges: new Rows(kinds.restockedItem),
-  withdrawnTickets: new Rows(withdrawnTickets),
+  withdrawnExtensions: new Rows(kinds.withdrawnExtensions),
   withdrawnSales: new Rows(kinds.withdrawnSale),
   tickets: new Rows(ticket),
   queueRates: new Rows(queueRate),

@@ -36,13 +36,6 @@ export const queueRate = {
   columns: { nth: "int", sale_id: "int", admit_per_second: "int", paused: "boolean" },
   derived: { seq: ofAttempt.seq, changed_at: ofAttempt.at },
 } as const;
-/** Those of a sale that is withdrawn: nothing refers to what sale they are of. */
-export const withdrawnTickets = {
-  delete: "tickets",
-  key: "sale_id",
-  columns: { sale_id: "int" },
-} as const;
-
 /** The ticket is in its own table alone. */
 export const joinAttempt = (nth: number, { buyer, key }: Join, { word, saleId }: JoinOutcome) => ({
   nth,

@@ -185,7 +185,16 @@ export const restockedItem = {
   columns: { id: "int", sale_id: "int", stock: "int" },
   also: "items.sale_id = given.sale_id",
 } as const;
-/** With its items and how its queue is drawn, by PostgreSQL. */
+/**
+ * Those of a sale that is withdrawn: a clock that was ahead may have opened it, and been set back since.
+ * They refer to the sale, and go in the same statement.
+ */
+export const withdrawnExtensions = {
+  delete: "extensions",
+  key: "sale_id",
+  columns: { sale_id: "int" },
+} as const;
+/** With its items and how its queue is drawn, by PostgreSQL; of its tickets, see `stray-tickets.ts`. */
 export const withdrawnSale = { delete: "sales", key: "id", columns: { id: "int" } } as const;
 /** One that was changed, as it is at the end of the batch. */
 export const couponTerms = { update: "coupons", key: "id", columns: couponColumns } as const;

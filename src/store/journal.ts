@@ -72,6 +72,7 @@ import {
 } from "./sale-rows.ts";
 import { DeposedError, type Batch } from "./records.ts";
 import { none, nullable, quote, type RowOf } from "./rows.ts";
+import { Statements } from "./statements.ts";
 import { offerAttempt, waitAttempt } from "./waiting-rows.ts";
 
 /** The session that holds the leader's lock; nothing is written by any other. */
@@ -80,7 +81,7 @@ export type WriterSession = { readonly sql: Sql; readonly backendPid: number };
 export class Journal {
   readonly #session: WriterSession;
   /** By the kinds of rows in a batch. */
-  readonly #statements = new Map<string, string>();
+  readonly #statements = new Statements((names) => this.#statement(names.split(",")));
   readonly #coupons = new BatchCoupons();
   readonly #kinds = newKinds(this.#coupons.rows);
   /** Sales that were changed in this batch, by their ids. */
@@ -90,9 +91,15 @@ export class Journal {
   /** Of the command that is turned into rows, if it came over the link. */
   #asked: number | undefined;
   #firstSeq = 0;
+  #hasWithdrawn = false;
 
   constructor(session: WriterSession) {
     this.#session = session;
+  }
+
+  /** Whether the last batch took back the announcement of a sale. */
+  get hasWithdrawn(): boolean {
+    return this.#hasWithdrawn;
   }
 
   /**
@@ -102,6 +109,7 @@ export class Journal {
   async commit({ firstSeq, at, commands, outcomes, asked }: Batch): Promise<void> {
     let nth = 0;
     this.#firstSeq = firstSeq;
+    this.#hasWithdrawn = false;
     commands.forEach((command, index) => {
       const outcome = outcomes[index];
       if (outcome === undefined || outcome.word === "look_up") return;
@@ -122,9 +130,8 @@ export class Journal {
     }
     const { sql, backendPid } = this.#session;
     const parameters = [String(firstSeq), isoTime(at), String(backendPid), ...arrays];
-    const { count } = await sql.unsafe(this.#statement(names.join()), parameters, {
-      prepare: true,
-    });
+    const { text, isPrepared: prepare } = this.#statements.of(names.join());
+    const { count } = await sql.unsafe(text, parameters, { prepare });
     if (count !== lastRows) {
       throw new DeposedError("the connection that holds the leader's lock was replaced");
     }
@@ -134,24 +141,18 @@ export class Journal {
    * The statement for a batch of these kinds of rows: the last kind's, and the others' beside it.
    * A flood is of one kind, and then it is a plain insert.
    */
-  #statement(names: string): string {
-    let statement = this.#statements.get(names);
-    if (statement === undefined) {
-      let first = 4;
-      const wanted = names.split(",");
-      const parts = Object.entries(this.#kinds).flatMap(([name, rows]) => {
-        if (!wanted.includes(name)) return [];
-        const before = wanted.indexOf(follows[name] ?? "");
-        const part = rows.statement(first, before < 0 ? null : `w${before}`);
-        first += rows.width;
-        return [part];
-      });
-      const beside = parts.slice(0, -1).map((part, i) => `w${i} as (${part})`);
-      const start = beside.length === 0 ? "" : `with ${beside.join(", ")} `;
-      statement = start + (parts.at(-1) ?? "");
-      this.#statements.set(names, statement);
-    }
-    return statement;
+  #statement(wanted: readonly string[]): string {
+    let first = 4;
+    const parts = Object.entries(this.#kinds).flatMap(([name, rows]) => {
+      if (!wanted.includes(name)) return [];
+      const before = wanted.indexOf(follows[name] ?? "");
+      const part = rows.statement(first, before < 0 ? null : `w${before}`);
+      first += rows.width;
+      return [part];
+    });
+    const beside = parts.slice(0, -1).map((part, i) => `w${i} as (${part})`);
+    const start = beside.length === 0 ? "" : `with ${beside.join(", ")} `;
+    return start + (parts.at(-1) ?? "");
   }
 
   #add(nth: number, command: Command, outcome: Decided<Outcome>): void {
@@ -332,8 +333,9 @@ export class Journal {
     for (const rows of [this.#kinds.tickets, this.#kinds.queueRates]) {
       rows.remove(({ sale_id: of }) => of === saleId);
     }
-    this.#kinds.withdrawnTickets.add({ sale_id: saleId });
+    this.#kinds.withdrawnExtensions.add({ sale_id: saleId });
     this.#kinds.withdrawnSales.add({ id: saleId });
+    this.#hasWithdrawn = true;
     this.#note(withdrawActivity(nth, command));
   }
 

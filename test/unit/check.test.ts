@@ -262,7 +262,7 @@ const breaks: readonly Break[] = [
   ],
   [
     "a reservation's key is forgotten",
-    ({ state }) => state.keys.clear(),
+    ({ state, sale }) => [state.keys, sale.keys].forEach((keys) => keys.clear()),
     ["sale 1: the idempotency key of c3 is forgotten"],
   ],
   [

@@ -1,5 +1,8 @@
 /** The rules of idempotency keys one by one: what a key remembers, of whom, and for how long. */
-import { describe } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { check } from "../../src/ledger/check.ts";
+import { addSale, settleSale } from "../../src/ledger/state.ts";
+import { openState, openTerms, reserved } from "../support/state.ts";
 import {
   buy,
   buyNow,
@@ -187,4 +190,37 @@ describe("an idempotency key", () => {
       [ends, take("C", "ann", 1, { key, sale: 3 }), { word: "reserved_again", code: "A" }],
     ],
   );
+});
+
+test("a sale is settled without a look at the keys of others", () => {
+  const { state, sale } = openState([1_000], { perUserLimit: 1_000 });
+  const small = addSale(state, openTerms([9], { id: 2, endsAt: 10 }), 0);
+  for (let n = 1; n <= 1_000; n += 1) reserved({ state, sale }, n, "ann", { key: `k${n}` });
+  reserved({ state, sale: small }, 1_001, "ann", { key: "k1" });
+  reserved({ state, sale: small }, 1_002, "bob", { key: "k2" });
+  let looks = 0;
+  const { get, keys } = state.keys;
+  state.keys.get = (name) => {
+    looks += 1;
+    return get.call(state.keys, name);
+  };
+  state.keys.keys = () => {
+    looks += state.keys.size;
+    return keys.call(state.keys);
+  };
+  settleSale(state, small);
+  expect(looks).toBeLessThan(10);
+  Object.assign(state.keys, { get, keys });
+  expect(state.keys.size).toBe(1_000);
+  expect(check(state)).toEqual([]);
+});
+
+test("the auditor says that a sale does not know of its keys, or of keys that are not its own", () => {
+  const { state, sale } = openState([9]);
+  reserved({ state, sale }, 1, "ann", { key: "k" });
+  expect(check(state)).toEqual([]);
+  sale.keys.add("another");
+  expect(check(state)).toEqual(["sale 1: a key is not used in it any more"]);
+  sale.keys.clear();
+  expect(check(state)).toEqual(["a sale does not know of a key that is used in it"]);
 });
