@@ -52,15 +52,37 @@ export async function stepsOf(sql: Sql, saleIds: readonly number[]): Promise<Map
   return new Map(rows.map(({ id, steps }) => [id, steps]));
 }
 
-/** The sales that were open at some time from `from` to `now` (ms), the newest first. */
+/**
+ * The sales that were open at some time from `from` to `now` (ms), the newest first, below the id
+ * `before`, at most `max` of them.
+ */
 export async function salesSince(
   sql: Sql,
-  { from, now, max }: { readonly from: number; readonly now: number; readonly max: number },
+  options: {
+    readonly from: number;
+    readonly now: number;
+    readonly before: number;
+    readonly max: number;
+  },
 ): Promise<number[]> {
+  const { from, now, before, max } = options;
   const rows = await sql<{ id: number }[]>`
-    select id from sales where ends_at > ${isoTime(from)} and starts_at <= ${isoTime(now)}
-    order by ends_at desc limit ${max}`;
+    select id from sales
+    where ends_at > ${isoTime(from)} and starts_at <= ${isoTime(now)} and id < ${before}::bigint
+    order by id desc limit ${max}`;
   return rows.map(({ id }) => id);
+}
+
+/** Of those of the sales that are settled: units, and attempts, of which there will be no more. */
+export async function settledSales(
+  sql: Sql,
+  saleIds: readonly number[],
+): Promise<ReadonlyMap<number, { readonly stock: number; readonly attempts: number }>> {
+  const rows = await sql<{ id: number; stock: number; attempts: number }[]>`
+    select id, attempts::float8 as attempts,
+           (select coalesce(sum(stock), 0) from items where sale_id = s.id)::float8 as stock
+    from sales s where id = any(${listOf(saleIds)}::int[]) and settled`;
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 /** How many attempts there had been by a moment. */

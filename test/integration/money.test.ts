@@ -1,6 +1,7 @@
 /** What sales brought in, each item of one, and a buyer's things: the figures of the administrators' pages. */
 import { beforeAll, expect, test } from "bun:test";
 import { z } from "zod";
+import { salesMax } from "../../src/http/admin/money.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { Clock } from "../support/shop.ts";
 import {
@@ -220,4 +221,20 @@ test("a buyer's orders, sums and live reservations, of their kind alone", async 
   });
   for (const query of ["", "buyer=robot&user_id=x", "buyer=guest", "buyer=guest&user_id=%20"])
     expect(told(await admin.get(`/api/admin/buyer?${query}`))).toBe("400 invalid_request");
+});
+
+test("the money of some days is that of all their sales, however many", async () => {
+  const asked = async () => {
+    clock.now += 2_000;
+    return read(await admin.get("/api/admin/money?days=7"), z.object({ sales: z.int() })).sales;
+  };
+  const before = await asked();
+  const from = new Date(clock.now - 6 * 86_400_000).toISOString();
+  await front.sql`
+    insert into sales (kind, title, starts_at, ends_at, per_user_limit, reservation_ttl_ms, item_count,
+                       stored_after_seq, attempts_seq, settled)
+    select 'product', 'Past', ${from}::text::timestamptz + n * interval '1 minute',
+           ${from}::text::timestamptz + (n + 1) * interval '1 minute', 1, 60000, 0, 0, 0, true
+    from generate_series(1, ${salesMax + 10}::int) n`;
+  expect(await asked()).toBe(before + salesMax + 10);
 });

@@ -7,15 +7,16 @@ import { z } from "zod";
 import type { Accounts } from "../../access/accounts.ts";
 import type { LedgerView } from "../../ledger/view.ts";
 import { productImage, type ShownSale } from "../../sales/catalogue.ts";
-import { settleAfterMs } from "../../store/records.ts";
 import {
   attemptsOverTime,
   moneyOf,
   salesSince,
+  settledSales,
   stepsOf,
   type SaleMoney,
 } from "../../store/money.ts";
 import { soldByItem } from "../../store/product-sales.ts";
+import { integerMax } from "../../store/integer.ts";
 import type { Item } from "../../store/sales.ts";
 import { withScope } from "../callers.ts";
 import { idIn, idParam, pageOf, pageParams, time, timeShape } from "../fields.ts";
@@ -31,8 +32,10 @@ const itemsPerPage = 100;
 const itemsPerPageMax = 500;
 const daysUsual = 1;
 const daysMax = 7;
-/** Sales that are counted together, and those settled of which the money is kept. */
-const salesMax = 2_000;
+/** Sales that are counted together. */
+export const salesMax = 2_000;
+/** Those settled of which the money is kept: of a week in which one opens each minute, and others. */
+const settledMax = 16_384;
 const dayMs = 86_400_000;
 /** How attempts came over the last hour: so many samples, in so many parts. */
 const paceMs = 3_600_000;
@@ -157,7 +160,7 @@ class MoneyFigures {
   constructor(context: FlashSalesContext) {
     this.#context = context;
     this.#figures = new SaleFigures(context);
-    this.#settled = new SettledFigures(context.engine, salesMax);
+    this.#settled = new SettledFigures(context.engine, settledMax);
   }
 
   async one(request: BunRequest): Promise<Response> {
@@ -179,14 +182,24 @@ class MoneyFigures {
 
   async #since(from: number, now: number): Promise<object> {
     const { sql } = this.#context;
-    const ids = await salesSince(sql, { from, now, max: salesMax });
-    const counted = await this.#count(ids);
-    const total = [...counted.values()].reduce(sumOf, nothing);
+    let total = nothing;
+    let sales = 0;
+    for (let before = integerMax + 1; ;) {
+      // oxlint-disable-next-line no-await-in-loop
+      const ids = await salesSince(sql, { from, now, before, max: salesMax });
+      // oxlint-disable-next-line no-await-in-loop
+      const counted = await this.#count(ids);
+      total = [...counted.values()].reduce(sumOf, total);
+      sales += counted.size;
+      const last = ids.at(-1);
+      if (last === undefined || ids.length < salesMax) break;
+      before = last;
+    }
     const samples = await attemptsOverTime(sql, now - paceMs, paceSamplesMax);
     return {
       from: time(from),
       to: time(now),
-      sales: counted.size,
+      sales,
       ...showMoney(total),
       pace: paceOf(samples, now),
     };
@@ -198,25 +211,26 @@ class MoneyFigures {
     const now = clock();
     const known = await this.#settled.known();
     const asked = ids.filter((id) => !known.has(id));
-    const [sums, steps] =
-      asked.length === 0
-        ? [[], new Map<number, number>()]
-        : await Promise.all([moneyOf(sql, asked), stepsOf(sql, asked)]);
+    const [sums, steps, settled] = await Promise.all([
+      moneyOf(sql, asked).then((rows) => new Map(rows.map((row) => [row.saleId, row]))),
+      stepsOf(sql, asked),
+      settledSales(sql, asked),
+    ]);
     const found = new Map<number, Counted>();
     for (const id of ids) {
-      const settled = known.get(id);
-      if (settled !== undefined) {
-        found.set(id, settled);
+      const before = known.get(id);
+      if (before !== undefined) {
+        found.set(id, before);
         continue;
       }
       // oxlint-disable-next-line no-await-in-loop
-      const head = await this.#figures.show(id, now);
+      const head = settled.get(id) ?? (await this.#figures.show(id, now));
       if (head === null) continue;
-      const sum = sums.find(({ saleId }) => saleId === id) ?? nothing;
-      const tries = Math.max(0, head.attempts - (steps.get(id) ?? 0));
-      const counted = { ...sum, stock: head.stock, tries };
+      const { stock, attempts } = head;
+      const tries = Math.max(0, attempts - (steps.get(id) ?? 0));
+      const counted = { ...(sums.get(id) ?? nothing), stock, tries };
       found.set(id, counted);
-      if (now >= Date.parse(head.ends_at) + settleAfterMs) known.set(id, counted);
+      if (settled.has(id)) known.set(id, counted);
     }
     return found;
   }
