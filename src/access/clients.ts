@@ -105,7 +105,7 @@ export class Clients {
     if (forwardedFor === null) return address;
     for (let end = forwardedFor.length; end > 0;) {
       const comma = forwardedFor.lastIndexOf(",", end - 1);
-      const candidate = forwardedFor.slice(comma + 1, end).trim();
+      const candidate = addressIn(forwardedFor.slice(comma + 1, end).trim());
       const family = isIP(candidate);
       if (family === 0) return address;
       address = candidate;
@@ -130,26 +130,58 @@ const first = (list: string | null): string | null => {
   return value === undefined || value === "" ? null : value;
 };
 
-/** An IPv4 address that a socket for both families shows as an IPv6 one. */
-const unmapped = (address: string): string =>
-  address.startsWith("::") ? address.replace(/^::ffff:(?=\d+\.)/i, "") : address;
+/** Of an address as some proxies write it, with the port that it came from, or in brackets. */
+const addressIn = (text: string): string =>
+  isIP(text) === 0 ? text.replace(/^(?:\[([^\]]+)\]|([\d.]+))(?::\d+)?$/, "$1$2") : text;
+
+/**
+ * An IPv4 address that a socket for both families shows as an IPv6 one, however that is written: as Bun
+ * does, in most cases, and of each request it is asked.
+ */
+function unmapped(address: string): string {
+  const usual = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (usual !== undefined || !/^0?[0:]*:ffff:/i.test(address)) return usual ?? address;
+  const groups = groupsOf(address);
+  if (groups?.findIndex((group) => group !== 0) !== 5 || groups[5] !== 0xffff) return address;
+  return [groups[6] ?? 0, groups[7] ?? 0].flatMap((pair) => [pair >> 8, pair & 0xff]).join(".");
+}
+
+/** An IPv4 address at the end stands for two groups. */
+const asGroups = (_: string, ...quad: string[]): string => {
+  const [one = 0, two = 0, three = 0, four = 0] = quad.slice(0, 4).map(Number);
+  return `${((one << 8) | two).toString(16)}:${((three << 8) | four).toString(16)}`;
+};
+
+/** The eight groups of an IPv6 address; null of what is none. */
+function groupsOf(address: string): readonly number[] | null {
+  if (isIP(address) !== 6) return null;
+  let plain = address;
+  if (plain.includes("%")) plain = plain.replace(/%.*$/, "");
+  if (plain.includes(".")) plain = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, asGroups);
+  const [head = "", tail] = plain.split("::");
+  const groups = head === "" ? [] : head.split(":").map(parseHex);
+  if (tail === undefined) return groups;
+  const after = tail === "" ? [] : tail.split(":").map(parseHex);
+  while (groups.length + after.length < 8) groups.push(0);
+  return groups.concat(after);
+}
+
+const parseHex = (group: string): number => Number.parseInt(group, 16);
+
+/** This machine's own, of those that are written as IPv6. */
+const loopback6 = "::1";
 
 /**
  * What a limit counts for an address. Whoever has an IPv6 address has the 2^64 beside it too,
- * so they count as one.
+ * so they count as one; all but this machine itself, of which no other is a neighbour.
  */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;
-  const plain = unmapped(address).replace(/%.*$/, "");
-  if (isIP(plain) !== 6) return plain;
-  const [head = "", tail] = plain.toLowerCase().split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    // An IPv4 address at the end stands for two groups.
-    const after = tail === "" ? 0 : tail.split(":").length + (tail.includes(".") ? 1 : 0);
-    while (groups.length + after < 8) groups.push("0");
-  }
-  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  const plain = unmapped(address);
+  const groups = groupsOf(plain);
+  if (groups === null) return plain;
+  if (groups.findIndex((group) => group !== 0) === 7 && groups[7] === 1) return loopback6;
+  const network = groups.slice(0, 4).map((group) => group.toString(16));
   return `${network.join(":")}::/64`;
 }
 

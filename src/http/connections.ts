@@ -148,6 +148,6 @@ function count<K>(counts: Map<K, number>, key: K, by: 1 | -1): void {
   else counts.delete(key);
 }
 
-/** This machine's own address. */
-export const isLoopback = (address: string): boolean =>
-  address.startsWith("127.") || address === "::1" || address === "0:0:0:0::/64";
+/** Whether a network, as limits count it, is this machine itself. */
+export const isLoopback = (network: string): boolean =>
+  network.startsWith("127.") || network === "::1";
