@@ -52,6 +52,8 @@ export async function send(
       method: "POST",
       body: message.body,
       redirect: "manual",
+      // Of what is not read nothing is unpacked, nor is it complained of in the log.
+      decompress: false,
       signal: ends,
       headers: {
         Host: url.host,

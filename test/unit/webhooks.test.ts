@@ -89,6 +89,23 @@ describe("a try", () => {
     expect(receiver.received[0]?.headers.get("host")).toBe(`hook.example:${receiver.port}`);
   });
 
+  test("whose answer says that it is packed has nothing unpacked, nor anything of that in the log", async () => {
+    const path = Bun.resolveSync("../../src/webhooks/send.ts", import.meta.dir);
+    const script = `
+      import { send } from ${JSON.stringify(path)};
+      const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () =>
+        new Response("abcde", { headers: { "Content-Encoding": "gzip" } }) });
+      const options = { resolve: async () => [], mayBePrivate: true, now: Date.now, version: "1" };
+      const to = { url: server.url.href, secret: ${JSON.stringify(secret)} };
+      const tried = await send({ id: "evt_1", body: "{}" }, to, options, new AbortController().signal);
+      console.log(tried.status, tried.error);
+      await server.stop();`;
+    const run = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "pipe" });
+    const streams = [run.stdout, run.stderr];
+    const said = await Promise.all(streams.map((stream) => new Response(stream).text()));
+    expect(said).toEqual(["200 null\n", ""]);
+  });
+
   test("does not go where its name leads by now, though it led elsewhere when it was made", async () => {
     const receiver = new Receiver();
     let asked = 0;
