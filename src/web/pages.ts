@@ -5,7 +5,7 @@
  * digests: what would be slipped into a page does nothing. Nothing here can fail at runtime.
  * What other programs show of a page (a link's picture, an app's icon) they ask for by whole addresses:
  * a page names the origin that it is asked for at, and what the shop calls itself and looks like, and is
- * made once for each.
+ * made once for each, or, where a stranger has used up the places by origins that there are not, each time.
  */
 import { accentOf } from "../art/accent.ts";
 import type { Appearance, Look } from "../http/appearance.ts";
@@ -49,7 +49,8 @@ export interface Page {
   /** With marks in it where it is made for whoever asks. */
   readonly body: string;
   readonly inline: Inline | undefined;
-  readonly gzip: Uint8Array<ArrayBuffer>;
+  /** Null of one that is not kept: to pack it takes ten times as long as to make it. */
+  readonly gzip: Uint8Array<ArrayBuffer> | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -65,12 +66,17 @@ const types = {
   manifest: "application/manifest+json; charset=utf-8",
 };
 
-function page(body: string, type: keyof typeof types, caching: string, inline?: Inline): Page {
+type Made = Pick<Page, "body" | "type"> & {
+  readonly caching: string;
+  readonly inline?: Inline | undefined;
+};
+
+function page({ body, type, caching, inline }: Made, isKept = true): Page {
   return {
     type,
     body,
     inline,
-    gzip: Bun.gzipSync(body, { level: 9 }),
+    gzip: isKept ? Bun.gzipSync(body, { level: 9 }) : null,
     headers: {
       "Content-Type": types[type],
       "Content-Security-Policy": inline === undefined ? filePolicy : policyFor(inline),
@@ -82,6 +88,9 @@ function page(body: string, type: keyof typeof types, caching: string, inline?: 
     },
   };
 }
+
+const fileOf = (body: string, type: keyof typeof types): Page =>
+  page({ body, type, caching: revisited });
 
 const bundled = bundle();
 const asset = (file: string): string => `/assets/${file}`;
@@ -101,7 +110,7 @@ function htmlPage({ name, html, script, style }: (typeof bundled.pages)[number])
   const preload = Array.from(importsOf(script), asset);
   const made = shell({ name, html, style, early, script: asset(script), preload });
   const inline = { style: style + marks.accent, script: early };
-  return [made.path, page(made.html, "html", revisited, inline)];
+  return [made.path, page({ body: made.html, type: "html", caching: revisited, inline })];
 }
 
 const guideName = "guide";
@@ -153,25 +162,16 @@ export const pages: ReadonlyMap<string, Page> = new Map([
   ...bundled.pages.filter(({ name }) => name !== guideName).map(htmlPage),
   ...Object.entries(bundled.files).map(([file, text]): [string, Page] => [
     asset(file),
-    page(text, "js", forEver),
+    page({ body: text, type: "js", caching: forEver }),
   ]),
-  ["/manifest.webmanifest", page(JSON.stringify(manifest), "manifest", revisited)],
-  ["/favicon.svg", page(itemPicture("stampede-2137", "Stampede"), "svg", revisited)],
-  ...herd.map((seed, i): [string, Page] => [
-    `/herd/${i}.svg`,
-    page(itemPicture(seed), "svg", revisited),
-  ]),
+  ["/manifest.webmanifest", fileOf(JSON.stringify(manifest), "manifest")],
+  ["/favicon.svg", fileOf(itemPicture("stampede-2137", "Stampede"), "svg")],
+  ...herd.map((seed, i): [string, Page] => [`/herd/${i}.svg`, fileOf(itemPicture(seed), "svg")]),
 ]);
 
-/** Origins that pages are kept for; asked for at others, they name none. */
+/** Origins that pages are kept for; asked for at others, they are made for whoever asks alone. */
 export const originsMax = 8;
 const madeAt = new Map<string, Map<Page, Page>>();
-
-/** The origin that a page names. */
-function namedIn(request: Request): string {
-  const origin = originOf(request);
-  return madeAt.has(origin) || madeAt.size < originsMax ? origin : "";
-}
 
 /** What pages are made of that say nothing of a shop. */
 const usualLook: Look = {
@@ -225,15 +225,16 @@ function madeFor(one: Page, request: Request, look: Look): Page {
     madeOf = look;
     madeAt.clear();
   }
-  const origin = namedIn(request);
+  const origin = originOf(request);
   const kept = madeAt.get(origin) ?? new Map<Page, Page>();
-  madeAt.set(origin, kept);
+  const isKept = madeAt.has(origin) || madeAt.size < originsMax;
   let made = kept.get(one);
   if (made === undefined) {
     const fill = (text: string): string => filled(text, one.type, origin, look);
     const inline = one.inline && { ...one.inline, style: fill(one.inline.style) };
-    made = page(fill(one.body), one.type, revisited, inline);
-    kept.set(one, made);
+    const { type } = one;
+    made = page({ body: fill(one.body), type, caching: revisited, inline }, isKept);
+    if (isKept) madeAt.set(origin, kept.set(one, made));
   }
   return made;
 }
@@ -247,7 +248,7 @@ export function servePage(
   const { body, gzip, headers } = madeFor(one, request, look);
   if (status === 200 && request.headers.get("If-None-Match") === headers["ETag"])
     return new Response(null, { status: 304, headers });
-  if (takesGzip(request.headers.get("Accept-Encoding")))
+  if (gzip !== null && takesGzip(request.headers.get("Accept-Encoding")))
     return new Response(gzip, { status, headers: { ...headers, "Content-Encoding": "gzip" } });
   return new Response(body, { status, headers });
 }
