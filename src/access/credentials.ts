@@ -28,7 +28,10 @@ export const tooMany = (retryAfterMs: number): TooMany => ({
   retryAfterMs,
 });
 
-type RefusedCode = { readonly word: "second_factor_required" | "invalid_second_factor" } | TooMany;
+/** A code that was not good. */
+export type WrongCode = { readonly word: "invalid_second_factor" } | TooMany;
+
+type RefusedCode = { readonly word: "second_factor_required" } | WrongCode;
 
 /** What was given is wrong, or is not all that it takes. */
 export type Refused = { readonly word: "invalid_credentials" } | RefusedCode;
@@ -126,19 +129,32 @@ export class CredentialCheck {
     }
   }
 
+  /**
+   * Has a code of an account's second factor tried, as often as one may try any of them: of one that is
+   * being set up, too. That it comes to nothing counts.
+   */
+  async code<T>(username: string, go: () => Promise<T | null>): Promise<T | WrongCode> {
+    const attempt = await this.#begin(this.#limits.secondFactor(username));
+    if (typeof attempt === "number") return tooMany(attempt);
+    let isWrong = false;
+    try {
+      const done = await go();
+      isWrong = done === null;
+      return done ?? { word: "invalid_second_factor" };
+    } finally {
+      if (!isWrong) await this.giveBack(attempt);
+    }
+  }
+
   /** Takes the code of a user whose password was given; null when it is good, or none is needed. */
   async #refusedCode(user: Credentials, otp: string | null): Promise<RefusedCode | null> {
     if (user.factorSecret === null) return null;
     if (otp === null) return { word: "second_factor_required" };
-    const attempt = await this.#begin(this.#limits.secondFactor(user.username));
-    if (typeof attempt === "number") return tooMany(attempt);
-    let taken = true;
-    try {
-      taken = await this.#take(user, user.factorSecret, otp);
-    } finally {
-      if (taken) await this.giveBack(attempt);
-    }
-    return taken ? null : { word: "invalid_second_factor" };
+    const { factorSecret } = user;
+    const taken = await this.code(user.username, async () =>
+      (await this.#take(user, factorSecret, otp)) ? "taken" : null,
+    );
+    return taken === "taken" ? null : taken;
   }
 
   async #take(user: Credentials, sealed: string, otp: string): Promise<boolean> {

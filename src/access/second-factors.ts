@@ -4,7 +4,7 @@
  * Switching it off, and new recovery codes, take password and code.
  */
 import type { Account } from "./accounts.ts";
-import type { CredentialCheck, LoginFrom, Refused } from "./credentials.ts";
+import type { CredentialCheck, LoginFrom, Refused, WrongCode } from "./credentials.ts";
 import { newFactorSecret, newRecoveryCodes, stepOf, type FactorSeals } from "./otp.ts";
 import { reaching } from "./reach.ts";
 import type { Db } from "../store/db.ts";
@@ -42,9 +42,9 @@ type BeginOutcome =
 type ConfirmOutcome =
   | WithCodes<"switched_on">
   | {
-      readonly word:
-        "unauthenticated" | "invalid_second_factor" | "second_factor_on" | "second_factor_off";
-    };
+      readonly word: "unauthenticated" | "second_factor_on" | "second_factor_off";
+    }
+  | WrongCode;
 
 type RenewOutcome = WithCodes<"renewed"> | NotThere | Refused;
 
@@ -75,21 +75,23 @@ export class SecondFactors {
   }
 
   /** Switches it on by a first code. Other sessions of the account end. */
-  async confirm(request: Request, { id }: Account, otp: string): Promise<ConfirmOutcome> {
-    const { db, seals, sessionOf, clock } = this.#options;
+  async confirm(request: Request, { id, username }: Account, otp: string): Promise<ConfirmOutcome> {
+    const { db, check, seals, sessionOf, clock } = this.#options;
     const sessionId = await sessionOf(request);
     const user = await reaching(() => findFactor(db, id));
     if (sessionId === null || user === null) return { word: "unauthenticated" };
     const { pending } = user;
     if (user.factorSecret !== null) return { word: "second_factor_on" };
     if (pending === null) return { word: "second_factor_off" };
-    const step = stepOf(seals.open(pending, id), otp.replaceAll(/\s/g, ""), clock());
-    if (step === null) return { word: "invalid_second_factor" };
-    const { codes, hashes } = newRecoveryCodes();
-    const changed = await this.#changing(id, () =>
-      switchOn(db, sessionId, { ...user, pending }, { step, recoveryHashes: hashes }),
-    );
-    return changed ? { word: "switched_on", recoveryCodes: codes } : { word: "unauthenticated" };
+    return await check.code<ConfirmOutcome>(username, async () => {
+      const step = stepOf(seals.open(pending, id), otp.replaceAll(/\s/g, ""), clock());
+      if (step === null) return null;
+      const { codes, hashes } = newRecoveryCodes();
+      const changed = await this.#changing(id, () =>
+        switchOn(db, sessionId, { ...user, pending }, { step, recoveryHashes: hashes }),
+      );
+      return changed ? { word: "switched_on", recoveryCodes: codes } : { word: "unauthenticated" };
+    });
   }
 
   /** New recovery codes; those that were left count no more. */

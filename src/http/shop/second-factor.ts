@@ -92,8 +92,10 @@ const confirming = (accounts: Accounts): Operation => ({
       case "switched_on":
         return fresh(json({ recovery_codes: outcome.recoveryCodes }));
       case "unauthenticated":
-      case "invalid_second_factor":
         return unauthenticated(outcome.word);
+      case "invalid_second_factor":
+      case "too_many_attempts":
+        return refused(outcome);
       case "second_factor_on":
       case "second_factor_off":
         return problem(outcome.word);
@@ -110,6 +112,7 @@ const confirming = (accounts: Accounts): Operation => ({
     "unauthenticated",
     "invalid_second_factor",
     "cross_site",
+    "too_many_attempts",
     "second_factor_on",
     "second_factor_off",
   ],
