@@ -12,11 +12,11 @@
 import type { Server } from "bun";
 import type { Accounts } from "../access/accounts.ts";
 import { networkOf, type Clients } from "../access/clients.ts";
-import type { Identity, Unauthenticated } from "../access/identity.ts";
+import { mayDo, type Identity, type Unauthenticated } from "../access/identity.ts";
 import type { RateKind, RateRefusal, Rates } from "../access/rates.ts";
 import { isLoopback } from "./connections.ts";
 import { problem } from "./problems.ts";
-import type { ReadCost } from "./reads.ts";
+import type { Lane, ReadCost } from "./reads.ts";
 
 type GateOptions = {
   readonly accounts: Pick<Accounts, "identify">;
@@ -81,6 +81,12 @@ export class Gate {
     if (this.#rates === null || isSelling(who)) return null;
     const network = networkOf(this.#options.clients.addressOf(request, server));
     return isLoopback(network) ? null : (this.#take(kind, network, who) ?? network);
+  }
+
+  /** Whose turn something costly is that a request asks for. */
+  laneOf(request: Request): Lane | Promise<Lane> {
+    const who = this.#options.accounts.identify(request);
+    return who instanceof Promise ? who.then(laneOf) : laneOf(who);
   }
 
   /** Whether somebody whose token is not known may have it verified. */
@@ -154,6 +160,11 @@ function isOriginOf(origin: string, host: string): boolean {
   const url = `${protocol}//${host}`;
   return URL.canParse(url) && new URL(url).host === named;
 }
+
+const laneOf = (who: Identity | Unauthenticated): Lane =>
+  who !== "unauthenticated" && (mayDo(who, "read") || mayDo(who, "manage"))
+    ? "administrators"
+    : "anybody";
 
 const isSelling = (who: Identity | Unauthenticated): boolean =>
   who !== "unauthenticated" && who.kind === "key" && who.key.scopes.includes("sell");

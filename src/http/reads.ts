@@ -8,7 +8,8 @@
  *   nobody buys, nothing waits.
  * - What is `costly` takes PostgreSQL long. One at a time is made, and it rests for longer than it took
  *   where somebody buys through any process: PostgreSQL is one for all. Nothing is made for who has
- *   gone meanwhile.
+ *   gone meanwhile. Who administers has turns and places of their own, each other one while anybody else
+ *   waits: strangers' audits and those who are told 401 keep nobody from their work.
  * - Of each kind so many wait, or are being made; more are told 503 `overloaded`, and so is who has
  *   waited long: Bun would end their connection without a word.
  */
@@ -37,8 +38,11 @@ const restTimes = 3;
 export const restMsMin = 20;
 /** Who waited for so long for a share of the thread waits no longer; ms, less than Bun's idle time. */
 export const waitMsMax = 5_000;
-/** Reads that are taken and not answered, by their cost. */
+/** Reads that are taken and not answered, by their cost; costly ones in each lane. */
 export const readsMax = { small: 8_192, large: 512, records: 512, costly: 16 } as const;
+
+/** Whose turn something costly waits for. */
+export type Lane = "anybody" | "administrators";
 
 type Answer = Response | Promise<Response>;
 
@@ -62,13 +66,15 @@ type Waiting = {
 export class Reads {
   readonly #buyersHere: BuyersSeen;
   readonly #buyersAnywhere: BuyersSeen;
-  readonly #taken = { small: 0, large: 0, records: 0, costly: 0 };
+  readonly #taken = { small: 0, large: 0, records: 0, anybody: 0, administrators: 0 };
   /** What reads may take now, µs; less than nothing after one that took more than there was. */
   #saved: number = savedMax;
   #savedAt = 0;
   readonly #waiting: Waiting[] = [];
   #isScheduled = false;
-  #costly: Promise<void> = Promise.resolve();
+  /** Costly work that waits for its turn, and whose turn was the last; null: nobody has one. */
+  readonly #turns: Readonly<Record<Lane, (() => void)[]>> = { anybody: [], administrators: [] };
+  #turnOf: Lane | null = null;
 
   constructor({ here, anywhere }: Asked) {
     this.#buyersHere = new BuyersSeen(here);
@@ -79,38 +85,42 @@ export class Reads {
    * Has a read answered when there is time for it.
    * @throws OverloadedError when too many wait
    */
-  answer(request: Request, cost: ReadCost | undefined, handle: () => Answer): Answer {
+  answer(
+    request: Request,
+    cost: ReadCost | undefined,
+    handle: () => Answer,
+    lane: Lane = "anybody",
+  ): Answer {
     const kind = cost ?? "small";
-    if (this.#taken[kind] >= readsMax[kind]) {
+    const place = kind === "costly" ? lane : kind;
+    if (this.#taken[place] >= readsMax[kind]) {
       throw new OverloadedError(`${readsMax[kind]} ${kind} reads are waiting`);
     }
-    this.#taken[kind] += 1;
+    this.#taken[place] += 1;
     let answered: Answer;
     try {
-      answered = kind === "costly" ? this.#unlessGone(request, handle) : this.#shared(kind, handle);
+      answered =
+        kind === "costly" ? this.#unlessGone(request, handle, lane) : this.#shared(kind, handle);
     } catch (error) {
-      this.#taken[kind] -= 1;
+      this.#taken[place] -= 1;
       throw error;
     }
-    if (answered instanceof Response) this.#taken[kind] -= 1;
-    else void answered.then(this.#leaves[kind], this.#leaves[kind]);
+    if (answered instanceof Response) this.#taken[place] -= 1;
+    else void answered.then(this.#leaves[place], this.#leaves[place]);
     return answered;
   }
 
   /** As `inTurn`, for who is still there then. */
-  async #unlessGone({ signal }: Request, handle: () => Answer): Promise<Response> {
+  async #unlessGone({ signal }: Request, handle: () => Answer, lane: Lane): Promise<Response> {
     return await this.inTurn(() => {
       if (signal.aborted) throw new OverloadedError("the client has gone");
       return handle();
-    });
+    }, lane);
   }
 
   /** Has costly work done when that before it is, and has rested. */
-  async inTurn<T>(work: () => T | Promise<T>): Promise<T> {
-    const before = this.#costly;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#costly = promise;
-    await before;
+  async inTurn<T>(work: () => T | Promise<T>, lane: Lane = "anybody"): Promise<T> {
+    await this.#turn(lane);
     const from = performance.now();
     // What was bought before the last look is none of its business.
     this.#areBuyersAnywhere(from);
@@ -119,9 +129,22 @@ export class Reads {
     } finally {
       const now = performance.now();
       if (this.#areBuyersAnywhere(now)) {
-        setTimeout(resolve, Math.max(restMsMin, restTimes * (now - from)));
-      } else resolve();
+        setTimeout(() => this.#nextTurn(), Math.max(restMsMin, restTimes * (now - from)));
+      } else this.#nextTurn();
     }
+  }
+
+  async #turn(lane: Lane): Promise<void> {
+    if (this.#turnOf === null) this.#turnOf = lane;
+    else await new Promise<void>((resolve) => this.#turns[lane].push(resolve));
+  }
+
+  #nextTurn(): void {
+    const order: Lane[] = ["administrators", "anybody"];
+    if (this.#turnOf === "administrators") order.reverse();
+    const lane = order.find((one) => this.#turns[one].length > 0) ?? null;
+    this.#turnOf = lane;
+    if (lane !== null) this.#turns[lane].shift()?.();
   }
 
   #areBuyersAnywhere(now: number): boolean {
@@ -143,7 +166,8 @@ export class Reads {
     small: () => void (this.#taken.small -= 1),
     large: () => void (this.#taken.large -= 1),
     records: () => void (this.#taken.records -= 1),
-    costly: () => void (this.#taken.costly -= 1),
+    anybody: () => void (this.#taken.anybody -= 1),
+    administrators: () => void (this.#taken.administrators -= 1),
   };
 
   #shared(cost: keyof typeof thread, handle: () => Answer): Answer {

@@ -16,7 +16,7 @@ import { isAway, isTooSlow } from "../postgres/client.ts";
 import { CommitUnknownError } from "../store/db.ts";
 import { timing, traced } from "./timing.ts";
 import type { Gate, Gated } from "./gate.ts";
-import { nobodyBuys, Reads, type ReadCost } from "./reads.ts";
+import { nobodyBuys, Reads, type Lane, type ReadCost } from "./reads.ts";
 import {
   bodyBytesMax,
   readBytes,
@@ -186,12 +186,14 @@ function dispatcher(
     if (method !== get) return answered(request, server, method);
     const refused = refuseLargeBody(request);
     if (refused !== null) return refused;
-    const read = () => reads.answer(request, method.cost, () => answered(request, server, method));
+    const read = (lane?: Lane) =>
+      reads.answer(request, method.cost, () => answered(request, server, method), lane);
     if (method.cost !== "costly") return read();
-    if (method.mediaType === undefined) return patient(request, server, read);
+    const inLane = async () => read(await gate?.laneOf(request));
+    if (method.mediaType === undefined) return patient(request, server, inLane);
     // What is sent as it is made sees to itself once it is its turn.
     server.timeout(request, costlySeconds);
-    return read();
+    return inLane();
   };
   const admitted: MethodHandler = (request, server, method) => {
     const refused = gate?.check(request, server, method) ?? null;

@@ -7,6 +7,7 @@ import {
   readsMax,
   restMsMin,
   waitMsMax,
+  type Lane,
   type ReadCost,
 } from "../../src/http/reads.ts";
 import { upTo } from "../support/wait.ts";
@@ -136,6 +137,43 @@ test("nothing costly is made for who has gone", async () => {
   expect(answer).rejects.toBeInstanceOf(OverloadedError);
   expect(await reads.answer(request, "costly", ok)).toBeInstanceOf(Response);
   expect(made).toBe(0);
+});
+
+test("whoever administers waits for one stranger's costly read at most, and has places of their own", async () => {
+  const { reads } = readsBeside("nobody");
+  const made: string[] = [];
+  const pending: PromiseWithResolvers<Response>[] = [];
+  const ask = (name: string, lane: Lane) =>
+    reads.answer(
+      request,
+      "costly",
+      () => {
+        made.push(name);
+        const answer = Promise.withResolvers<Response>();
+        pending.push(answer);
+        return answer.promise;
+      },
+      lane,
+    );
+  const asked = upTo(readsMax.costly).map((n) => ask(`stranger ${n}`, "anybody"));
+  expect(() => ask("one too many", "anybody")).toThrow(OverloadedError);
+  asked.push(...upTo(3).map((n) => ask(`boss ${n}`, "administrators")));
+  for (const n of upTo(asked.length)) {
+    // oxlint-disable-next-line no-await-in-loop
+    while (made.length < n) await Promise.resolve();
+    pending.shift()?.resolve(ok());
+  }
+  await Promise.all(asked);
+  expect(made.slice(0, 7)).toEqual([
+    "stranger 1",
+    "boss 1",
+    "stranger 2",
+    "boss 2",
+    "stranger 3",
+    "boss 3",
+    "stranger 4",
+  ]);
+  expect(made).toHaveLength(readsMax.costly + 3);
 });
 
 test.each(["nobody", "buyers elsewhere"] as const)("beside %s nothing waits", (buyers) => {

@@ -196,7 +196,8 @@ class Records {
     this.#exports += 1;
     server.timeout(request, exportIdleSeconds);
     const { reads } = this.#context;
-    const inTurn = { next: () => reads.inTurn(() => parts.next()), return: () => parts.return() };
+    const next = () => reads.inTurn(() => parts.next(), "administrators");
+    const inTurn = { next, return: () => parts.return() };
     const body = streamOf(inTurn, () => {
       this.#exports -= 1;
     });
