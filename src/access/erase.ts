@@ -5,6 +5,7 @@
  * and the name is there: what is asked again does the rest.
  */
 import type { Sql } from "postgres";
+import { decideWithinMs } from "../engine/current-writer.ts";
 import type { Actor } from "../ledger/commands.ts";
 import { isAway, isTooSlow } from "../postgres/client.ts";
 import { CommitUnknownError } from "../store/db.ts";
@@ -12,8 +13,11 @@ import { eraseName, findName, type Erased } from "../store/erase.ts";
 import type { StoredUser } from "../store/users.ts";
 import { cacheAgeMaxMs } from "./cache.ts";
 
-/** What a process has read of a session counts for so long; then nobody acts under the name any more. */
-const forgottenMs = 1.5 * cacheAgeMaxMs;
+/**
+ * What a process has read of a session counts for so long, and what was asked by it may wait for somebody
+ * to lead, and be decided; then nothing is done under the name any more.
+ */
+const forgottenMs = 1.5 * cacheAgeMaxMs + decideWithinMs;
 
 /**
  * @param sql for what may take long: all of the journal is looked through

@@ -91,3 +91,20 @@ test.each([
   expect(left).toEqual([1, 1]);
   expect(await runProgram(["verify"], env)).toMatchObject({ exitCode: 0 });
 });
+
+test("what an account had asked for while nobody led is not done under its name once that is erased", async () => {
+  const env = { DATABASE_URL: await postgres.newRecords() };
+  await using leader = await startServer(env);
+  await using standby = await startServer(env);
+  await runProgram(["user", "create", name], env, password);
+  const { headers = {} } = await new AccountClient(() => standby.url).enter(name, password);
+  const { client } = standby;
+  expect((await client.ask("POST", "/checkout?id=1", { headers })).status).toBe(200);
+  // From now on it says nothing, and whoever asks waits for the next.
+  leader.program.signal("SIGSTOP");
+  const asked = client.ask("POST", "/checkout?id=2", { headers });
+  const erased = await runProgram(["user", "erase", name], env);
+  expect(erased).toMatchObject({ exitCode: 0 });
+  await asked;
+  expect(await tablesWith(env.DATABASE_URL, name)).toEqual([]);
+});

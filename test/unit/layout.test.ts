@@ -261,7 +261,6 @@ describe("exports", () => {
       "src/engine/clock.ts: keptMs",
       "src/engine/clock.ts: smallMaxMs",
       "src/engine/current-writer.ts: waitMaxMs",
-      "src/engine/current-writer.ts: decideWithinMs",
       "src/engine/current-writer.ts: giveUpMs",
       "src/engine/machine-time.ts: MachineTime",
       "src/engine/writer.ts: commandsWorthSending",
