@@ -372,10 +372,12 @@ describe("a product sale with a queue", () => {
     const statuses = (await Promise.all(joins(40))).map(({ status }) => status);
     expect((await withdraw).status).toBe(204);
     expect(statuses.filter((status) => status !== 201 && status !== 404)).toEqual([]);
-    const left = await shop.sql`
-      select sale_id from tickets where sale_id = ${id} union all
-      select sale_id from draws where sale_id = ${id}`;
-    expect(left).toHaveLength(0);
+    expect([...(await shop.sql`select from draws where sale_id = ${id}`)]).toEqual([]);
+    // There may be millions of them, which nobody waits for.
+    await until("its tickets' being gone", async () => {
+      const left = await shop.sql`select from tickets where sale_id = ${id} limit 1`;
+      return left.length === 0;
+    });
     refused(await ann.ask("POST", path), "sale_not_found");
   });
 
