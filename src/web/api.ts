@@ -75,6 +75,7 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   const timeout = AbortSignal.timeout(
     ask.waitMs ?? (ask.file === undefined ? answerMsMax : fileMsMax),
   );
+  const session = sessions;
   let response: Response;
   let text: string;
   const sentAt = steadyNow();
@@ -94,7 +95,8 @@ async function once<T>(method: Method, path: string, ask: Ask): Promise<T> {
   if (response.ok) return parsed as T;
   const body = typeof parsed === "object" && parsed !== null ? parsed : {};
   const refusal = new Problem(response.status, { ...body });
-  if (refusal.isUnauthenticated) unauthenticated();
+  // Of a session that has been followed by another one meanwhile it is no news.
+  if (refusal.isUnauthenticated && session === sessions) unauthenticated();
   throw refusal;
 }
 
@@ -104,8 +106,14 @@ function noteTime(date: string | null, sentAt: number): void {
   if (!Number.isNaN(at)) setServerTime(at, sentAt, steadyNow(), 1_000);
 }
 
+let sessions = 0;
+/** Somebody else is logged in, or nobody: refusals of what was asked before are about the former. */
+export function beginSession(): void {
+  sessions += 1;
+}
+
 let unauthenticated = (): void => undefined;
-/** Told of every answer that says that nobody is logged in. */
+/** Told of every answer that says that nobody is logged in, to a request of the present session. */
 export function onUnauthenticated(tell: () => void): void {
   unauthenticated = tell;
 }

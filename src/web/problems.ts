@@ -29,6 +29,11 @@ export class Problem extends Error {
   get isOpen(): boolean {
     return this.code === "lost" || this.status >= 500;
   }
+
+  /** Whether it says nothing of what was asked about: no answer, or one that it was asked too often. */
+  get isSilent(): boolean {
+    return this.isOpen || this.status === 429;
+  }
 }
 
 /** Of what somebody has typed, whether or not they are logged in. */

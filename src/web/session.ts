@@ -6,7 +6,16 @@
  * guests, who are most, need not ask the server who they are. What an account may do the server decides.
  */
 import { computed, signal } from "@preact/signals";
-import { get, onUnauthenticated, randomWord, send, storage, tabStorage } from "./api.ts";
+import { Answers } from "./answers.ts";
+import {
+  beginSession,
+  get,
+  onUnauthenticated,
+  randomWord,
+  send,
+  storage,
+  tabStorage,
+} from "./api.ts";
 import { notice } from "./notice.tsx";
 import { Problem } from "./problems.ts";
 
@@ -57,16 +66,24 @@ function know(found: User | null): User | null {
 }
 
 let asked: Promise<User | null> | null = null;
+const answers = new Answers();
 /** Asks once a page. A server that cannot say leaves who was known, or a guest. */
 export function loadUser(): Promise<User | null> {
-  asked ??= get<unknown>("/api/auth/me").then(
-    (body) => know(parseUser(body)),
-    (error: unknown) => {
-      if (!(error instanceof Problem)) throw error;
-      return error.status >= 400 && error.status < 500 ? know(null) : (user.value ??= null);
-    },
-  );
+  asked ??= askUser();
   return asked;
+}
+
+async function askUser(): Promise<User | null> {
+  const isTaken = answers.ask();
+  try {
+    const body = await get<unknown>("/api/auth/me");
+    return isTaken() ? know(parseUser(body)) : (user.peek() ?? null);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    // Somebody has logged in meanwhile.
+    if (!isTaken()) return user.peek() ?? null;
+    return error.isSilent ? (user.value ??= null) : know(null);
+  }
 }
 
 /** For pages that guests use as well: asks only where somebody has logged in before. */
@@ -77,6 +94,8 @@ export function loadKnownUser(): void {
 
 /** After a log-in or registration: what the server answered. */
 export function loggedIn(body: unknown): void {
+  answers.void();
+  beginSession();
   asked = Promise.resolve(know(parseUser(body)));
 }
 
@@ -85,13 +104,24 @@ addEventListener("storage", (event: StorageEvent) => {
   if (event.key !== null && !event.key.endsWith(".account")) return;
   const found = readRemembered();
   if (found?.id === user.value?.id) return;
+  answers.void();
+  beginSession();
   asked = Promise.resolve(found);
   user.value = found;
 });
 
-/** A session that has ended, or an account that was disabled: its cookie only gets refusals. */
-const dropSession = (): Promise<unknown> =>
-  send("POST", "/api/auth/logout", { again: true }).catch(() => undefined);
+const dropMsMax = 3_000;
+let dropping: Promise<unknown> = Promise.resolve();
+/**
+ * A session that has ended, or an account that was disabled: its cookie only gets refusals. Asked once,
+ * and not for long: later it could be the cookie of who has logged in since.
+ */
+function dropSession(): Promise<unknown> {
+  dropping = send("POST", "/api/auth/logout", { waitMs: dropMsMax }).catch(() => undefined);
+  return dropping;
+}
+/** Until no old session is being ended: whoever logs in waits for it. */
+export const sessionDropped = (): Promise<unknown> => dropping;
 
 onUnauthenticated(() => {
   if (!user.value) return;

@@ -29,9 +29,10 @@
  * Prices are integers of minor units. Every string that is shown is text, never markup.
  */
 import { house } from "./house.ts";
-import { type Signal, signal } from "@preact/signals";
+import { batch, type Signal, signal } from "@preact/signals";
 import type { ComponentChildren, InputHTMLAttributes, PartialInputHTMLAttributes } from "preact";
 import { useEffect, useId, useState } from "preact/hooks";
+import { Answers } from "./answers.ts";
 import { connection } from "./api.ts";
 import { Problem, sentenceOf } from "./problems.ts";
 
@@ -368,19 +369,24 @@ type Loaded<T> =
 /**
  * Asks at once. `again()` asks once more and keeps what is shown until the new answer is here, and
  * beyond, where none came: the header says that the connection is lost.
+ *
+ * @param use told of each answer that is taken, before it is shown
  */
-export function load<T>(ask: () => Promise<T>) {
+export function load<T>(ask: () => Promise<T>, use: (value: T) => void = () => undefined) {
   const state = signal<Loaded<T>>({ is: "loading" });
-  let asks = 0;
+  const answers = new Answers();
   const again = async (): Promise<void> => {
-    const mine = ++asks;
+    const isTaken = answers.ask();
     try {
       const value = await ask();
-      if (mine === asks) state.value = { is: "here", value };
+      if (!isTaken()) return;
+      batch(() => {
+        use(value);
+        state.value = { is: "here", value };
+      });
     } catch (error) {
-      const passing = error instanceof Problem && (error.code === "lost" || error.status >= 500);
-      const keeps = passing && state.peek().is === "here";
-      if (mine === asks && !keeps) state.value = { is: "failed", error };
+      const keeps = error instanceof Problem && error.isSilent && state.peek().is === "here";
+      if (!keeps && isTaken()) state.value = { is: "failed", error };
     }
   };
   void again();

@@ -5,6 +5,7 @@
  */
 import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { acts, type Bought, forgetGuest, guestBought } from "../holding/store.ts";
 import { mount } from "../layout.tsx";
@@ -35,23 +36,24 @@ const orders = signal<readonly Order[] | null>(null);
 const nextAfter = signal<number | null>(null);
 const failure = signal<unknown>(null);
 const busy = signal(false);
-let asks = 0;
+const answers = new Answers();
 
 async function ask(isMore: boolean): Promise<void> {
-  const mine = ++asks;
+  const isTaken = answers.askAnew();
   busy.value = true;
   failure.value = null;
   try {
     const after = isMore ? nextAfter.peek() : null;
     const query = after === null ? "" : `&after=${after}`;
     const page = await get<OrderPage>(`/api/purchases/my-purchases?limit=${perPage}${query}`);
-    if (mine !== asks) return;
+    if (!isTaken()) return;
+    busy.value = false;
     orders.value = [...(after === null ? [] : (orders.peek() ?? [])), ...page.purchases];
     nextAfter.value = page.next_after;
   } catch (error) {
-    if (mine === asks) failure.value = error;
-  } finally {
-    if (mine === asks) busy.value = false;
+    if (!isTaken()) return;
+    busy.value = false;
+    failure.value = error;
   }
 }
 

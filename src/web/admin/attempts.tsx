@@ -28,7 +28,7 @@ const by = {
 /** The oldest attempt that was looked at. */
 const lookedTo = signal<number | null>(null);
 
-function query(after: number | null): string {
+function wanted(): string {
   const code = by.code.peek().trim();
   const asked = new URLSearchParams();
   const set = (name: string, value: string | null) => {
@@ -42,17 +42,17 @@ function query(after: number | null): string {
     set("sale_id", by.sale.peek().trim());
     set("from", instantOf(by.from.peek()));
     set("to", instantOf(by.to.peek()));
-    set("after", after === null ? null : String(after));
     set("limit", String(perPage));
   }
   return asked.toString();
 }
 
-const list = paged<Attempt>(async (after) => {
-  const page = await get<AttemptPage>(`/api/admin/attempts?${query(after)}`);
-  lookedTo.value = page.scanned?.from_seq ?? null;
-  return { rows: page.attempts, next: page.next_after };
-});
+const list = paged<Attempt>(async (after, of) => {
+  const from = after === null ? "" : `&after=${after}`;
+  const page = await get<AttemptPage>(`/api/admin/attempts?${of}${from}`);
+  const shown = () => (lookedTo.value = page.scanned?.from_seq ?? null);
+  return { rows: page.attempts, next: page.next_after, shown };
+}, wanted);
 
 const columns: readonly Column<Attempt>[] = [
   ...attemptColumns,

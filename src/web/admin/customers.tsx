@@ -17,17 +17,21 @@ type AccountPage = { readonly users: readonly Account[]; readonly next_after: nu
 const perPage = 50;
 const search = signal("");
 
-const list = paged<Account>(async (after) => {
-  const q = search.peek().trim();
-  const wanted = q === "" ? "" : `&q=${encodeURIComponent(q)}`;
-  const page = await get<AccountPage>(
-    `/api/admin/users?limit=${perPage}&after=${after ?? 0}${wanted}`,
-  );
-  return { rows: page.users, next: page.next_after };
-});
+const list = paged<Account>(
+  async (after, wanted) => {
+    const page = await get<AccountPage>(
+      `/api/admin/users?limit=${perPage}&after=${after ?? 0}${wanted}`,
+    );
+    return { rows: page.users, next: page.next_after };
+  },
+  () => {
+    const q = search.peek().trim();
+    return q === "" ? "" : `&q=${encodeURIComponent(q)}`;
+  },
+);
 
 const tell = (changed: Account): void => {
-  list.rows.value = list.rows.peek()?.map((row) => (row.id === changed.id ? changed : row)) ?? null;
+  list.change((rows) => rows.map((row) => (row.id === changed.id ? changed : row)));
 };
 
 const columns: readonly Column<Account>[] = [

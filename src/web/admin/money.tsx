@@ -4,6 +4,7 @@
  */
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { house } from "../house.ts";
 import { sentenceOf } from "../problems.ts";
@@ -40,19 +41,20 @@ const figures = signal<AllMoney | null>(null);
 const failure = signal<unknown>(null);
 /** Attempts a second over the last hour as the records have them, by the end of each minute. */
 export const pace = signal<AllMoney["pace"]>([]);
-let asks = 0;
+const answers = new Answers();
 
-async function ask(): Promise<void> {
-  const mine = ++asks;
+/** @param isAnew about another span of days */
+async function ask(isAnew = false): Promise<void> {
+  const isTaken = isAnew ? answers.askAnew() : answers.ask();
   try {
     const found = await get<AllMoney>(`/api/admin/money?days=${days.peek()}`);
-    if (mine !== asks) return;
+    if (!isTaken()) return;
     figures.value = found;
     // What the page has seen since is finer.
     if (pace.peek().length === 0) pace.value = found.pace;
     failure.value = null;
   } catch (error) {
-    if (mine === asks) failure.value = error;
+    if (isTaken()) failure.value = error;
   }
 }
 
@@ -109,7 +111,7 @@ export function MoneyPart() {
             value={days.value}
             onChange={(event) => {
               days.value = event.currentTarget.value;
-              void ask();
+              void ask(true);
             }}
           >
             {periods.map(({ days: value, words }) => (

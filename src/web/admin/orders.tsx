@@ -1,6 +1,7 @@
 /** The orders of every sale: found by their number, a code or their buyer, and one of them on a page of its own. */
 import { signal } from "@preact/signals";
 import { useId } from "preact/hooks";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { Button, type Column, count, EmptyState, Field } from "../ui.tsx";
 import { OrderPage, refreshOrder } from "./order.tsx";
@@ -22,19 +23,24 @@ const isNarrowed = signal(false);
 /** The newest, to choose from. */
 const sales = signal<readonly SaleName[]>([]);
 
-const list = paged<OrderHead>(async (after) => {
-  const asked = new URLSearchParams({ limit: String(perPage) });
-  const wanted = { q: text.peek().trim(), sale_id: sale.peek(), status: status.peek() };
-  for (const [name, value] of Object.entries(wanted)) if (value !== "") asked.set(name, value);
-  if (after !== null) asked.set("after", String(after));
-  const page = await get<OrdersPage>(`/api/admin/orders?${asked}`);
-  isNarrowed.value = Object.values(wanted).some((value) => value !== "");
-  return { rows: page.orders, next: page.next_after };
-});
+function wanted(): string {
+  const asked = new URLSearchParams();
+  const fields = { q: text.peek().trim(), sale_id: sale.peek(), status: status.peek() };
+  for (const [name, value] of Object.entries(fields)) if (value !== "") asked.set(name, value);
+  return String(asked);
+}
+const list = paged<OrderHead>(async (after, of) => {
+  const from = after === null ? "" : `&after=${after}`;
+  const page = await get<OrdersPage>(`/api/admin/orders?limit=${perPage}${from}&${of}`);
+  const shown = () => (isNarrowed.value = of !== "");
+  return { rows: page.orders, next: page.next_after, shown };
+}, wanted);
 
+const answers = new Answers();
 async function askSales(): Promise<void> {
+  const isTaken = answers.ask();
   const found = await get<{ readonly sales: readonly SaleName[] }>(`/sales?limit=${salesMax}`);
-  sales.value = found.sales;
+  if (isTaken()) sales.value = found.sales;
 }
 
 const columns: readonly Column<OrderHead>[] = [

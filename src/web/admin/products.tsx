@@ -24,14 +24,18 @@ const search = signal("");
 /** What the form is open for. */
 const editing = signal<Product | "new" | null>(null);
 
-const list = paged<Product>(async (after) => {
-  const q = search.peek().trim();
-  const wanted = q === "" ? "" : `&q=${encodeURIComponent(q)}`;
-  const page = await get<ProductPage>(
-    `/api/products?limit=${perPage}&after=${after ?? 0}${wanted}`,
-  );
-  return { rows: page.products, next: page.next_after };
-});
+const list = paged<Product>(
+  async (after, wanted) => {
+    const page = await get<ProductPage>(
+      `/api/products?limit=${perPage}&after=${after ?? 0}${wanted}`,
+    );
+    return { rows: page.products, next: page.next_after };
+  },
+  () => {
+    const q = search.peek().trim();
+    return q === "" ? "" : `&q=${encodeURIComponent(q)}`;
+  },
+);
 
 async function remove(product: Product): Promise<void> {
   const sure = await confirm({
@@ -43,7 +47,7 @@ async function remove(product: Product): Promise<void> {
   if (!sure) return;
   try {
     await send("DELETE", `/api/admin/products/${product.id}`);
-    list.rows.value = list.rows.peek()?.filter(({ id }) => id !== product.id) ?? null;
+    list.change((rows) => rows.filter(({ id }) => id !== product.id));
     notice(`${product.name} is deleted.`, "good");
   } catch (error) {
     notice(sentenceOf(error), "bad");

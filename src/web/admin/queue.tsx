@@ -4,6 +4,7 @@
  */
 import { computed, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { Answers } from "../answers.ts";
 import { get, send } from "../api.ts";
 import { notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
@@ -32,10 +33,14 @@ const samples = signal<readonly Sample[]>([]);
 const rate = signal("");
 const busy = signal(false);
 
+const answers = new Answers();
+
 async function ask(saleId: number): Promise<void> {
   if (document.hidden) return;
+  const isTaken = answers.ask();
   try {
     const queue = await get<Figures>(`/api/admin/flash-sales/${saleId}/queue`);
+    if (!isTaken()) return;
     if (figures.peek()?.sale_id !== saleId) {
       samples.value = [];
       rate.value = String(queue.admit_per_second);
@@ -113,22 +118,27 @@ function Controls({ of }: { readonly of: Figures }) {
   );
 }
 
+/** Asks while it is looked at. @returns what ends it */
+function follow(saleId: number): () => void {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let isGone = false;
+  const begin = async (): Promise<void> => {
+    if (!(await hasQueue(saleId)) || isGone) return;
+    void ask(saleId);
+    timer = setInterval(() => void ask(saleId), everyMs);
+  };
+  begin().catch(() => undefined);
+  return () => {
+    isGone = true;
+    // Of this sale nothing is taken any more.
+    answers.void();
+    clearInterval(timer);
+  };
+}
+
 /** Nothing for a sale that everybody may come into. */
 export function QueuePanel({ saleId }: { readonly saleId: number }) {
-  useEffect(() => {
-    let timer: ReturnType<typeof setInterval> | undefined;
-    let isGone = false;
-    const begin = async (): Promise<void> => {
-      if (!(await hasQueue(saleId)) || isGone) return;
-      void ask(saleId);
-      timer = setInterval(() => void ask(saleId), everyMs);
-    };
-    begin().catch(() => undefined);
-    return () => {
-      isGone = true;
-      clearInterval(timer);
-    };
-  }, [saleId]);
+  useEffect(() => follow(saleId), [saleId]);
   const of = figures.value;
   if (of === null || of.sale_id !== saleId) return null;
   const parts = [

@@ -1,6 +1,7 @@
 /** Announcing a product sale, and changing one before it opens. */
 import { type Signal, signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
+import { Answers } from "../answers.ts";
 import { get, send } from "../api.ts";
 import type { FlashSale, Product, ProductPage } from "../shop/data.ts";
 import { serverNow, zoneText } from "../time.tsx";
@@ -27,7 +28,9 @@ const passMinutes = 10;
 /** To choose from; asked for when a form opens. */
 const products = signal<readonly Product[]>([]);
 
+const answers = new Answers();
 export async function askProducts(): Promise<void> {
+  const isTaken = answers.ask();
   const found: Product[] = [];
   let after: number | null = 0;
   while (after !== null && found.length < productsMax) {
@@ -37,7 +40,7 @@ export async function askProducts(): Promise<void> {
     found.push(...page.products);
     after = page.next_after;
   }
-  products.value = found;
+  if (isTaken()) products.value = found;
 }
 
 type Line = {

@@ -1,5 +1,6 @@
 /** A sale as the administration's lists show it, its state by the clock, and products that are in two at once. */
 import { signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { type FlashSale, isAnnounced, salesOf, type SaleState, stateAt } from "../shop/data.ts";
 import { SaleMoment, tick } from "../time.tsx";
 import { Badge } from "../ui.tsx";
@@ -63,11 +64,14 @@ const present = signal<readonly FlashSale[]>([]);
 /** Announced to nobody yet. */
 export const drafts = signal<readonly FlashSale[]>([]);
 
+const answers = new Answers();
 export async function askPresent(): Promise<void> {
+  const isTaken = answers.ask();
   const [open, coming] = await Promise.all([
     salesOf("active", presentMax),
     salesOf("upcoming", presentMax),
   ]);
+  if (!isTaken()) return;
   present.value = [...open, ...coming.filter(isAnnounced)];
   drafts.value = coming.filter((sale) => !isAnnounced(sale));
 }

@@ -1,6 +1,7 @@
 /** The house's own: name, money, colour and logo, as every page of the shop shows them. */
 import { signal, type Signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
+import { Answers } from "../answers.ts";
 import { get, send } from "../api.ts";
 import { notice } from "../notice.tsx";
 import { sentenceOf } from "../problems.ts";
@@ -24,13 +25,23 @@ const stored = signal<Settings | null>(null);
 /** Why they are not there. */
 const missing = signal("");
 
+const answers = new Answers();
+
 export const openSettings = (): void => {
   missing.value = "";
+  const isTaken = answers.ask();
   get<Settings>(path).then(
-    (found) => (stored.value = found),
-    (error: unknown) => (missing.value = sentenceOf(error)),
+    (found) => isTaken() && (stored.value = found),
+    (error: unknown) => isTaken() && (missing.value = sentenceOf(error)),
   );
 };
+
+/** What the server stores from now on: what was asked before does not know of it. */
+function keep(settings: Settings): Settings {
+  answers.void();
+  stored.value = settings;
+  return settings;
+}
 
 /** A price as it would be written; empty where nobody can. */
 function example(locale: string, currency: string): string {
@@ -76,7 +87,7 @@ function SettingsForm({ of }: { readonly of: Settings }) {
     wrong.value = "";
     try {
       const body = bodyOf(fields, of);
-      stored.value = await send<Settings>("PATCH", path, { body, again: true });
+      keep(await send<Settings>("PATCH", path, { body, again: true }));
       notice("Saved. Every page shows it when it is opened next.", "good");
     } catch (error) {
       wrong.value = sentenceOf(error);
@@ -168,8 +179,9 @@ function AccentField({ accent, of }: { readonly accent: Signal<string>; readonly
 
 async function setAccent(colour: string | null, field: Signal<string>): Promise<void> {
   try {
-    stored.value = await send<Settings>("PATCH", path, { body: { accent: colour }, again: true });
-    field.value = stored.value.accent ?? ownAccent;
+    const body = { accent: colour };
+    const { accent } = keep(await send<Settings>("PATCH", path, { body, again: true }));
+    field.value = accent ?? ownAccent;
     notice("Saved. Every page shows it when it is opened next.", "good");
   } catch (error) {
     notice(sentenceOf(error), "bad");
@@ -188,8 +200,8 @@ function LogoForm({ of }: { readonly of: Settings }) {
     try {
       if (file === null) {
         await send("DELETE", `${path}/logo`);
-        stored.value = { ...of, logo_url: null };
-      } else stored.value = await send<Settings>("PUT", `${path}/logo`, { file, again: true });
+        keep({ ...of, logo_url: null });
+      } else keep(await send<Settings>("PUT", `${path}/logo`, { file, again: true }));
       notice("Saved. Every page shows it when it is opened next.", "good");
     } catch (error) {
       notice(sentenceOf(error), "bad");

@@ -168,7 +168,9 @@ function Whole({ of, again }: { readonly of: Webhook; readonly again: () => void
       return { rows: page.deliveries, next: page.next_after };
     }),
   );
-  useEffect(() => void deliveries.again(), [of]);
+  useEffect(() => void deliveries.again(), []);
+  // Older ones that somebody has asked for stay where they are.
+  useEffect(() => deliveries.refresh(), [of]);
   const act = async (does: (one: Webhook) => Promise<unknown>): Promise<void> => {
     await does(of);
     again();

@@ -6,6 +6,7 @@
  */
 import { titleOf } from "../house.ts";
 import { signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { act } from "../holding/act.ts";
 import { ActButton } from "../holding/buttons.tsx";
@@ -153,14 +154,22 @@ function Claim({
 const listed = signal<readonly Coupon[]>([]);
 const nextAfter = signal<number | null>(0);
 const readPage = (after: number) => get<CouponPage>(`/api/coupons?limit=${perPage}&after=${after}`);
+const answers = new Answers();
+const isReadingMore = signal(false);
 const readMore = async (): Promise<void> => {
-  const page = await readPage(nextAfter.peek() ?? 0);
+  const isTaken = answers.askAnew();
+  isReadingMore.value = true;
+  const page = await readPage(nextAfter.peek() ?? 0).finally(() => (isReadingMore.value = false));
+  if (!isTaken()) return;
   listed.value = [...listed.peek(), ...page.coupons];
   nextAfter.value = page.next_after;
 };
 
 /** As many as are shown, with fresh figures; and what was made since, where all are shown. */
 async function readAgain(): Promise<void> {
+  // What comes then is fresh, and the list another one.
+  if (isReadingMore.peek()) return;
+  const isTaken = answers.ask();
   const wanted = listed.peek().length;
   const found: Coupon[] = [];
   let after: number | null = 0;
@@ -170,7 +179,7 @@ async function readAgain(): Promise<void> {
     found.push(...page.coupons);
     after = page.next_after;
   }
-  if (listed.peek().length !== wanted) return;
+  if (!isTaken()) return;
   listed.value = found;
   nextAfter.value = after;
 }
@@ -232,7 +241,7 @@ function List({ list }: { readonly list: ReturnType<typeof load<void>> }) {
       </ul>
       {now.is === "here" && nextAfter.value !== null && (
         <div class="row">
-          <Button look="quiet" onClick={() => void list.again()}>
+          <Button look="quiet" busy={isReadingMore.value} onClick={() => void list.again()}>
             Show more
           </Button>
         </div>

@@ -1,26 +1,17 @@
 /** What this visitor has of the present sale: what is held, what is bought, and what may yet be had. */
-import { computed, effect, signal } from "@preact/signals";
-import { get } from "../api.ts";
-import { acts, guestBought, heldIn, held, limitToldUntil, noteSale } from "../holding/store.ts";
+import { computed, effect } from "@preact/signals";
+import { guestBought, heldIn, held, limitToldUntil } from "../holding/store.ts";
+import { noteSale } from "../holding/terms.ts";
 import { user } from "../session.ts";
 import { whenText } from "../time.tsx";
-import { type Order, type OrderPage, ownedUnits } from "../shop/data.ts";
+import { type Order, ownedUnits } from "../shop/data.ts";
+import { followHistory, orders } from "../shop/history.ts";
 import { nextStartsAt, sale, saleId } from "./sale.ts";
-
-/** Of an account's history, what is looked at to know what it has of the present sale. */
-const historyMax = 100;
 
 export type Bought = Pick<
   Order,
   "order_id" | "item" | "quantity" | "refunded_quantity" | "codes" | "purchased_at"
 >;
-
-const orders = signal<readonly Order[]>([]);
-
-async function askOrders(name: string): Promise<void> {
-  const page = await get<OrderPage>(`/api/purchases/my-purchases?limit=${historyMax}`);
-  if (user.peek()?.username === name) orders.value = page.purchases;
-}
 
 /** Of the present sale, the latest first; what was taken back as a whole is nobody's. */
 export const bought = computed((): readonly Bought[] => {
@@ -71,11 +62,5 @@ export function followHoldings(): void {
   effect(() => {
     if (sale.value) noteSale(sale.value);
   });
-  effect(() => {
-    const name = user.value?.username;
-    void acts.value;
-    void saleId.value;
-    if (name === undefined) orders.value = [];
-    else askOrders(name).catch(() => undefined);
-  });
+  followHistory(() => void saleId.value);
 }

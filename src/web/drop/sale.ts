@@ -9,6 +9,7 @@
  * once.
  */
 import { batch, computed, signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { line, listen, type StockNews } from "../live.ts";
 import { secondsUntil, serverNow, setServerTime, steadyNow } from "../time.tsx";
@@ -127,22 +128,34 @@ export const fits = (item: Item, wanted: string): boolean =>
 
 /** The answers that are on their way, each with what events have said of items since it was asked. */
 const coming = new Set<Map<number, number>>();
-let asked = 0;
-let answered = 0;
+const itemAnswers = new Answers();
 /** Items have changed, or may have, since it was asked what is free, and no event has said so. */
 let blind = false;
 
 let asking = 0;
+const saleAnswers = new Answers();
+/** The last figures that an event has told. */
+let heard: StockNews | null = null;
+
+/** Of an answer, with the figures that an event has told since it was asked for. */
+function current({ current: open }: SaleNow, before: StockNews | null): Sale | null {
+  if (open === null || heard === null || heard === before || heard.sale_id !== open.id) return open;
+  const { sold, reserved, available } = heard;
+  return { ...open, sold, reserved, available };
+}
 
 export async function askSale(): Promise<void> {
   const sentAt = steadyNow();
   asking += 1;
+  const isTaken = saleAnswers.ask();
+  const heardBefore = heard;
   const answer = await get<SaleNow>("/sale").finally(() => (asking -= 1));
   setServerTime(answer.now, sentAt, steadyNow());
+  if (!isTaken()) return;
   const before = sale.value?.id;
   const fresh = answer.current?.id !== before;
   batch(() => {
-    sale.value = answer.current;
+    sale.value = current(answer, heardBefore);
     nextStartsAt.value = answer.next.starts_at;
     nextQueueId.value = answer.next.entry === "queue" ? answer.next.id : null;
     knownAt.value = serverNow();
@@ -171,15 +184,13 @@ function streamSettled(): Promise<void> {
 async function readItems(): Promise<void> {
   const of = sale.value;
   if (!of) return;
-  asked += 1;
-  const number = asked;
+  const isTaken = itemAnswers.ask();
   const since = new Map<number, number>();
   coming.add(since);
   try {
     const [catalogue, { free }] = await Promise.all([readCatalogue(of), readAvailability(of)]);
-    // The sale may have changed meanwhile; and an answer to an earlier question may come late.
-    if (sale.value?.id !== of.id || number < answered) return;
-    answered = number;
+    // The sale may have changed meanwhile.
+    if (sale.value?.id !== of.id || !isTaken()) return;
     lay(catalogue, (id) => since.get(id) ?? free[id - 1] ?? 0);
   } finally {
     coming.delete(since);
@@ -200,10 +211,11 @@ async function readCatalogue(of: Sale): Promise<Catalogue> {
   // The browser keeps it for ever by its address; records that are begun anew count from 1 again.
   const path = `/sales/${of.id}/catalogue?of=${Date.parse(of.starts_at)}-${of.stock}`;
   if (read?.id !== of.id) read = { id: of.id, catalogue: get<Catalogue>(path, { stored: true }) };
+  const mine = read;
   try {
-    return await read.catalogue;
+    return await mine.catalogue;
   } catch (error) {
-    read = null;
+    if (read === mine) read = null;
     throw error;
   }
 }
@@ -237,6 +249,7 @@ function lay(catalogue: Catalogue, availableOf: (id: number) => number): void {
 }
 
 function take(news: StockNews): void {
+  heard = news;
   const open = sale.value;
   // Of a sale that /sale has not told of yet: the catalogue will be read after it.
   if (open?.id !== news.sale_id) return;

@@ -14,7 +14,8 @@ import { clockText, Ring } from "../time.tsx";
 import { money } from "../ui.tsx";
 import { said, type Done, subjectOf } from "./act.ts";
 import { ActButton, history, HoldActs } from "./buttons.tsx";
-import { buy, ended, endOf, followHoldings, held, type Holding, termsOf } from "./store.ts";
+import { buy, ended, endOf, followHoldings, held, type Holding } from "./store.ts";
+import { termsOf } from "./terms.ts";
 import { followWaits } from "./waits.ts";
 import { endWords, isSounding, nearness, secondsLeft, spoken, toggleSound, warn } from "./warn.ts";
 

@@ -4,7 +4,8 @@ import { receiptAddress } from "../shop/data.ts";
 import { serverNow } from "../time.tsx";
 import { Button, money } from "../ui.tsx";
 import { act, busy, type Done, say, subjectOf } from "./act.ts";
-import { buy, dismiss, giveBack, type Holding, termsOf } from "./store.ts";
+import { buy, dismiss, giveBack, type Holding } from "./store.ts";
+import { termsOf } from "./terms.ts";
 
 /** Waits while another act about the same is under way or has just been. */
 export function ActButton({

@@ -17,6 +17,7 @@ import { ticketOf } from "../queue/tickets.ts";
 import { asBuyer, buyer as buyerName, user } from "../session.ts";
 import { isTimeKnown, serverNow, tick } from "../time.tsx";
 import { intend } from "./keys.ts";
+import { askSale, askUnknownSale, termsOf } from "./terms.ts";
 
 type HeldItem = {
   readonly id: number;
@@ -45,16 +46,6 @@ export type Bought = {
   readonly item: HeldItem;
   readonly user_id: string;
   readonly purchased_at: string;
-};
-/** Of a sale, what a hold depends on. */
-type SaleTerms = {
-  readonly id: number;
-  readonly title: string;
-  readonly kind: string;
-  readonly starts_at: string;
-  readonly ends_at: string;
-  readonly per_user_limit: number;
-  readonly reservation_ttl_ms: number;
 };
 
 /** Why a hold has ended. */
@@ -121,32 +112,13 @@ export function dismiss(code: string): void {
   ofAccount.value = others(ofAccount.peek());
 }
 
-// --- Sales ------------------------------------------------------------------------------------
-
-const terms = signal<ReadonlyMap<number, SaleTerms>>(new Map());
-/** What a page has learnt of a sale. */
-export function noteSale(sale: SaleTerms): void {
-  const known = terms.peek().get(sale.id);
-  if (known?.ends_at === sale.ends_at && known.title === sale.title) return;
-  terms.value = new Map(terms.peek()).set(sale.id, sale);
-}
-export const termsOf = (saleId: number): SaleTerms | undefined => terms.value.get(saleId);
-
-async function askSale(id: number): Promise<void> {
-  try {
-    noteSale(await get<SaleTerms>(`/sales/${id}`));
-  } catch {
-    // The hold's own end has to do.
-  }
-}
-
 // --- What is held -----------------------------------------------------------------------------
 
 const all = computed(() => [...ofGuest.value, ...ofAccount.value]);
 
 /** Milliseconds since the Unix epoch, by the server: with the reservation, or with its sale. */
 export const endOf = ({ sale_id, expires_at }: Holding): number => {
-  const sale = terms.value.get(sale_id);
+  const sale = termsOf(sale_id);
   const end = Date.parse(expires_at);
   return sale === undefined ? end : Math.min(end, Date.parse(sale.ends_at));
 };
@@ -166,7 +138,7 @@ export const ended = computed(() =>
 );
 export function whyEnded(one: Holding): Why {
   if (one.over !== undefined) return one.over;
-  const sale = terms.value.get(one.sale_id);
+  const sale = termsOf(one.sale_id);
   return sale !== undefined && Date.parse(sale.ends_at) <= Date.parse(one.expires_at)
     ? "sale"
     : "time";
@@ -198,13 +170,20 @@ type Told = {
 };
 type OrderTold = { readonly code?: string; readonly codes?: readonly string[] };
 
-let asking: Promise<void> | null = null;
+/** What is being asked, and for whom. */
+let asking: { readonly name: string | undefined; readonly done: Promise<void> } | null = null;
 /** The server has no such path: it is an older one. */
 let isUnknown = false;
 
 function askReservations(): Promise<void> {
-  asking ??= readReservations().finally(() => (asking = null));
-  return asking;
+  const name = user.peek()?.username;
+  if (asking !== null && asking.name === name) return asking.done;
+  const mine = { name, done: readReservations() };
+  asking = mine;
+  void mine.done.finally(() => {
+    if (asking === mine) asking = null;
+  });
+  return mine.done;
 }
 
 async function readReservations(): Promise<void> {
@@ -219,7 +198,7 @@ async function readReservations(): Promise<void> {
       // oxlint-disable-next-line no-await-in-loop
       told = await get<typeof told>(path);
       // Of what was done here meanwhile it may not know: a hold would come back, or be said to be gone.
-    } while (acts.peek() !== since);
+    } while (acts.peek() !== since && user.peek()?.username === known.username);
     // Somebody else may have logged in meanwhile.
     if (user.peek()?.username === known.username) await take(told.reservations, known.username);
   } catch (error) {
@@ -242,8 +221,7 @@ async function take(told: readonly Told[], userId: string): Promise<void> {
       return { code, sale_id, item, user_id: userId, buyer, expires_at, ttl_ms };
     }),
   ];
-  for (const sale of new Set(told.map(({ sale_id }) => sale_id)))
-    if (!terms.peek().has(sale)) void askSale(sale);
+  for (const sale of new Set(told.map(({ sale_id }) => sale_id))) askUnknownSale(sale);
   if (missing.length === 0) return;
   // Its sale was closed; or somebody bought it or gave it back, on another device or tab.
   const sales = new Set(missing.map(({ sale_id }) => sale_id));
@@ -278,6 +256,7 @@ export function changed(buyer: Holding["buyer"]): void {
 type Reserved = {
   readonly code: string;
   readonly user_id: string;
+  readonly buyer: "guest" | "account";
   readonly sale_id: number;
   readonly item: HeldItem;
   readonly expires_at: string;
@@ -318,14 +297,14 @@ export async function reserve(saleId: number, id: number | "any", cents?: number
         send<Reserved>("POST", `/checkout?${query}`, { key, ticket: ticketOf(saleId)?.ticket }),
       ),
     );
-    const { code, user_id, sale_id, item, expires_at } = answer;
-    const buyer = user.peek() ? "account" : "guest";
-    const most = terms.peek().get(sale_id)?.reservation_ttl_ms ?? Infinity;
+    const { code, user_id, buyer, sale_id, item, expires_at } = answer;
+    const most = termsOf(sale_id)?.reservation_ttl_ms ?? Infinity;
     const ttl_ms = Math.max(1, Math.min(most, Date.parse(expires_at) - serverNow()));
     const one: Holding = { code, sale_id, item, user_id, buyer, expires_at, ttl_ms };
-    put(one);
+    // Whoever has logged in meanwhile does not hold it; its account is told when it is back.
+    if (buyer === "guest" || user.peek()?.username === user_id) put(one);
     changed(buyer);
-    if (!terms.peek().has(sale_id)) void askSale(sale_id);
+    askUnknownSale(sale_id);
     return one;
   } catch (error) {
     if (error instanceof Problem && error.code === "user_limit_reached") {
@@ -348,7 +327,7 @@ export async function buy(one: Holding): Promise<Sold> {
     const sold = await asBuyer(() => send<Sold>("POST", path, { again: true }));
     batch(() => {
       const { code, order_id, sale_id, item, user_id, purchased_at } = sold;
-      const sale_title = terms.peek().get(sale_id)?.title ?? "";
+      const sale_title = termsOf(sale_id)?.title ?? "";
       if (one.buyer === "guest")
         storeBought([
           ...readList<Bought>("bought").filter((other) => other.code !== code),
@@ -398,7 +377,7 @@ export function followHoldings(): void {
     ofAccount.value = [];
     if (name !== null) void askReservations();
   });
-  for (const { sale_id } of all.peek()) if (!terms.peek().has(sale_id)) void askSale(sale_id);
+  for (const { sale_id } of all.peek()) askUnknownSale(sale_id);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) ask();
   });

@@ -4,7 +4,8 @@
  * the bar as anything that is held; that it is there is said, in the title too, and by a sound for who
  * wants one.
  */
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
+import { answersEach } from "../answers.ts";
 import { get, send, storage } from "../api.ts";
 import { Problem } from "../problems.ts";
 import { ticketOf } from "../queue/tickets.ts";
@@ -38,6 +39,8 @@ const sales = signal(readSales());
 const lines = signal<ReadonlyMap<number, readonly Line[]>>(new Map());
 /** Offers that were told. */
 const told = new Set<string>();
+/** By sale. */
+const answersOf = answersEach<number>();
 
 function keep(next: readonly number[]): void {
   sales.value = next.slice(-salesMax);
@@ -64,25 +67,37 @@ function take({ sale_id: id, lines: found }: Waiting): void {
 export const lineOf = (saleId: number, item: number | "any"): Line | null =>
   lines.value.get(saleId)?.find(({ item_id: of }) => of === item || of === "any") ?? null;
 
+/** What came of an act: newer than all that was asked before it, and nobody else's. */
+function takeAct(name: string | undefined, waiting: Waiting): void {
+  if (user.peek()?.username !== name) return;
+  answersOf(waiting.sale_id).void();
+  take(waiting);
+}
+
 /** @throws Problem: `available` where there is one to be had */
 export async function waitFor(saleId: number, item: number | "any"): Promise<void> {
   const path = `/sales/${saleId}/waitlist`;
   const ticket = ticketOf(saleId)?.ticket;
+  const name = user.peek()?.username;
   const ask = () => send<Waiting>("POST", path, { body: { item_id: item }, again: true, ticket });
-  take(await asBuyer(ask));
+  takeAct(name, await asBuyer(ask));
 }
 
 export async function waitNoMore(saleId: number): Promise<void> {
+  const name = user.peek()?.username;
   await asBuyer(() => send("DELETE", `/sales/${saleId}/waitlist`));
-  take({ sale_id: saleId, lines: [] });
+  takeAct(name, { sale_id: saleId, lines: [] });
 }
 
 async function askLines(saleId: number): Promise<void> {
+  const isTaken = answersOf(saleId).ask();
   try {
-    take(await get<Waiting>(`/sales/${saleId}/waitlist/me`));
+    const waiting = await get<Waiting>(`/sales/${saleId}/waitlist/me`);
+    if (isTaken()) take(waiting);
   } catch (error) {
-    // The sale is over, or another account has logged in.
-    if (error instanceof Problem && !error.isOpen) take({ sale_id: saleId, lines: [] });
+    // The sale is over. What says nothing of it is asked again.
+    if (error instanceof Problem && !error.isSilent && isTaken())
+      take({ sale_id: saleId, lines: [] });
   }
 }
 
@@ -90,10 +105,23 @@ function askAll(): void {
   if (user.peek()) for (const id of sales.peek()) void askLines(id);
 }
 
+/** Somebody else is at the page: nothing that was known or asked is theirs. */
+function forget(): void {
+  for (const id of new Set([...sales.peek(), ...lines.peek().keys()])) answersOf(id).void();
+  lines.value = new Map();
+  sales.value = readSales();
+  if (standingMark.peek() === markWords) standingMark.value = "";
+}
+
 /** Follows what an account waits for until the page goes. */
 export function followWaits(): void {
   setInterval(askAll, everyMs);
+  let before: string | undefined;
   effect(() => {
-    if (user.value) askAll();
+    const name = user.value?.username;
+    if (name === before) return;
+    if (before !== undefined) untracked(forget);
+    before = name;
+    untracked(askAll);
   });
 }

@@ -10,7 +10,7 @@ import { complaintOfPassword, complaintOfUsername } from "../../access/rules.ts"
 import { send } from "../api.ts";
 import { isDemo } from "../demo.tsx";
 import { Problem, sentenceOf } from "../problems.ts";
-import { loggedIn } from "../session.ts";
+import { loggedIn, sessionDropped } from "../session.ts";
 import { clockText, secondsUntil, serverNow } from "../time.tsx";
 import { Button, Field } from "../ui.tsx";
 import { CodeField } from "./code.tsx";
@@ -61,6 +61,7 @@ async function enter(): Promise<boolean> {
   busy.value = true;
   try {
     const body = { username: username.value.trim(), password: password.value };
+    await sessionDropped();
     if (way.value === "register") await send("POST", "/api/auth/register", { body });
     const given = asksCode.value ? { ...body, otp: otp.value } : body;
     loggedIn(await send("POST", "/api/auth/login", { body: given }));

@@ -8,15 +8,8 @@
 import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, send } from "../api.ts";
 import { intend } from "../holding/keys.ts";
-import {
-  acts,
-  changed,
-  ended,
-  held,
-  limitToldUntil,
-  noteSale,
-  reserve as reserveIn,
-} from "../holding/store.ts";
+import { changed, ended, held, limitToldUntil, reserve as reserveIn } from "../holding/store.ts";
+import { noteSale } from "../holding/terms.ts";
 import { Problem } from "../problems.ts";
 import { listen } from "../live.ts";
 import { type Room, roomOf } from "../queue/room.ts";
@@ -25,17 +18,15 @@ import { asBuyer, user } from "../session.ts";
 import {
   type FlashSale,
   type Order,
-  type OrderPage,
   ownedUnits,
   type Product,
   type ProductSale,
   stateAt,
 } from "../shop/data.ts";
+import { followHistory, noteOrder, orders } from "../shop/history.ts";
 import { serverNow, tick } from "../time.tsx";
 import { load } from "../ui.tsx";
 
-/** Of the history, what is looked at to know how many of a sale somebody has. */
-const historyMax = 100;
 const refreshMs = 2_500;
 const refreshIdleMs = 10_000;
 const turnMs = 1_500;
@@ -53,17 +44,29 @@ export const saleState = computed(() =>
   sale.value === null ? null : stateAt(sale.value, tick.value),
 );
 
+/** What the server says of the product, and of the sale that is shown. */
+type Found = {
+  readonly product: Product;
+  readonly sale: ProductSale | null;
+  /** Of the sale that was shown before, where the product is in none. */
+  readonly became?: "over" | "withdrawn";
+};
+
 let askedAt = -Infinity;
-export const product = load(async () => {
-  askedAt = serverNow();
-  const found = await get<Product>(`/api/products/${productId}`);
-  const shown = (await askSaleAsked(found.flash_sale)) ?? found.flash_sale;
-  if (shown !== null) {
-    sale.value = shown;
-    isWithdrawn.value = false;
-  } else if (sale.peek() !== null) await askWhatBecame(sale.peek()?.id ?? 0);
-  return found;
+export const found = load(ask, ({ sale: shown, became }) => {
+  sale.value = shown;
+  if (shown !== null) isWithdrawn.value = false;
+  else if (became !== undefined) isWithdrawn.value = became === "withdrawn";
 });
+
+async function ask(): Promise<Found> {
+  askedAt = serverNow();
+  const product = await get<Product>(`/api/products/${productId}`);
+  const shown = (await askSaleAsked(product.flash_sale)) ?? product.flash_sale;
+  const before = sale.peek();
+  if (shown !== null || before === null) return { product, sale: shown };
+  return { product, ...(await askWhatBecame(before)) };
+}
 
 /** The sale of the address, where it is another than the server names and the product is in it still. */
 async function askSaleAsked(named: ProductSale | null): Promise<ProductSale | null> {
@@ -81,25 +84,23 @@ async function askSaleAsked(named: ProductSale | null): Promise<ProductSale | nu
 }
 
 /** Of a sale that the product is not in any more. */
-async function askWhatBecame(id: number): Promise<void> {
+async function askWhatBecame(before: ProductSale): Promise<Omit<Found, "product">> {
   try {
-    const found = await get<FlashSale>(`/api/flash-sales/${id}`);
-    const before = sale.peek();
-    if (before !== null) sale.value = { ...before, ...headOf(found) };
-    // The product was taken out of it, or it is over.
-    if (!found.items.some(({ product_id }) => product_id === productId)) forgetSale();
+    const told = await get<FlashSale>(`/api/flash-sales/${before.id}`);
+    const shown = { ...before, ...headOf(told) };
+    const isIn = told.items.some(({ product_id }) => product_id === productId);
+    // Else the product was taken out of it, or it is over.
+    return isIn ? { sale: shown } : { sale: null, became: becameOf(shown) };
   } catch (error) {
     if (!(error instanceof Problem && error.status === 404)) throw error;
-    forgetSale();
+    return { sale: null, became: becameOf(before) };
   }
 }
 const headOf = ({ title, status, starts_at, ends_at, per_user_limit }: FlashSale) => {
   return { title, status, starts_at, ends_at, per_user_limit };
 };
-function forgetSale(): void {
-  isWithdrawn.value = saleState.peek() !== "ended";
-  sale.value = null;
-}
+const becameOf = (shown: ProductSale) =>
+  stateAt(shown, serverNow()) === "ended" ? "over" : "withdrawn";
 
 /** The waiting room of its sale; null where anybody may buy at once. */
 export const room = signal<Room | null>(null);
@@ -116,12 +117,6 @@ export const heldUnits = computed(
     held.value.filter((one) => one.sale_id === sale.value?.id && one.buyer === "account").length,
 );
 
-const orders = signal<readonly Order[]>([]);
-
-async function askHistory(name: string): Promise<void> {
-  const page = await get<OrderPage>(`/api/purchases/my-purchases?limit=${historyMax}`);
-  if (user.peek()?.username === name) orders.value = page.purchases;
-}
 /** Units of this sale that the account has bought, and has. */
 export const boughtUnits = computed(() =>
   orders.value
@@ -166,25 +161,20 @@ export async function buyNow(of: ProductSale, quantity: number): Promise<Order> 
       ),
     );
     done.value = order;
-    orders.value = [order, ...orders.peek()];
+    noteOrder(order);
     changed("account");
     return order;
   } finally {
-    void product.again();
+    void found.again();
   }
 }
 
 export const reserveHere = async (of: ProductSale) =>
-  await reserveIn(of.id, of.item_id, of.price_cents).finally(() => void product.again());
+  await reserveIn(of.id, of.item_id, of.price_cents).finally(() => void found.again());
 
 /** Keeps the figures fresh while the page is looked at. */
 export function follow(): void {
-  effect(() => {
-    const name = user.value?.username;
-    void acts.value;
-    if (name === undefined) orders.value = [];
-    else askHistory(name).catch(() => undefined);
-  });
+  followHistory();
   effect(() => {
     if (sale.value !== null) noteSale({ ...sale.value, kind: "product" });
   });
@@ -199,10 +189,10 @@ export function follow(): void {
   });
   setInterval(() => {
     const pace = saleState.peek() === "active" ? refreshMs : refreshIdleMs;
-    if (!document.hidden && Math.abs(serverNow() - askedAt) > pace) void product.again();
+    if (!document.hidden && Math.abs(serverNow() - askedAt) > pace) void found.again();
   }, 500);
   effect(() => {
     const turned = sale.value !== null && sale.value.status !== saleState.value;
-    if (turned && serverNow() - askedAt > turnMs) void product.again();
+    if (turned && serverNow() - askedAt > turnMs) void found.again();
   });
 }

@@ -7,7 +7,7 @@ import type { Product } from "../shop/data.ts";
 import { askTime } from "../shop/data.ts";
 import { EmptyState, ErrorState, LinkButton, money, Skeleton } from "../ui.tsx";
 import { Counter, Wait } from "./buy.tsx";
-import { follow, product, sale } from "./counter.ts";
+import { follow, found, sale } from "./counter.ts";
 
 function Price({ of }: { readonly of: Product }) {
   const cents = sale.value?.price_cents ?? of.price_cents;
@@ -28,7 +28,7 @@ const isUnknown = (error: unknown): boolean =>
   error instanceof Problem && (error.status === 404 || error.status === 400);
 
 function Page() {
-  const now = product.state.value;
+  const now = found.state.value;
   if (now.is === "failed")
     return (
       <div class="wide product-body">
@@ -38,11 +38,11 @@ function Page() {
             <LinkButton href="/shop">To the shop</LinkButton>
           </EmptyState>
         ) : (
-          <ErrorState whole error={now.error} again={() => void product.again()} />
+          <ErrorState whole error={now.error} again={() => void found.again()} />
         )}
       </div>
     );
-  const of = now.is === "here" ? now.value : null;
+  const of = now.is === "here" ? now.value.product : null;
   return (
     <div class="wide product-body">
       <p>
@@ -73,8 +73,8 @@ function Page() {
 }
 
 effect(() => {
-  const now = product.state.value;
-  if (now.is === "here") document.title = titleOf(now.value.name);
+  const now = found.state.value;
+  if (now.is === "here") document.title = titleOf(now.value.product.name);
 });
 askTime().catch(() => undefined);
 follow();

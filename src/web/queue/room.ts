@@ -10,6 +10,7 @@
  * What is known stays when no answer comes: a place is in the records, and nobody else gets it.
  */
 import { computed, effect, signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { get, send } from "../api.ts";
 import { acts } from "../holding/store.ts";
 import { hearQueues, line, type QueueNews } from "../live.ts";
@@ -66,6 +67,15 @@ export class Room {
   /** Not before that the draw's result is asked for. */
   #drawAskAt: number | null = null;
   #asking = false;
+  /** The last question about the ticket brought nothing: it is asked again. */
+  #isUnanswered = false;
+  readonly #queueAnswers = new Answers();
+  readonly #placeAnswers = new Answers();
+  /** Whose ticket, and which, was asked about last. */
+  #whose = "";
+  #name: string | undefined;
+  /** What the stream has said last. */
+  #heard: QueueNews | null = null;
 
   constructor(saleId: number) {
     this.saleId = saleId;
@@ -107,7 +117,11 @@ export class Room {
 
   async askQueue(): Promise<void> {
     this.#queueAskedAt = steadyNow();
-    this.queue.value = await get<Queue>(`/sales/${this.saleId}/queue`);
+    const isTaken = this.#queueAnswers.ask();
+    const heard = this.#heard;
+    const queue = await get<Queue>(`/sales/${this.saleId}/queue`);
+    // What the stream has said meanwhile is newer than a question that took long.
+    if (isTaken()) this.queue.value = this.#heard === heard ? queue : { ...queue, ...this.#heard };
   }
 
   async askPlace(): Promise<void> {
@@ -116,19 +130,32 @@ export class Room {
     const name = user.peek()?.username;
     // An account may have joined on another device.
     if (ticket === undefined && name === undefined) {
+      this.#placeAnswers.void();
+      this.#isUnanswered = false;
       this.place.value = null;
       return;
     }
+    // Somebody else may have logged in, or there is another ticket: of the former nothing is taken.
+    const whose = `${name ?? ""} ${ticket ?? ""}`;
+    const isTaken = whose === this.#whose ? this.#placeAnswers.ask() : this.#placeAnswers.askAnew();
+    this.#whose = whose;
+    if (name !== this.#name) this.place.value = null;
+    this.#name = name;
     try {
       const path = `/sales/${this.saleId}/queue/me`;
       const place = await get<Place>(path, ticket === undefined ? {} : { ticket });
-      // Somebody else may have logged in meanwhile.
-      if (user.peek()?.username !== name) return;
+      if (!isTaken()) return;
+      this.#isUnanswered = false;
       if (ticket === undefined) keepTicket(this.saleId, place, joinKey(this.saleId, "", false));
       this.place.value = place;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.isOpen) return;
+      if (error.isSilent) {
+        this.#isUnanswered = true;
+        return;
+      }
+      if (!isTaken()) return;
+      this.#isUnanswered = false;
       // What is forgotten is a change, after which it is asked again: who has none has nothing to forget.
       if (error.code === "ticket_not_found" && ticket !== undefined) forgetTicket(this.saleId);
       this.place.value = null;
@@ -152,6 +179,9 @@ export class Room {
         this.isProving.value = false;
       }
     });
+    // Somebody else has logged in meanwhile: whoever joined finds the place again by the same key.
+    if (buyerName.peek() !== userId) return;
+    this.#placeAnswers.void();
     keepTicket(this.saleId, place, key);
     this.place.value = place;
     await this.askQueue();
@@ -161,7 +191,9 @@ export class Room {
 
   #hear(news: QueueNews): void {
     const queue = this.queue.peek();
-    if (news.sale_id !== this.saleId || queue === null) return;
+    if (news.sale_id !== this.saleId) return;
+    this.#heard = news;
+    if (queue === null) return;
     this.queue.value = { ...queue, ...news };
     this.#look();
   }
@@ -169,9 +201,14 @@ export class Room {
   /** Asks about the ticket when something about it must have changed. */
   #look(): void {
     const [queue, place] = [this.queue.peek(), this.place.peek()];
-    if (queue === null || place === null || this.#asking) return;
+    if (queue === null || this.#asking) return;
     const since = steadyNow() - this.#placeAskedAt;
-    const isDue = {
+    const isDue = this.#isUnanswered && since > pollMs;
+    if (isDue || (place !== null && this.#hasChanged(queue, place, since))) this.#askAlone();
+  }
+
+  #hasChanged(queue: Queue, place: Place, since: number): boolean {
+    return {
       unknown: false,
       outside: false,
       gathering: false,
@@ -181,7 +218,9 @@ export class Room {
       passed: false,
       closed: place.state !== "closed" && since > passMs,
     }[this.phase.peek()];
-    if (!isDue) return;
+  }
+
+  #askAlone(): void {
     this.#asking = true;
     this.askPlace()
       .catch(() => undefined)

@@ -1,5 +1,6 @@
 /** A product as a card, with its price and how many there are left; and the list of all of them. */
 import { effect, signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { sentenceOf } from "../problems.ts";
 import { SaleMoment } from "../time.tsx";
@@ -22,7 +23,7 @@ const nextAfter = signal<number | null>(null);
 const failure = signal<unknown>(null);
 const busy = signal(false);
 const search = signal("");
-let asks = 0;
+const answers = new Answers();
 
 /** The price, and the regular one struck through where that is higher. */
 const Price = ({
@@ -121,7 +122,7 @@ export const BlankCards = ({ count }: { readonly count: number }) => (
 );
 
 async function ask(isMore: boolean): Promise<void> {
-  const mine = ++asks;
+  const isTaken = answers.askAnew();
   busy.value = true;
   failure.value = null;
   const after = isMore ? `&after=${nextAfter.peek() ?? 0}` : "";
@@ -129,13 +130,14 @@ async function ask(isMore: boolean): Promise<void> {
   const wanted = q === "" ? "" : `&q=${encodeURIComponent(q)}`;
   try {
     const page = await get<ProductPage>(`/api/products?limit=${perPage}${after}${wanted}`);
-    if (mine !== asks) return;
+    if (!isTaken()) return;
+    busy.value = false;
     products.value = [...(isMore ? (products.peek() ?? []) : []), ...page.products];
     nextAfter.value = page.next_after;
   } catch (error) {
-    if (mine === asks) failure.value = error;
-  } finally {
-    if (mine === asks) busy.value = false;
+    if (!isTaken()) return;
+    busy.value = false;
+    failure.value = error;
   }
 }
 

@@ -3,6 +3,7 @@
  * seconds, everything when a sale opens or ends by the server's clock, and now and then.
  */
 import { batch, computed, effect, signal } from "@preact/signals";
+import { Answers } from "../answers.ts";
 import { serverNow, steadyNow, tick } from "../time.tsx";
 import { askTime, type FlashSale, isAnnounced, salesOf, type SaleState, stateAt } from "./data.ts";
 
@@ -20,6 +21,7 @@ export const failure = signal<unknown>(null);
 const ask = async (status: SaleState, limit: number): Promise<readonly FlashSale[]> =>
   (await salesOf(status, limit)).filter(isAnnounced);
 
+const answers = new Answers();
 let asking = false;
 let askedAt = -Infinity;
 
@@ -27,6 +29,7 @@ export async function refresh(): Promise<void> {
   if (asking) return;
   asking = true;
   askedAt = steadyNow();
+  const isTaken = answers.ask();
   try {
     const [open, coming, over] = await Promise.all([
       ask("active", presentMax),
@@ -34,6 +37,7 @@ export async function refresh(): Promise<void> {
       ask("ended", endedMax),
       askTime(),
     ]);
+    if (!isTaken()) return;
     batch(() => {
       sales.value = [...open, ...coming, ...over];
       failure.value = null;
@@ -47,7 +51,9 @@ export async function refresh(): Promise<void> {
 
 /** What is open, with fresh figures; the rest stays. Where others are open than was thought, all is asked. */
 async function refreshFigures(): Promise<void> {
+  const isTaken = answers.ask();
   const open = new Map((await ask("active", presentMax)).map((sale) => [sale.id, sale]));
+  if (!isTaken()) return;
   const known = sales.peek() ?? [];
   const thought = known.filter((sale) => stateAt(sale, serverNow()) === "active");
   if (thought.length !== open.size || thought.some(({ id }) => !open.has(id)))
