@@ -2,10 +2,11 @@
  * The shop over HTTP: what is to be seen of products and their sales, and of what an account
  * has bought.
  */
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { z } from "zod";
 
 import { pageItemsMax } from "../../src/http/shop/shop.ts";
+import { LedgerView } from "../../src/ledger/view.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 import { Clock } from "../support/shop.ts";
@@ -47,6 +48,25 @@ const productShape = z.object({
   flash_sale: z.looseObject({ id: z.int(), status: z.string(), available: z.int() }).nullable(),
 });
 const productPage = z.object({ products: z.array(productShape), next_after: z.int().nullable() });
+
+test("whoever asks for one sale or product has the figures of no other looked at", async () => {
+  const sales = [];
+  for (const stock of [2, 3, 4]) sales.push(await openSale([stock, stock]));
+  const [first, second, third] = sales;
+  const [product = 0] = third?.items.map(({ product_id }) => product_id) ?? [];
+  using looked = spyOn(LedgerView.prototype, "free");
+  const lookedAt = async (path: string) => {
+    looked.mockClear();
+    expect((await nobody.get(path)).status).toBe(200);
+    return looked.mock.calls.map(([id]) => id);
+  };
+  expect(await lookedAt(`/api/flash-sales/${second?.id}`)).toEqual([second?.id ?? 0]);
+  expect(await lookedAt(`/api/products/${product}`)).toEqual([third?.id ?? 0]);
+  // All end at once: a countdown is shown the first.
+  expect(await lookedAt("/api/flash-sales/status")).toEqual([first?.id ?? 0]);
+  const status = (await nobody.get("/api/flash-sales/status")).json();
+  expect(status).toMatchObject({ flash_sale: { id: first?.id, stock: 4, available: 4, sold: 0 } });
+});
 
 describe("products", () => {
   test("are listed in pages, searched, and shown one by one with their pictures", async () => {

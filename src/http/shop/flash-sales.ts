@@ -5,8 +5,7 @@
  */
 import type { Sql } from "postgres";
 import { z } from "zod";
-import type { Sale } from "../../ledger/sale.ts";
-import type { LedgerView } from "../../ledger/view.ts";
+import type { LedgerView, SaleTotals } from "../../ledger/view.ts";
 import { productImage, type Catalogue } from "../../sales/catalogue.ts";
 import { SettledFigures } from "../settled.ts";
 import { soldByItem, type ItemUnits, type SaleStateWord } from "../../store/product-sales.ts";
@@ -80,6 +79,8 @@ type UnitsGone = {
   readonly takenOut: (item: Item) => number;
   readonly free: (item: Item) => number;
   readonly reserved: number;
+  /** Of all items together, where they need not be added up. */
+  readonly totals?: SaleTotals | null;
 };
 
 type Shown = {
@@ -133,7 +134,7 @@ export class FlashSales {
   ): Promise<FlashSale[]> {
     const { clock } = this.#context;
     const now = clock();
-    const held = await this.#held((sale) => ids.includes(sale.id));
+    const held = await this.#held((sales) => sales.filter(({ sale }) => ids.includes(sale.id)));
     const shown: FlashSale[] = [];
     let items = 0;
     for (const id of ids) {
@@ -149,36 +150,49 @@ export class FlashSales {
   }
 
   /**
-   * The sales that are open or coming, without their items: those that are open first, each in
-   * the order in which a countdown wants them.
+   * What a countdown wants, without its items: of the sales that are open the one that ends first, else
+   * of those that are coming the one that opens first.
    */
-  async present(): Promise<FlashSaleHead[]> {
+  async present(): Promise<FlashSaleHead | null> {
     const now = this.#context.clock();
-    const held = await this.#held((sale) => now < sale.endsAt);
-    const sales = [...held.values()].map((one) => showHead(one, now));
-    const open = sales.filter(({ status }) => status === "active");
-    const coming = sales.filter(({ status }) => status === "upcoming");
-    return [
-      ...open.toSorted((a, b) => a.ends_at.localeCompare(b.ends_at) || a.id - b.id),
-      ...coming.toSorted((a, b) => a.starts_at.localeCompare(b.starts_at) || a.id - b.id),
-    ];
+    const first = (sales: readonly StoredSale[]): StoredSale[] => firstOf(sales, now);
+    const held = await this.#held(first);
+    const [found] = first([...held.values()].map(({ stored }) => stored));
+    const shown = found === undefined ? undefined : held.get(found.sale.id);
+    return shown === undefined ? null : showHead(shown, now);
   }
 
   /** The sale that each of these products is in now, or else next. */
   async ofProducts(productIds: readonly number[]): Promise<ReadonlyMap<number, ProductFlashSale>> {
     const now = this.#context.clock();
-    const held = await this.#held((sale) => now < sale.endsAt);
-    // What is open began before what is coming.
-    const inOrder = [...held.values()].toSorted(
-      ({ stored: a }, { stored: b }) => a.sale.startsAt - b.sale.startsAt || a.sale.id - b.sale.id,
-    );
+    const itemsIn = (sales: readonly StoredSale[]) => this.#itemsOf(productIds, sales, now);
+    const held = await this.#held((sales) => [...itemsIn(sales).values()].map(([of]) => of));
     const found = new Map<number, ProductFlashSale>();
-    for (const one of inOrder) {
-      const items = this.#items(one.stored);
+    for (const [productId, [of, item]] of itemsIn([...held.values()].map(({ stored }) => stored))) {
+      const one = held.get(of.sale.id);
+      if (one !== undefined) found.set(productId, showItemsSale(one, item, now));
+    }
+    return found;
+  }
+
+  /** By product, its item in the first of the sales that are not over and have it. */
+  #itemsOf(
+    productIds: readonly number[],
+    sales: readonly StoredSale[],
+    now: number,
+  ): Map<number, readonly [StoredSale, Item]> {
+    // What is open began before what is coming.
+    const inOrder = sales
+      .filter(({ sale }) => now < sale.endsAt)
+      .toSorted((a, b) => a.sale.startsAt - b.sale.startsAt || a.sale.id - b.sale.id);
+    const found = new Map<number, readonly [StoredSale, Item]>();
+    for (const stored of inOrder) {
+      const items = this.#items(stored);
       for (const productId of productIds) {
         const item = found.has(productId) ? undefined : items.get(productId);
-        if (item !== undefined) found.set(productId, showItemsSale(one, item, now));
+        if (item !== undefined) found.set(productId, [stored, item]);
       }
+      if (found.size === productIds.length) break;
     }
     return found;
   }
@@ -198,18 +212,26 @@ export class FlashSales {
     return items;
   }
 
-  /** The product sales of the ledger that are wanted, with their figures. */
-  async #held(wanted: (sale: Sale) => boolean): Promise<Map<number, Shown>> {
+  /**
+   * The product sales of the ledger that are wanted, with their figures. Those of the others are not
+   * looked at: there may be hundreds of sales, each of a thousand items, and everybody asks for one.
+   * @param wanted chooses by what was announced: a sale that is being changed is shut in the ledger
+   */
+  async #held(
+    wanted: (sales: readonly StoredSale[]) => readonly StoredSale[],
+  ): Promise<Map<number, Shown>> {
     const { catalogue, engine } = this.#context;
     const gone = await engine.writer.read((view) => {
       const products = view.sales().filter(({ kind }) => kind === "product");
-      return new Map(products.map(({ id }) => [id, unitsGone(view, id)]));
+      const here = products.flatMap(({ id }) => catalogue.held(id)?.stored ?? []);
+      const missing = products.filter(({ id }) => catalogue.held(id) === undefined);
+      const ids = [...wanted(here).map(({ sale }) => sale.id), ...missing.map(({ id }) => id)];
+      return new Map(ids.map((id) => [id, unitsGone(view, id)]));
     });
     const shown = new Map<number, Shown>();
-    // By what was announced: a sale that is being changed is shut in the ledger.
     for (const [id, taken] of gone) {
       const stored = (await catalogue.find(id))?.stored;
-      if (stored !== undefined && wanted(stored.sale)) shown.set(id, { stored, taken });
+      if (stored !== undefined && wanted([stored]).length > 0) shown.set(id, { stored, taken });
     }
     return shown;
   }
@@ -243,13 +265,32 @@ function unitsGone(view: LedgerView, saleId: number): UnitsGone {
   const sold = view.soldOf(saleId);
   const refunded = view.refundedOf(saleId);
   const takenOut = view.takenOutOf(saleId);
+  const totals = view.totals(saleId);
   return {
+    totals,
     refunded: (item) => refunded?.[item.id - 1] ?? 0,
     takenOut: (item) => takenOut?.[item.id - 1] ?? 0,
     free: (item) => free?.[item.id - 1] ?? 0,
     sold: (item) => sold?.[item.id - 1] ?? 0,
-    reserved: view.totals(saleId)?.reserved ?? 0,
+    reserved: totals?.reserved ?? 0,
   };
+}
+
+/** Of sales that are open the one that ends first, else of those that are coming the one that opens first. */
+function firstOf(sales: readonly StoredSale[], now: number): StoredSale[] {
+  let first: StoredSale | undefined;
+  for (const one of sales) {
+    if (statusOf(one.sale, now) !== "ended" && (first === undefined || isBefore(one, first, now)))
+      first = one;
+  }
+  return first === undefined ? [] : [first];
+}
+
+function isBefore({ sale: a }: StoredSale, { sale: b }: StoredSale, now: number): boolean {
+  const [isOpen, isOtherOpen] = [now >= a.startsAt, now >= b.startsAt];
+  if (isOpen !== isOtherOpen) return isOpen;
+  const [mine, other] = isOpen ? [a.endsAt, b.endsAt] : [a.startsAt, b.startsAt];
+  return mine === other ? a.id < b.id : mine < other;
 }
 
 const statusOf = ({ startsAt, endsAt, closed }: StoredSale["sale"], now: number): SaleStateWord =>
@@ -259,6 +300,7 @@ function showHead({ stored, taken, isDraft = false }: Shown, now: number): Flash
   const { sale, title, items } = stored;
   const sum = (units: (item: Item) => number): number =>
     items.reduce((total, item) => total + units(item), 0);
+  const { totals } = taken;
   return {
     id: sale.id,
     title,
@@ -270,11 +312,11 @@ function showHead({ stored, taken, isDraft = false }: Shown, now: number): Flash
     reservation_ttl_ms: sale.reservationTtlMs,
     ...showEntry(sale),
     stock: sum(({ stock }) => stock),
-    sold: sum(taken.sold),
-    refunded: sum(taken.refunded),
-    taken_out: sum(taken.takenOut),
+    sold: totals?.sold ?? sum(taken.sold),
+    refunded: totals?.refunded ?? sum(taken.refunded),
+    taken_out: totals?.takenOut ?? sum(taken.takenOut),
     reserved: taken.reserved,
-    available: sum(taken.free),
+    available: totals?.available ?? sum(taken.free),
   };
 }
 

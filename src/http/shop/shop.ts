@@ -365,7 +365,7 @@ class Shop {
 
   async status(): Promise<Response> {
     const { clock } = this.#context;
-    const [present] = await this.#sales.present();
+    const present = await this.#sales.present();
     const sale =
       present ?? (await this.#lastEnded.get("last ended", clock(), () => this.#findLastEnded()));
     const server_time = time(clock());
