@@ -33,7 +33,17 @@ function letter({ type, data }: Sent): string | null {
   }
 }
 
-async function receive(mailer: Mailer, request: Request): Promise<Response> {
+/** Being done: where the mail server takes long, it comes again before it is. */
+type Doing = Map<string, Promise<void>>;
+
+async function doOnce(mailer: Mailer, id: string, sent: Sent): Promise<void> {
+  const subject = letter(sent);
+  if (subject === null || mailer.done.has(id)) return;
+  await mailer.send(sent.data.user_id ?? "", subject);
+  mailer.done.add(id);
+}
+
+async function receive(mailer: Mailer, doing: Doing, request: Request): Promise<Response> {
   const text = await request.text();
   let sent: Sent;
   try {
@@ -43,21 +53,20 @@ async function receive(mailer: Mailer, request: Request): Promise<Response> {
     return new Response("This is not signed by Stampede.", { status: 401 });
   }
   const id = request.headers.get("webhook-id") ?? "";
-  const subject = letter(sent);
-  if (subject !== null && !mailer.done.has(id)) {
-    // Where this fails the answer is 500, and it comes again in a second.
-    await mailer.send(sent.data.user_id ?? "", subject);
-    mailer.done.add(id);
-  }
+  const under = doing.get(id) ?? doOnce(mailer, id, sent).finally(() => doing.delete(id));
+  doing.set(id, under);
+  // Where this fails the answer is 500, and it comes again in a second.
+  await under;
   return new Response(null, { status: 204 });
 }
 
 export function openMailer(mailer: Mailer, port = 3_001) {
+  const doing: Doing = new Map();
   return Bun.serve({
     port,
     hostname: "127.0.0.1",
     development: false,
-    fetch: (request) => receive(mailer, request),
+    fetch: (request) => receive(mailer, doing, request),
     error: () => new Response("It was not taken.", { status: 500 }),
   });
 }

@@ -18,6 +18,8 @@ export type Shop = {
   readonly tokenSecret: string;
   /** Takes the money; an error means that nothing was paid. */
   readonly pay: (customer: string, cents: number) => Promise<void>;
+  /** Gives it back. */
+  readonly payBack: (customer: string, cents: number) => Promise<void>;
 };
 
 type Reservation = {
@@ -27,6 +29,7 @@ type Reservation = {
 
 const tokenSeconds = 3_600;
 const triesMax = 5;
+const answerMsMax = 10_000;
 
 /** What Stampede refuses, in its own words: `code` is for programs, `detail` for people. */
 class Refused extends Error {
@@ -39,42 +42,118 @@ class Refused extends Error {
     this.code = code;
   }
 }
+/** Nobody has said what came of it, or it is away for longer than somebody waits. */
+class Unanswered extends Error {}
+class NotPaid extends Error {}
 
-/** Asks Stampede; what is overloaded or away for a moment is asked again, as it says when. */
-async function ask<T>(shop: Shop, method: string, path: string, idempotencyKey = ""): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    const headers = {
-      Authorization: `Bearer ${shop.key}`,
-      ...(idempotencyKey === "" ? {} : { "Idempotency-Key": idempotencyKey }),
-    };
-    // oxlint-disable-next-line no-await-in-loop
-    const answer = await fetch(shop.stampede + path, { method, headers });
-    if (answer.status === 204) return undefined as T;
-    // oxlint-disable-next-line no-await-in-loop
-    const body = await answer.json();
-    if (answer.ok) return body as T;
-    const isBusy = answer.status === 503 || answer.status === 429;
-    if (!isBusy || tries === triesMax) throw new Refused(answer.status, body);
-    // oxlint-disable-next-line no-await-in-loop
-    await Bun.sleep(body.retry_after_ms ?? 1_000);
+type Answer = {
+  readonly status: number;
+  readonly body?: {
+    readonly code: string;
+    readonly detail: string;
+    readonly retry_after_ms?: number;
+  };
+};
+
+/** Sends it once; status 0 is no answer. What a proxy says in Stampede's place is no JSON. */
+async function once(shop: Shop, method: string, path: string, key: string): Promise<Answer> {
+  const headers = {
+    Authorization: `Bearer ${shop.key}`,
+    ...(key === "" ? {} : { "Idempotency-Key": key }),
+  };
+  try {
+    const signal = AbortSignal.timeout(answerMsMax);
+    const answer = await fetch(shop.stampede + path, { method, headers, signal });
+    const text = await answer.text();
+    return { status: answer.status, ...(text !== "" && { body: JSON.parse(text) }) };
+  } catch {
+    return { status: 0 };
   }
 }
 
-/** Reserves, takes the money, and confirms; what is not paid is given back. */
-async function order(shop: Shop, customer: string, item: string): Promise<object> {
+/**
+ * Asks Stampede; what gets no answer, and what is overloaded or away, is asked again, as it says when.
+ * @throws Refused, or Unanswered after so many tries
+ */
+async function ask<T>(
+  shop: Shop,
+  method: string,
+  path: string,
+  { key = "", tries = triesMax } = {},
+): Promise<T> {
+  for (let nth = 1; ; nth += 1) {
+    // oxlint-disable-next-line no-await-in-loop
+    const { status, body } = await once(shop, method, path, key);
+    if (status >= 200 && status < 300) return body as T;
+    const isOpen = status === 0 || status === 429 || status >= 500;
+    if (!isOpen) throw new Refused(status, body ?? { code: "unknown", detail: `${status}` });
+    if (nth >= tries) throw new Unanswered(`no answer to ${method} ${path.split("?")[0]}`);
+    // oxlint-disable-next-line no-await-in-loop
+    await Bun.sleep(body?.retry_after_ms ?? 1_000);
+  }
+}
+
+/** Reserves, and takes the money; what is not paid is given back. */
+async function reserve(shop: Shop, customer: string, item: string): Promise<Reservation> {
   const query = `user_id=${encodeURIComponent(customer)}&id=${encodeURIComponent(item)}`;
   // One key for one click: whatever is sent again gets the same code.
-  const reserved = await ask<Reservation>(shop, "POST", `/checkout?${query}`, crypto.randomUUID());
-  const code = encodeURIComponent(reserved.code);
+  const key = crypto.randomUUID();
+  const reserved = await ask<Reservation>(shop, "POST", `/checkout?${query}`, { key });
   try {
     await shop.pay(customer, reserved.item.price_cents);
   } catch (error) {
-    await ask(shop, "DELETE", `/checkout?code=${code}`);
+    // Where that is not answered it comes free by itself.
+    await ask(shop, "DELETE", `/checkout?code=${encodeURIComponent(reserved.code)}`).catch(
+      () => {},
+    );
+    throw new NotPaid(String(error));
+  }
+  return reserved;
+}
+
+/**
+ * Confirms what is paid. May be sent as often as it takes: the same code is the same order. Refused, as
+ * with 410, the unit has gone to somebody else meanwhile, and the money goes back; without an answer
+ * nobody knows yet, and it does not.
+ */
+async function confirm(
+  shop: Shop,
+  customer: string,
+  { code, item }: Reservation,
+  tries = triesMax,
+): Promise<object> {
+  try {
+    return await ask<object>(shop, "POST", `/purchase?code=${encodeURIComponent(code)}`, { tries });
+  } catch (error) {
+    if (error instanceof Refused) await shop.payBack(customer, item.price_cents);
     throw error;
   }
-  // May be sent as often as it takes: the same code is the same order. Refused with 410, the unit
-  // has gone to somebody else meanwhile, and the money goes back.
-  return await ask<object>(shop, "POST", `/purchase?code=${code}`);
+}
+
+async function order(shop: Shop, customer: string, item: string): Promise<Response> {
+  let reserved: Reservation;
+  try {
+    reserved = await reserve(shop, customer, item);
+  } catch (error) {
+    if (error instanceof NotPaid) return told(402, "not_paid", error.message);
+    if (error instanceof Unanswered) return told(503, "unavailable", "Nothing is paid. Try again.");
+    return refused(error);
+  }
+  try {
+    return Response.json(await confirm(shop, customer, reserved));
+  } catch (error) {
+    if (!(error instanceof Unanswered)) return refused(error);
+    // Keep it with your records until then: a crash must not forget it.
+    void confirm(shop, customer, reserved, Infinity).catch(() => {});
+    return told(202, "not_confirmed_yet", "It is paid, and being confirmed.");
+  }
+}
+
+const told = (status: number, code: string, say: string): Response =>
+  Response.json({ code, say }, { status });
+function refused(error: unknown): Response {
+  if (!(error instanceof Refused)) throw error;
+  return told(error.status, error.code, error.message);
 }
 
 /** What a customer's browser shows to Stampede: it proves who they are, for an hour. */
@@ -100,13 +179,7 @@ export function openShop(shop: Shop, port = 3_000) {
         return new Response("There is nothing here.", { status: 404 });
       }
       const { item } = (await request.json()) as { item: string };
-      try {
-        return Response.json(await order(shop, customer, item));
-      } catch (error) {
-        return error instanceof Refused
-          ? Response.json({ code: error.code, say: error.message }, { status: error.status })
-          : Response.json({ code: "not_paid", say: String(error) }, { status: 402 });
-      }
+      return await order(shop, customer, item);
     },
   });
 }
@@ -118,6 +191,7 @@ if (import.meta.main) {
     key: STAMPEDE_KEY ?? "",
     tokenSecret: USER_TOKEN_SECRET ?? "",
     pay: () => Promise.resolve(),
+    payBack: () => Promise.resolve(),
   });
   process.stdout.write(`The shop is at ${shop.url.href}\n`);
 }
