@@ -202,7 +202,9 @@ export function Countdown({
 }) {
   const at = typeof to === "string" ? Date.parse(to) : to;
   const seconds = at === null ? null : secondsUntil(at);
-  const text = seconds === null ? "--:--" : clockText(seconds).padStart(5, "0");
+  const figures = seconds === null ? "--:--" : clockText(seconds);
+  // Days are no clock, and have no figure to keep a place for.
+  const text = figures.includes(":") ? figures.padStart(5, "0") : figures;
   return (
     <div
       class="countdown"

@@ -10,23 +10,27 @@ import { Button } from "../ui.tsx";
 
 const { digits } = house;
 const minor = 10 ** digits;
+/** As the server has it of prices, in minor units, and of whatever is counted. */
+const wholeMax = 2_147_483_647;
 const priceForm = new RegExp(
-  digits === 0 ? "^(\\d{1,8})$" : `^(\\d{1,8})(?:[.,](\\d{1,${digits}}))?$`,
+  digits === 0 ? "^(\\d{1,10})$" : `^(\\d{1,10})(?:[.,](\\d{1,${digits}}))?$`,
 );
 
 /** "12", "12.5" and "12.50" in the currency's minor units; null for what is no price. */
 export function centsOf(text: string): number | null {
   const found = priceForm.exec(text.trim());
   if (found === null) return null;
-  return Number(found[1]) * minor + Number((found[2] ?? "").padEnd(digits, "0"));
+  const cents = Number(found[1]) * minor + Number((found[2] ?? "").padEnd(digits, "0"));
+  return cents <= wholeMax ? cents : null;
 }
 export const priceText = (cents: number): string => (cents / minor).toFixed(digits);
 /** What a price looks like that is right. */
-export const priceExample = priceText(Math.round(12.5 * minor));
+export const priceExample = `${priceText(Math.round(12.5 * minor))}, and at most ${priceText(wholeMax)}`;
 
 /** A whole number of at least one; null for what is none. */
 export function wholeOf(text: string): number | null {
-  return /^[1-9]\d{0,6}$/.test(text.trim()) ? Number(text) : null;
+  const found = /^[1-9]\d{0,9}$/.test(text.trim()) ? Number(text) : null;
+  return found !== null && found <= wholeMax ? found : null;
 }
 
 /** A moment as an input of the visitor's own time zone takes it: 2030-01-31T12:00. */

@@ -1,6 +1,7 @@
 /** What the shop's API answers, and the moments and states that pages make of it. */
 import { get } from "../api.ts";
 import { setServerTime, steadyNow } from "../time.tsx";
+import { count } from "../ui.tsx";
 
 export type SaleState = "active" | "upcoming" | "ended";
 
@@ -131,7 +132,7 @@ export function leftWords(of: Left): string {
   if (isSoldOut(of)) return "Sold out";
   if (available === 0) return "All on hold";
   if (available === 1) return "The last one";
-  return available <= 5 ? `Only ${available} left` : `${available} left`;
+  return available <= 5 ? `Only ${available} left` : `${count(available)} left`;
 }
 
 /** In one sale of those that it may be in at once, or in the one that the server names. */

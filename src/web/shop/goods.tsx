@@ -4,7 +4,17 @@ import { Answers } from "../answers.ts";
 import { get } from "../api.ts";
 import { sentenceOf } from "../problems.ts";
 import { SaleMoment } from "../time.tsx";
-import { Badge, Button, EmptyState, ErrorState, Field, money, Picture, Skeleton } from "../ui.tsx";
+import {
+  Badge,
+  Button,
+  count,
+  EmptyState,
+  ErrorState,
+  Field,
+  money,
+  Picture,
+  Skeleton,
+} from "../ui.tsx";
 import {
   type FlashSale,
   isSoldOut,
@@ -59,7 +69,7 @@ export function ItemCard({ item, sale }: { readonly item: SaleItem; readonly sal
         <Price cents={item.price_cents} regular={regular} />
         <p class="good-left num">
           {sale.status === "upcoming" ? (
-            `${item.stock} to be had`
+            `${count(item.stock)} to be had`
           ) : gone ? (
             <Badge>Sold out</Badge>
           ) : few ? (
@@ -100,9 +110,9 @@ function ProductCard({ of }: { readonly of: Product }) {
   );
 }
 
-export const BlankCards = ({ count }: { readonly count: number }) => (
+export const BlankCards = ({ count: many }: { readonly count: number }) => (
   <>
-    {Array.from({ length: count }, (_, i) => (
+    {Array.from({ length: many }, (_, i) => (
       <li key={-1 - i} class="card good">
         <span class="picture" />
         <div class="good-text">
@@ -158,7 +168,7 @@ export function AllProducts() {
         <Field label="Find a product" type="search" value={search} maxLength={100} />
       </div>
       <p class="sr" role="status">
-        {listed !== null && `${listed.length} products shown`}
+        {listed !== null && `${count(listed.length)} products shown`}
       </p>
       {listed === null && failure.value !== null ? (
         <ErrorState error={failure.value} again={() => void ask(false)} />
