@@ -57,7 +57,12 @@ await Bun.build({
   target: "bun",
   // Inlined wherever a library asks which of its halves to be. What an operator sets is still
   // there for code that takes process.env as a whole.
-  define: { "process.env.NODE_ENV": '"production"' },
+  define: {
+    "process.env.NODE_ENV": '"production"',
+    // Else a CommonJS module has the folder of whoever builds in it, where nothing is that it could use.
+    __dirname: '"/$bunfs/root"',
+    __filename: '"/$bunfs/root/stampede"',
+  },
   minify: { syntax: true, whitespace: true },
   // A stack trace then names our files and lines.
   sourcemap: "linked",
@@ -78,7 +83,19 @@ await Bun.build({
     ...(isFetched ? { target: `bun-${platform}`, executablePath: await runtime(platform) } : {}),
   },
 });
+seeNoPlace(outfile);
 report(outfile);
+
+/** What names the folder that it was built in is another one wherever it is built, and tells of the machine. */
+function seeNoPlace(file: string): void {
+  const bytes = readFileSync(file);
+  for (const folder of ["node_modules", "src"].map((name) => join(root, name, "/"))) {
+    // The program's text is there with one byte a letter, or with two.
+    if (bytes.includes(folder) || bytes.includes(Buffer.from(folder, "utf16le"))) {
+      throw new Error(`${file} names a folder of this machine: ${folder}.`);
+    }
+  }
+}
 
 /** An installation without its scripts leaves the libraries as they were published. */
 function seePatches(): void {
