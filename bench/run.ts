@@ -8,12 +8,12 @@
  */
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
 import { asking } from "./asking.ts";
 import { checkouts } from "./checkouts.ts";
 import { coupons } from "./coupons.ts";
-import { findGenerator, type GeneratorName } from "./load.ts";
+import { findGenerator } from "./load.ts";
 import { many } from "./many.ts";
+import { type Asked, commandOf, readOptions, usageOf } from "./options.ts";
 import { Owned } from "./owned.ts";
 import { machine } from "./proc.ts";
 import { Progress } from "./progress.ts";
@@ -101,63 +101,19 @@ const quickPlan: Plan = {
   wholeSecondsMax: 12 * 60,
 };
 
-const namesOf = (all: readonly Scenario[]): string => all.map(({ name }) => name).join(", ");
-
-const usage = `bun bench/run.ts [--report] [--quick] [--only SCENARIO] [--load wrk|autocannon] [--executable PATH]
-
-  --report            measures what makes a page to look at, and writes it: dist/bench.html
-  --quick             shorter, and less to be relied on
-  --only SCENARIO     one of ${namesOf(scenarios)}; may be repeated;
-                      with --report one of ${namesOf(chapters)}
-  --load GENERATOR    wrk or autocannon, in place of wrk where it is installed
-  --executable PATH   measures this one; by default dist/stampede, built when it is not up to date
-`;
+const namesOf = (all: readonly Scenario[]): string[] => all.map(({ name }) => name);
+const names = { scenarios: namesOf(scenarios), chapters: namesOf(chapters) };
 
 const say = (...lines: string[]): void => {
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 };
 
-type Options = {
-  readonly help: boolean;
-  readonly isReport: boolean;
-  readonly plan: Plan;
-  readonly chosen: readonly Scenario[];
-  readonly load: GeneratorName | undefined;
-  readonly executable: string | undefined;
-};
-
-/** @throws BenchError for what it does not know */
-function readOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      help: { type: "boolean", short: "h", default: false },
-      report: { type: "boolean", default: false },
-      quick: { type: "boolean", default: false },
-      only: { type: "string", multiple: true },
-      load: { type: "string" },
-      executable: { type: "string" },
-    },
-  });
-  const { help, report: isReport, quick, only, load, executable } = values;
-  const all = isReport ? chapters : scenarios;
-  const unknown = only?.find((name) => !all.some((scenario) => scenario.name === name));
-  if (unknown !== undefined) throw new BenchError(`There is no scenario ${unknown}.\n\n${usage}`);
-  if (load !== undefined && load !== "wrk" && load !== "autocannon") {
-    throw new BenchError(`--load is ${load}; it takes wrk or autocannon.`);
-  }
-  return {
-    help,
-    isReport,
-    plan: quick ? quickPlan : fullPlan,
-    chosen: all.filter(({ name }) => only === undefined || only.includes(name)),
-    load,
-    executable,
-  };
-}
-
 /** @returns whether everything was correct */
-async function measure(options: Options, owned: Owned): Promise<boolean> {
-  const { plan, chosen } = options;
+async function measure(options: Asked, owned: Owned): Promise<boolean> {
+  const { only } = options;
+  const plan = options.isQuick ? quickPlan : fullPlan;
+  const all = options.isReport ? chapters : scenarios;
+  const chosen = all.filter(({ name }) => only === undefined || only.includes(name));
   const generator = findGenerator(options.load);
   const buildSeconds = 1;
   const expected = chosen.reduce((sum, { seconds }) => sum + seconds(plan), buildSeconds);
@@ -171,22 +127,27 @@ async function measure(options: Options, owned: Owned): Promise<boolean> {
   say(...facts, "");
 
   const bench: Bench = { plan, owned, progress, generator, executable };
-  const all: Found[] = [];
+  const measured: Found[] = [];
   for (const scenario of chosen) {
     // oxlint-disable-next-line no-await-in-loop
     const found = await attempt(scenario, bench);
     if (owned.closed) return false;
-    all.push(found);
+    measured.push(found);
     progress.pause();
     say(...found.lines);
     // oxlint-disable-next-line no-await-in-loop
     await owned.endAll();
   }
-  if (options.isReport) await writePage(all, plan, facts);
-  return conclude(all, plan);
+  if (options.isReport) await writePage(measured, plan, facts, commandOf(options));
+  return conclude(measured, plan);
 }
 
-async function writePage(all: readonly Found[], plan: Plan, facts: string[]): Promise<void> {
+async function writePage(
+  all: readonly Found[],
+  plan: Plan,
+  facts: string[],
+  command: string,
+): Promise<void> {
   const isQuick = plan === quickPlan;
   const named = facts.map((line) => [line.slice(0, 16).trim(), line.slice(16)] as const);
   const records = all.find(({ database }) => database !== null)?.database ?? "nothing";
@@ -198,7 +159,7 @@ async function writePage(all: readonly Found[], plan: Plan, facts: string[]): Pr
       ...all.flatMap((found) => found.facts ?? []),
       ["turns", `${plan.reportTurns} of ${plan.reportSeconds} s`] as const,
     ],
-    command: `npm run bench -- --report${isQuick ? " --quick" : ""}`,
+    command,
     isQuick,
     wrong: all.flatMap(({ wrong }) => wrong),
   };
@@ -254,9 +215,9 @@ const explain = (error: unknown): string =>
 
 /** Runs, and cleans up whatever happens. */
 async function main(): Promise<number> {
-  const options = readOptions();
+  const options = readOptions(process.argv.slice(2), names);
   if (options.help) {
-    process.stdout.write(usage);
+    process.stdout.write(usageOf(names));
     return 0;
   }
   if (process.platform !== "linux") {
@@ -267,7 +228,7 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => broken.reject(new BenchError(`Ended by ${signal}.`)));
   }
-  const { wholeSecondsMax } = options.plan;
+  const { wholeSecondsMax } = options.isQuick ? quickPlan : fullPlan;
   setTimeout(
     () => broken.reject(new BenchError(`Given up after ${wholeSecondsMax} s.`)),
     wholeSecondsMax * 1000,

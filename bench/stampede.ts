@@ -67,6 +67,8 @@ export async function prepareExecutable(owned: Owned, given: string | undefined)
     const exitCode = await within(buildSecondsMax, "building dist/stampede", build.exited);
     if (exitCode !== 0) throw new BenchError(`dist/stampede cannot be built:\n${await printed}`);
   }
+  if (given !== undefined && modified(given) === null)
+    throw new BenchError(`There is no executable at ${given}.`);
   const copy = join(owned.folder(), "stampede");
   await copyFile(given ?? built, copy);
   return copy;
