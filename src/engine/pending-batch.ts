@@ -1,6 +1,14 @@
 /** Commands that wait to be decided together, and whoever waits for their answers. */
 import type { Command, Outcome } from "../ledger/commands.ts";
 
+/** Attempts in one statement. */
+export const batchRowsMax = 4_096;
+/**
+ * What comes later than this after the first begins another: all of a batch is given up when its first has
+ * waited long enough, and in a process that stood still some have come just now.
+ */
+const batchAgeMaxMs = 250;
+
 /** Makes something of an outcome: an answer, say. Called before the commit, and kept until it. */
 export type Use = (outcome: never) => unknown;
 
@@ -24,6 +32,11 @@ export class PendingBatch {
 
   constructor(begunAt: number) {
     this.begunAt = begunAt;
+  }
+
+  /** Whether so many more may come to it. @param now monotonic, ms */
+  takes(count: number, now: number): boolean {
+    return this.commands.length + count <= batchRowsMax && now - this.begunAt <= batchAgeMaxMs;
   }
 
   /** Resolves to what `use` makes of the command's outcome, once that is committed. */

@@ -20,8 +20,6 @@ import { PendingBatch, type Use } from "./pending-batch.ts";
 import { Feed } from "./feed.ts";
 import { Unasked } from "./unasked.ts";
 
-/** Attempts in one statement. */
-export const batchRowsMax = 4_096;
 /** Commands that wait to be decided; more are refused at once. */
 export const queueCommandsMax = 32_768;
 
@@ -242,9 +240,10 @@ export class BatchWriter implements Writer {
     if (this.#queueLength + count > queueCommandsMax) {
       return new OverloadedError("too many requests are waiting");
     }
+    const now = this.#monotonic();
     let batch = this.#batches.at(-1);
-    if (batch === undefined || batch.commands.length + count > batchRowsMax) {
-      batch = new PendingBatch(this.#monotonic());
+    if (batch?.takes(count, now) !== true) {
+      batch = new PendingBatch(now);
       this.#batches.push(batch);
     }
     this.#queueLength += count;

@@ -6,12 +6,8 @@ import { describe, expect, test } from "bun:test";
 import { Journal } from "../../src/store/journal.ts";
 import { lead } from "../../src/store/leadership.ts";
 import { migrate, newestMigration } from "../../src/store/migrations.ts";
-import {
-  BatchWriter,
-  OverloadedError,
-  queueCommandsMax,
-  batchRowsMax,
-} from "../../src/engine/writer.ts";
+import { batchRowsMax } from "../../src/engine/pending-batch.ts";
+import { BatchWriter, OverloadedError, queueCommandsMax } from "../../src/engine/writer.ts";
 import { ledgerOf, pictureOf } from "../support/books.ts";
 import type { Client } from "../support/client.ts";
 import { accepted, itemPage } from "../support/contract.ts";

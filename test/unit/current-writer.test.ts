@@ -387,6 +387,35 @@ test("what has waited long enough for a term that ends waits for no other", asyn
   expect(await inFlight).toBeInstanceOf(OutcomeUnknownError);
 });
 
+test.each(["what nobody asked for", "somebody who has waited long enough"])(
+  "what has just come to a process that stood still goes to the next leader, behind %s",
+  async (before) => {
+    const { time, writer } = newWriter();
+    const options = { ...writer.heirOf(1), monotonic: () => time.now };
+    const { own, journal, writer: batches } = await openTerm([], options);
+    writer.lead(own);
+    const inFlight = reasonOf(writer.submit(claim("A")));
+    await journal.sent(1);
+    const old = before.startsWith("what") ? null : reasonOf(writer.submit(claim("B")));
+    if (old === null) batches.noteMilestones();
+    time.now += waitMaxMs;
+    const fresh = writer.submit(claim("C"));
+    batches.end(new Error("deposed"));
+    writer.leave();
+    if (old !== null) expect(await old).toBeInstanceOf(UnavailableError);
+    const line = new Line();
+    writer.follow(line, noReader);
+    const asked = await until("its being sent", () =>
+      line.asked.find(({ commands }) => commands.length > 0),
+    );
+    expect(asked.commands).toEqual([claim("C")]);
+    writer.events.onAnswer(asked.numbers[0] ?? 0, { word: "coupon_not_found" });
+    expect(await fresh).toEqual({ word: "coupon_not_found" });
+    await time.pass(giveUpMs + 100);
+    expect(await inFlight).toBeInstanceOf(OutcomeUnknownError);
+  },
+);
+
 describe("what came together over a line", () => {
   test("and was not decided in time is not decided any more", async () => {
     const time = { now: 0 };

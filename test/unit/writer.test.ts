@@ -4,14 +4,13 @@
  */
 import { describe, expect, spyOn, test } from "bun:test";
 import {
-  batchRowsMax,
   commandsWorthSending,
   OutcomeUnknownError,
   OverloadedError,
   queueCommandsMax,
   UnavailableError,
 } from "../../src/engine/writer.ts";
-import type { PendingBatch } from "../../src/engine/pending-batch.ts";
+import { batchRowsMax, type PendingBatch } from "../../src/engine/pending-batch.ts";
 import { DeposedError, NotWrittenError } from "../../src/store/records.ts";
 import { openWriter } from "../support/held-writer.ts";
 import { openTerms } from "../support/state.ts";
