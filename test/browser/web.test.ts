@@ -151,7 +151,7 @@ describe.skipIf(noBrowser)("the pages", () => {
     await using visited = await visit("/proof?sale=1");
     const { page } = visited;
     await says(page.locator("h1"), "Every promise kept.");
-    expect(await page.locator('.promise[data-kept="true"]').count()).toBe(8);
+    expect(await page.locator('.promise[data-kept="true"]').count()).toBe(10);
     await page.goto(`${server.url}/proof?sale=999`);
     await says(page.locator("main"), "No such sale");
   });
