@@ -74,6 +74,15 @@ const isAfterEnd = (sql: ISql, saleId: number, at: ReturnType<ISql>) => sql`
     select coalesce(max(a.seq), 0) from attempts a
     where a.sale_id = ${saleId} and a.kind = 'change_sale' and a.outcome = 'sale_changed'))`;
 
+/**
+ * Whether something was bought before the sale's start. What was reserved after it may be, where a clock that
+ * was ahead is right by then: a term has begun before the start. What retention has dropped says neither.
+ */
+const isBeforeStart = (sql: ISql) => sql`
+  (purchased_at < sale.starts_at and coalesce(reserved_seq, seq) >= retained.seq and not exists (
+    select from attempts a join terms t on t.after_seq >= a.seq and t.after_seq < sold.seq
+    where a.seq = reserved_seq and a.at >= sale.starts_at and t.began_at < sale.starts_at))`;
+
 /** What is sold, by whom, and by which attempts. */
 const auditSold = (sql: ISql, saleId: number) =>
   sql<Omit<SaleAudit, "ok" | "queue" | keyof (RefundAudit & OfferAudit & AnnouncedAudit)>[]>`
@@ -116,7 +125,7 @@ const auditSold = (sql: ISql, saleId: number) =>
            and e.buyer = sold.buyer and e.user_id = sold.user_id
            and e.item_id = sold.item_id)) as purchases_without_reservation,
       (select count(*)::int from sold
-       where purchased_at < sale.starts_at or ${isAfterEnd(sql, saleId, sql`purchased_at`)}) as purchases_outside_window,
+       where ${isBeforeStart(sql)} or ${isAfterEnd(sql, saleId, sql`purchased_at`)}) as purchases_outside_window,
       -- As a join: looked up one by one, 10,000 purchases took PostgreSQL ten seconds.
       (select count(*)::int from (
          select from effective e left join sold

@@ -147,6 +147,23 @@ test("what was opened by a clock that was ahead may be replaced, and be withdraw
   await expectSound(lookInto(url));
 });
 
+test("what was reserved by a clock that was ahead may be bought once it is right, before the opening", async () => {
+  const { url, clock, front, announce } = await shop();
+  const { id } = await announce();
+  await front.stop();
+  clock.ahead = 5 * minuteMs;
+  const ahead = await openStorefront(url, clock);
+  const ann = await ahead.person("ann 3");
+  const reserved = read(await ann.reserve(id, 1), code).code;
+  await ahead.stop();
+  clock.ahead = 0;
+  const right = await openStorefront(url, clock);
+  const path = `/purchase?code=${reserved}`;
+  read(await right.client.ask("POST", path, { headers: ann.headers }), code);
+  await expectSound(right.sql);
+  await right.stop();
+});
+
 test("the last attempt is missed where the journal had rested, though nothing else names it", async () => {
   const { url, front } = await shop();
   await front.client.checkout("ann", 99_999);
