@@ -117,10 +117,11 @@ async function countAlteredPurchases(sql: ISql, saleId: number): Promise<number>
     select (
       (select count(*) from times where first <> said or last <> said)
       + (select count(*) from reservations, retained
-         where least(order_seq, reserved_seq) >= retained.seq
-           and (reserved_seq <> said or said is null and reserved_seq <> order_seq and exists (
-             -- What was not reserved before is reserved as it is bought.
-             select from attempts a where a.seq = order_seq and a.kind = 'buy')))
+         where reserved_seq <> said
+           or said is null and least(order_seq, reserved_seq) >= retained.seq
+             and reserved_seq <> order_seq and exists (
+               -- What was not reserved before is reserved as it is bought.
+               select from attempts a where a.seq = order_seq and a.kind = 'buy'))
       -- Earlier versions noted none; since the first that was, each has been.
       + (select count(*) from sold where reserved_seq is null and seq > noted_since)
       + (select count(*) from stocks, retained

@@ -93,6 +93,7 @@ test("a sale that is replaced, opened, moved, restocked, bought from and closed 
     ["update sales set announced = repeat('ab', 32) where id = $1", 1, 0],
     [`update purchases set purchased_at = purchased_at + interval '1 ms' where ${first}`, 0, 1],
     [`update purchases set reserved_seq = reserved_seq - 1 where ${first}`, 0, 1],
+    [`update purchases set reserved_seq = 0 where ${first}`, 0, 1],
     ["update purchases set reserved_seq = seq - 1 where sale_id = $1 and unit = 3", 0, 1],
     ["update purchases set reserved_seq = null where sale_id = $1 and unit = 3", 0, 1],
     ["update purchases set item_stock = 3 where sale_id = $1 and item_stock = 5", 0, 2],
