@@ -67,12 +67,15 @@ export async function auditSale(sql: ISql, saleId: number): Promise<SaleAudit | 
 
 /**
  * Whether something of a number was after the sale's end. That may have been moved since by somebody
- * with an earlier time, where a clock was set back; who did is looked for where it matters alone.
+ * with an earlier time, where a clock was set back; who did is looked for where it matters alone. Where
+ * retention may have dropped it, it is enough that a term has begun since at an earlier time.
  */
 const isAfterEnd = (sql: ISql, saleId: number, at: ReturnType<ISql>) => sql`
   (${at} >= sale.ends_at and seq > (
     select coalesce(max(a.seq), 0) from attempts a
-    where a.sale_id = ${saleId} and a.kind = 'change_sale' and a.outcome = 'sale_changed'))`;
+    where a.sale_id = ${saleId} and a.kind = 'change_sale' and a.outcome = 'sale_changed')
+   and (seq >= retained.seq or not exists (
+     select from terms t where t.after_seq >= seq and t.began_at < ${at})))`;
 
 /**
  * Whether something was bought before the sale's start. What was reserved after it may be, where a clock that

@@ -169,6 +169,31 @@ test("what was reserved by a clock that was ahead may be bought once it is right
   await expectSound(sql);
 });
 
+test("what a clock that was ahead had sold after the end that was moved since is sound, dropped or not", async () => {
+  const { url, clock, front, announce } = await shop();
+  const { id } = await announce();
+  await front.stop();
+  clock.ahead = 20 * minuteMs;
+  const ahead = await openStorefront(url, clock);
+  const ann = await ahead.person("ann 5");
+  read(await ann.purchase(read(await ann.reserve(id, 1), code).code), code);
+  await ahead.stop();
+  clock.ahead = 0;
+  const right = await openStorefront(url, clock);
+  const boss = await right.person("boss 5", "admin");
+  clock.now += 2 * minuteMs;
+  const ends = { ends_at: iso(clock.now + minuteMs) };
+  expect((await boss.ask("PATCH", `/api/admin/flash-sales/${id}`, ends)).status).toBe(200);
+  await expectSound(right.sql);
+  await right.stop();
+  const sql = lookInto(url);
+  const dropped = await sql`
+    delete from attempts where seq <= (select max(seq) from attempts where kind = 'change_sale')`;
+  expect(dropped.count).toBeGreaterThan(0);
+  await sql`insert into attempts (seq, at, kind, outcome) values (100, now(), 'claim', 'coupon_not_found')`;
+  expect(await auditSale(sql, id)).toMatchObject({ purchases_outside_window: 0, ok: true });
+});
+
 test("the last attempt is missed where the journal had rested, though nothing else names it", async () => {
   const { url, front } = await shop();
   await front.client.checkout("ann", 99_999);
