@@ -113,7 +113,7 @@ export function connect(
     fetch_types: false,
     onnotice: () => {},
     ...options,
-    connection: { application_name: "stampede", ...asTexts(options.connection ?? {}) },
+    connection: { ...spoken, application_name: "stampede", ...asTexts(options.connection ?? {}) },
   };
   if (!("url" in connection)) return postgres({ ...connection, ...common });
   const [first = connection.url] = serversOf(connection.url)?.urls ?? [];
@@ -121,6 +121,9 @@ export function connect(
   const located = locate === null ? {} : { socket: new Sockets(locate).open };
   return postgres(first, { ...located, ...common, ...ipv6Host(first) });
 }
+
+/** How dates are written: a database may say otherwise, for those who look into it by hand. */
+const spoken = { DateStyle: "ISO, MDY", TimeZone: "UTC" };
 
 /** The driver leaves out what is 0 or false, which then is as the server has it. */
 const asTexts = (settings: object): Record<string, string> =>

@@ -58,3 +58,16 @@ test("a session's setting of 0 counts, whatever its database says", async () => 
   expect([...(await sql`show statement_timeout`.values())]).toEqual([["0"]]);
   await sql.end();
 });
+
+test("dates are what they are, however a database writes them", async () => {
+  const url = await postgres.newRecords();
+  await lookInto(url).unsafe(`alter database ${new URL(url).pathname.slice(1)}
+    set datestyle = 'German, DMY'; alter database ${new URL(url).pathname.slice(1)}
+    set timezone = 'Pacific/Chatham'`);
+  const sql = connect({ url }, { max: 1 });
+  const since = new Date("2030-01-31T12:00:00.123Z");
+  const [row] =
+    await sql`select ${since}::timestamptz as since, ${since}::timestamptz::text as text`;
+  expect(row).toEqual({ since, text: "2030-01-31 12:00:00.123+00" });
+  await sql.end();
+});
