@@ -415,26 +415,3 @@ test.each(["what nobody asked for", "somebody who has waited long enough"])(
     expect(await inFlight).toBeInstanceOf(OutcomeUnknownError);
   },
 );
-
-describe("what came together over a line", () => {
-  test("and was not decided in time is not decided any more", async () => {
-    const time = { now: 0 };
-    const { journal, writer } = await openWriter(undefined, 0, { monotonic: () => time.now });
-    const first = writer.submit(claim("A"));
-    const commit = await journal.sent(1);
-    const late = reasonOf(writer.submitAll([claim("B"), claim("C")], [7, 8], 1_000));
-    const inTime = writer.submitAll([claim("D")], [9], 2_000);
-    time.now = 1_001;
-    commit.resolve();
-    await first;
-    (await journal.sent(2)).resolve();
-    expect(await late).toBeInstanceOf(OverdueError);
-    expect(await inTime).toEqual([{ word: "coupon_not_found" }]);
-    const { commands, outcomes, asked } = journal.batches[1] ?? {};
-    expect(commands?.map((command, n) => [outcomes?.[n]?.word, asked?.[n], command])).toEqual([
-      ["look_up", 7, claim("B")],
-      ["look_up", 8, claim("C")],
-      ["coupon_not_found", 9, claim("D")],
-    ]);
-  });
-});

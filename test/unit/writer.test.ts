@@ -6,17 +6,25 @@ import { describe, expect, spyOn, test } from "bun:test";
 import {
   commandsWorthSending,
   OutcomeUnknownError,
+  OverdueError,
   OverloadedError,
   queueCommandsMax,
   UnavailableError,
 } from "../../src/engine/writer.ts";
 import { batchRowsMax, type PendingBatch } from "../../src/engine/pending-batch.ts";
+import type { Claim } from "../../src/ledger/commands.ts";
 import { DeposedError, NotWrittenError } from "../../src/store/records.ts";
 import { openWriter } from "../support/held-writer.ts";
 import { openTerms } from "../support/state.ts";
 import { buy, drop, take } from "../support/story.ts";
 import { until, upTo } from "../support/wait.ts";
 
+const claim = (coupon: string): Claim => ({
+  kind: "claim",
+  coupon,
+  buyer: { kind: "guest", userId: "ann" },
+  key: null,
+});
 const attempt = (name: string) => take("A", name, 1, { sale: 7 });
 
 describe("the writer", () => {
@@ -321,3 +329,26 @@ function turns(count: number): () => boolean {
     return left < 0;
   };
 }
+
+describe("what came together over a line", () => {
+  test("and was not decided in time is not decided any more", async () => {
+    const time = { now: 0 };
+    const { journal, writer } = await openWriter(undefined, 0, { monotonic: () => time.now });
+    const first = writer.submit(claim("A"));
+    const commit = await journal.sent(1);
+    const late = writer.submitAll([claim("B"), claim("C")], [7, 8], 1_000);
+    const inTime = writer.submitAll([claim("D")], [9], 2_000);
+    time.now = 1_001;
+    commit.resolve();
+    await first;
+    (await journal.sent(2)).resolve();
+    await expect(late).rejects.toBeInstanceOf(OverdueError);
+    expect(await inTime).toEqual([{ word: "coupon_not_found" }]);
+    const { commands, outcomes, asked } = journal.batches[1] ?? {};
+    expect(commands?.map((command, n) => [outcomes?.[n]?.word, asked?.[n], command])).toEqual([
+      ["look_up", 7, claim("B")],
+      ["look_up", 8, claim("C")],
+      ["coupon_not_found", 9, claim("D")],
+    ]);
+  });
+});
