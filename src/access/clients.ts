@@ -105,8 +105,12 @@ export class Clients {
     if (forwardedFor === null) return address;
     for (let end = forwardedFor.length; end > 0;) {
       const comma = forwardedFor.lastIndexOf(",", end - 1);
-      const candidate = addressIn(forwardedFor.slice(comma + 1, end).trim());
-      const family = isIP(candidate);
+      let candidate = forwardedFor.slice(comma + 1, end).trim();
+      let family = isIP(candidate);
+      if (family === 0) {
+        candidate = addressIn(candidate);
+        family = isIP(candidate);
+      }
       if (family === 0) return address;
       address = candidate;
       // Of the first in the list it is not asked, and most lists have one.
@@ -132,7 +136,7 @@ const first = (list: string | null): string | null => {
 
 /** Of an address as some proxies write it, with the port that it came from, or in brackets. */
 const addressIn = (text: string): string =>
-  isIP(text) === 0 ? text.replace(/^(?:\[([^\]]+)\]|([\d.]+))(?::\d+)?$/, "$1$2") : text;
+  text.replace(/^(?:\[([^\]]+)\]|([\d.]+))(?::\d+)?$/, "$1$2");
 
 /**
  * An IPv4 address that a socket for both families shows as an IPv6 one, however that is written: as Bun
