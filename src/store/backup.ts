@@ -46,14 +46,12 @@ export const endShape = z.object({
 });
 export type BackupEnd = z.infer<typeof endShape>;
 
-/** How both ends of a backup have dates written, whatever a server is set to; and no time is too long. */
-export const plainly = {
+/** For both ends of a backup no time is too long. */
+export const patiently = {
   max: 1,
   max_lifetime: null,
   idle_timeout: 0,
   connection: {
-    DateStyle: "ISO, YMD",
-    TimeZone: "UTC",
     statement_timeout: 0,
     idle_in_transaction_session_timeout: 0,
   },
@@ -71,7 +69,7 @@ export async function backUp(
   { version, now }: { readonly version: string; readonly now: number },
 ): Promise<{ header: BackupHeader; end: BackupEnd }> {
   let isLost = false;
-  const sql = connect(connection, { ...plainly, onclose: () => (isLost = true) });
+  const sql = connect(connection, { ...patiently, onclose: () => (isLost = true) });
   const writer = new BackupWriter(path);
   try {
     await sql`select pg_advisory_lock_shared(${migrationLockKey})`;

@@ -12,7 +12,7 @@ import { connect, type Connection } from "../postgres/client.ts";
 import {
   endShape,
   headerShape,
-  plainly,
+  patiently,
   tableShape,
   type BackupEnd,
   type BackupHeader,
@@ -40,7 +40,7 @@ export async function restore(
       `${path} was made by Stampede ${header.version}, with a newer schema than this one has. Restore it by that version, or a later one.`,
     );
   }
-  const sql = connect(connection, plainly);
+  const sql = connect(connection, patiently);
   try {
     await refuseFull(sql);
     try {
@@ -169,7 +169,7 @@ async function setSequences(sql: Sql, { sequences }: BackupEnd): Promise<void> {
 export async function setApart(
   connection: Connection,
 ): Promise<{ lastSeq: number; lastAt: number | null }> {
-  const sql = connect(connection, plainly);
+  const sql = connect(connection, patiently);
   try {
     await sql`delete from secrets where name = 'link'`;
     await forgetLeader(sql);

@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { guidePages, pages } from "../../src/web/pages.ts";
-import { newPage, noBrowser, useBrowser, visit } from "../support/browser.ts";
+import { cutOff, newPage, noBrowser, useBrowser, visit } from "../support/browser.ts";
 import { widths } from "../support/axe.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
@@ -136,10 +136,7 @@ describe.skipIf(noBrowser)("in a browser", () => {
       await page.goto(server.url + path);
       for (const width of widths) {
         await page.setViewportSize({ width, height: 900 });
-        const over = await page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        );
-        expect({ path, width, over }).toEqual({ path, width, over: 0 });
+        expect({ path, width, cut: await cutOff(page) }).toEqual({ path, width, cut: [] });
       }
     }
     await page.getByRole("navigation", { name: "Guide" }).getByText("Operate").click();

@@ -4,8 +4,7 @@
  * the API takes.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Page } from "playwright-core";
-import { noBrowser, says, useBrowser, visit } from "../support/browser.ts";
+import { cutOff, noBrowser, says, useBrowser, visit } from "../support/browser.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import {
@@ -21,22 +20,6 @@ import { until } from "../support/wait.ts";
 const postgres = usePostgres();
 const widths = [360, 768, 1_440];
 const dear = 2_147_483_647;
-
-/** Texts of the page that reach beyond the window and cannot be scrolled to. */
-const cutOff = (page: Page): Promise<string[]> =>
-  page.evaluate(() =>
-    [...document.querySelectorAll<HTMLElement>("main *, #bar *")]
-      .filter((one) => {
-        const { left, right, width } = one.getBoundingClientRect();
-        const inner = left + one.scrollWidth;
-        const shows = getComputedStyle(one).overflowX === "visible";
-        const end = shows ? Math.max(right, inner) : right;
-        const isHidden = one.closest(".sr, .table-box, .tabs, svg, .wall, select") !== null;
-        return width > 0 && !isHidden && end > document.documentElement.clientWidth + 1;
-      })
-      .filter((one) => one.childElementCount === 0)
-      .map((one) => `${one.tagName}: ${one.textContent?.slice(0, 20) ?? ""}`),
-  );
 
 describe.skipIf(noBrowser)("what is long", () => {
   useBrowser();

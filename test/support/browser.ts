@@ -98,6 +98,29 @@ export async function visit(url: string, options: VisitOptions = {}): Promise<Vi
   return { ...made, wrong };
 }
 
+/**
+ * Texts of the page that reach beyond the window and cannot be scrolled to. The page clips what is wider
+ * than it, so that its own width says nothing.
+ */
+export const cutOff = (page: Page): Promise<string[]> =>
+  page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>("main *, #bar *")]
+      .filter((one) => {
+        const { left, right, width } = one.getBoundingClientRect();
+        const shows = getComputedStyle(one).overflowX === "visible";
+        const end = shows ? Math.max(right, left + one.scrollWidth) : right;
+        if (width === 0 || end <= document.documentElement.clientWidth + 1) return false;
+        let box: Element = one;
+        while (box !== document.body && !/auto|scroll/.test(getComputedStyle(box).overflowX))
+          box = box.parentElement ?? document.body;
+        return (
+          box === document.body && one.closest('.sr, svg, .wall, select, img[alt=""]') === null
+        );
+      })
+      .filter((one) => one.childElementCount === 0)
+      .map((one) => `${one.tagName}: ${one.textContent?.slice(0, 20) ?? ""}`),
+  );
+
 /** Runs in the page: adds up what moves by itself, in the root's `data-shift`. */
 export function watchShifts(): void {
   new PerformanceObserver((list) => {
